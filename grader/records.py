@@ -1,0 +1,580 @@
+"""The frozen records that pass between the rooms: one notebook's way from bytes to report, in order.
+
+Everything here is data without behaviour beyond small derived properties. Records named `…Claim` come out of the sandbox: they say what
+the student's process *says* happened, and nothing in them is worth points by itself (design, section 2).
+
+Units: seconds in `…_s`, mebibytes in `…_mib`, fractions from 0 to 1, pixel values as stored (0 to 255). Shapes leave the batch axis
+out unless said; `None` in a shape is an unknown size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=False)
+Json = Any
+"""A decoded JSON value (None, bool, int, float, str, list, dict with string keys)."""
+
+
+class Status(StrEnum):
+    """What became of one criterion."""
+
+    PASS = "pass"
+    PARTIAL = "partial"
+    FAIL = "fail"
+    SKIP = "skip"
+    ERROR = "error"
+    MANUAL = "manual"
+
+
+class RunStatus(StrEnum):
+    """How grading one submission ended (design, section 2.5)."""
+
+    STARTED = "started"
+    GRADED = "graded"
+    NEEDS_REVIEW = "needs_review"
+    UNGRADABLE = "ungradable"
+    GRADER_ERROR = "grader_error"
+    INFRA_ERROR = "infra_error"
+
+
+# ------------------------------------------------------------------ the submission and its notebook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """The bytes handed in. `file` is a display name only: it is never used as a path."""
+
+    id: str
+    file: str
+    source: str  # file | stdin | folder | archive | url | github | colab | gist
+    sha256: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOutput:
+    """One output that the file carried in: evidence to audit, never worth points."""
+
+    kind: Literal["stream", "result", "display", "error"]
+    text: str = ""
+    mime_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell as written. `section` is the rubric's section number (0: before the first)."""
+
+    index: int
+    kind: Literal["code", "markdown", "raw"]
+    source: str
+    section: int = 0
+    unfilled: bool = False
+    outputs: tuple[StoredOutput, ...] = ()
+    execution_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notebook:
+    """A readable notebook. `repairs` are sentences about what had to be mended to read it."""
+
+    cells: tuple[Cell, ...]
+    language: str = "python"
+    nbformat: str = "4.5"
+    repairs: tuple[str, ...] = ()
+    answers: "tuple[Answer, ...]" = ()
+
+    @property
+    def code(self) -> "tuple[Cell, ...]":
+        return tuple(cell for cell in self.cells if cell.kind == "code")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A student's written answer to a section's open questions (Markdown as written; always escaped on output)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    section: int
+    question: str
+    text: str
+    points: float | None = None
+    cell: int | None = None
+
+
+# ------------------------------------------------------------------ what box 1 says (claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellError:
+    """Why a cell failed, in the student's terms. `line` is 1-based within the cell."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    type: str
+    message: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellOutput:
+    """One output of a cell as it ran here: text, or a PNG in base64. Nothing else leaves the box."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["stdout", "stderr", "text", "png", "error"]
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRun:
+    """What happened when one code cell ran."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    index: int
+    status: Literal["ok", "error", "timeout", "skipped"]
+    error: CellError | None = None
+    outputs: tuple[CellOutput, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerClaim:
+    """One line of a model summary as the box printed it; only used to describe models that cannot be rebuilt."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    class_name: str
+    name: str
+    output_shape: tuple[int | None, ...] | None = None
+    parameters: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelClaim:
+    """A model object as it was when last looked at. `(serial, version)` is unique; a changed configuration is a new version."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    serial: int
+    version: int
+    cell: int
+    kind: Literal["Sequential", "Functional", "Subclassed"]
+    names: tuple[str, ...] = ()
+    config: Json = None  # the Keras configuration, or None where there is none; `unbuildable` says why
+    unbuildable: str | None = None
+    traced: bool = False
+    input_shape: tuple[int | None, ...] | None = None
+    layers: tuple[LayerClaim, ...] = ()
+    pretrained: str | None = None
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileClaim:
+    """One call of `compile`: `loss` and `optimizer` as Keras serialises them, or their `repr` as text in `custom`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    serial: int
+    cell: int
+    optimizer: str
+    learning_rate: float | None = None
+    optimizer_config: Json = None
+    loss: str | None = None  # canonical snake_case name, e.g. "sparse_categorical_crossentropy"; None if custom
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    custom_loss: str | None = None
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How the images that reached a call were made from the stored ones: `value = scale * pixel + offset`.
+
+    `kind`: identity (scale 1, offset 0) | affine (3 channel scales and offsets, or 1) | per_pixel (an affine map per pixel; the
+    tuples hold the channel means) | per_image (an affine map per image, e.g. per-image standardisation) | unknown (no map fits).
+    `residual`: root mean square of what the map leaves unexplained, as a fraction of the values' standard deviation.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["identity", "affine", "per_pixel", "per_image", "unknown"]
+    scale: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
+    residual: float = 0.0
+    resized: tuple[int, int] | None = None
+    channels_first: bool = False
+    flattened: bool = False
+    grayscale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelClaim:
+    """`agreement`: fraction of sampled labels equal to the stored label of the same image; None if the images were not recognised."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    encoding: Literal["integer", "one_hot", "other"]
+    shape: tuple[int | None, ...] = ()
+    agreement: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataClaim:
+    """What reached a call as images and labels. `split` and `dataset` are found by comparing values, not names."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    container: Literal["array", "tf.data", "generator", "unknown"]
+    dataset: str | None = None  # cifar10 | cifar100 | mnist | fashion_mnist | None: not recognised
+    split: Literal["train", "test", "mixed"] | None = None
+    rows: int | None = None
+    shape: tuple[int | None, ...] = ()
+    dtype: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    recipe: Recipe | None = None
+    labels: LabelClaim | None = None
+    augmentation: tuple[str, ...] = ()  # ImageDataGenerator switches that were on, or "tf.data map"
+    variable: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitClaim:
+    """One training call, in order of calling. `serial`/`version` name the model as it was at the call."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    index: int
+    cell: int
+    call: str  # fit | fit_generator | train_on_batch | custom_loop
+    serial: int
+    version: int
+    epochs: int | None = None
+    batch_size: int | None = None
+    train: DataClaim | None = None
+    validation: DataClaim | None = None
+    validation_split: float = 0.0
+    callbacks: tuple[str, ...] = ()
+    error: CellError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateClaim:
+    """One call of `evaluate` or `predict`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    cell: int
+    call: str
+    serial: int
+    data: DataClaim | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlotClaim:
+    """A figure that a cell drew. `curves` are the answered histories found in it: (fit index, history key)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    cell: int
+    curves: tuple[tuple[int, str], ...] = ()
+    lines: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryClaim:
+    """Sent at the end: the history of this fit was kept (a variable, `model.history`, …) when its cell ended."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    fit: int
+    kept_as: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something the box did in the student's stead: a shim, a stand-in, a shell line that was not run.
+
+    `kind`: shim | colab | shell | pip | data | input | network | limit | other.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    cell: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """All that came out of box 1. `ending` is the host's own observation, everything else is a claim.
+
+    `ending`: ok | timeout | memory | disk | output | processes | killed | garbled. `detail` is a sentence for the student.
+    """
+
+    ending: str = "ok"
+    detail: str = ""
+    cells: tuple[CellRun, ...] = ()
+    models: tuple[ModelClaim, ...] = ()
+    compiles: tuple[CompileClaim, ...] = ()
+    fits: tuple[FitClaim, ...] = ()
+    evaluations: tuple[EvaluateClaim, ...] = ()
+    variables: tuple[DataClaim, ...] = ()
+    plots: tuple[PlotClaim, ...] = ()
+    histories: tuple[HistoryClaim, ...] = ()
+    notes: tuple[Note, ...] = ()
+    loads: tuple[str, ...] = ()  # data sets asked for, in order
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+
+
+# ------------------------------------------------------------------ what box 2 says (ours)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One layer application in the rebuilt model's graph, in topological order; nested models are flattened.
+
+    `inputs` are indices of nodes. `output_shape` is without the batch axis. `config` is the layer's canonical configuration.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    index: int
+    class_name: str
+    name: str
+    config: dict[str, Json] = field(default_factory=dict)
+    inputs: tuple[int, ...] = ()
+    output_shape: tuple[int | None, ...] | None = None
+    parameters: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A model rebuilt symbolically from allow-listed parts: exact shapes and parameter counts, nothing allocated."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+    parameters: int
+    trainable_parameters: int
+    input_shape: tuple[int | None, ...] | None = None
+
+
+# ------------------------------------------------------------------ evidence, findings, score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A claimed model with all that is known about it. `graph` is None where it could not be rebuilt; `refusal` says why."""
+
+    claim: ModelClaim
+    graph: Graph | None = None
+    refusal: str | None = None
+    compiled: CompileClaim | None = None
+    fits: tuple[FitClaim, ...] = ()
+    section: int = 0
+
+    @property
+    def fitted(self) -> bool:
+        return bool(self.fits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """Which model plays a role (base, dropout, augmentation) and why it was chosen, as a sentence."""
+
+    model: Model | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedCurve:
+    """A training curve read from stored outputs. `values` maps a history key to one value an epoch."""
+
+    cell: int
+    epochs: int
+    values: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that checks may look at."""
+
+    notebook: Notebook
+    run: RunRecord
+    models: tuple[Model, ...] = ()
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    recorded: tuple[RecordedCurve, ...] = ()
+    claimed_parameters: tuple[int, ...] = ()
+    attempted: bool = True
+    out_of_time: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A check's answer. `fraction` of the points earned, 0 to 1; None where nothing was decided (skip, error, manual)."""
+
+    status: Status
+    fraction: float | None
+    message: str
+    hint: str = ""
+    expected: str = ""
+    actual: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """For staff: something a person should look at. Never worth points by itself. `severity`: info | warning | alert."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    id: str
+    severity: Literal["info", "warning", "alert"]
+    message: str
+    cell: int | None = None
+
+
+# ------------------------------------------------------------------ the report, `grader/report/v1`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriterionResult:
+    """One line of the report. `earned` is null where nothing was decided."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    id: str
+    title: str
+    section: int
+    points: float
+    earned: float | None
+    status: Status
+    message: str
+    hint: str = ""
+    expected: str = ""
+    actual: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportLayer:
+    """One row of the layer table; `settings` are the few that matter, in words ("3x3, stride 2, same, relu")."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    class_name: str
+    name: str
+    output_shape: tuple[int | None, ...] | None
+    parameters: int | None
+    settings: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportModel:
+    """A model of the notebook as judged. `origin`: rebuilt | described (could not be rebuilt; from the summary only)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    role: Literal["base", "dropout", "augmentation", "other"]
+    cell: int
+    parameters: int | None
+    layers: tuple[ReportLayer, ...]
+    optimizer: str | None
+    loss: str | None
+    input: str | None
+    labels: str | None
+    reason: str = ""
+    name: str = ""
+    origin: Literal["rebuilt", "described"] = "rebuilt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One evaluation point of a re-run."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    step: int
+    loss: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportTraining:
+    """One short training check (empty list in a report: none was run)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    role: str
+    budget: str
+    device: str
+    backend: str
+    dataset: str
+    seeds: tuple[int, ...]
+    steps: int
+    curve: tuple[CurvePoint, ...]
+    reference: dict[str, Json]
+    verdict: str
+    diagnosis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportCurve:
+    """The curve that the notebook's stored outputs record, for the plot; a claim, shown as such."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    role: str
+    cell: int
+    values: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportCell:
+    """How a cell of the notebook ran here."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    index: int
+    status: Literal["ok", "error", "timeout", "skipped"]
+    error: CellError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRubric:
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    id: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSubmission:
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    id: str
+    file: str
+    sha256: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """`report.json`, field for field the published schema."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    status: RunStatus
+    reason: str
+    rubric: ReportRubric
+    submission: ReportSubmission
+    score: float
+    max_score: float
+    auto_score: float
+    auto_max: float
+    pending_points: float
+    notices: tuple[str, ...] = ()  # first lines of every format: stand-in data, no sandbox, …
+    criteria: tuple[CriterionResult, ...] = ()
+    models: tuple[ReportModel, ...] = ()
+    training: tuple[ReportTraining, ...] = ()
+    recorded: tuple[ReportCurve, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    cells: tuple[ReportCell, ...] = ()
+    notes: tuple[Note, ...] = ()
+    environment: dict[str, Json] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    schema: Literal["grader/report/v1"] = "grader/report/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """A report with what only some formats show: the notebook and how each cell ran (for the appendix)."""
+
+    report: Report
+    notebook: Notebook | None = None
+    cells: tuple[CellRun, ...] = ()
