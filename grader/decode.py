@@ -1,0 +1,186 @@
+"""The boundary's reading side: bytes from a box become records, or a `FrameError`.
+
+A frame is a 4-byte big-endian length and that many bytes of UTF-8 JSON: `{"seq": n, "kind": "...", "body": {...}}`. Everything a
+student's process can influence passes through here exactly once. Refused: frames over the cap, wrong sequence numbers, duplicate keys,
+NaN and infinities, numbers of over 40 digits, nesting deeper than Python's C scanner allows, lone surrogates, unknown kinds and
+fields, wrong types. Terminal control sequences and invisible direction marks are taken out of every string.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+from grader import records
+from grader.errors import FrameError
+
+FRAME_BYTES = 4 << 20
+"""Largest frame, bytes: a 120-layer configuration is about 100 kB, a page of cell outputs is capped at 1 MiB in the box."""
+
+TOTAL_FRAMES = 20_000
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)?|[@-Z\\-_])?")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+T = TypeVar("T")
+
+
+def clean_text(text: str) -> str:
+    """`text` without terminal control sequences, control characters (tab and newline stay) and direction overrides."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def strict_json(data: bytes, limit: int = FRAME_BYTES) -> Any:
+    """Decode JSON that a hostile process may have written. Raises FrameError, and nothing else, on anything unusual."""
+    if len(data) > limit:
+        raise FrameError(f"frame of {len(data)} bytes; at most {limit} are taken")
+    if _SURROGATE_ESCAPE.search(data):
+        raise FrameError("escaped surrogate in a frame")
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number, parse_int=_number)
+    except FrameError:
+        raise
+    except RecursionError:
+        raise FrameError("a frame is nested too deeply") from None
+    except ValueError as error:
+        raise FrameError(f"a frame is not JSON: {str(error)[:120]}") from None
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise FrameError("duplicate key in a frame")
+    return result
+
+
+def _constant(name: str) -> Any:
+    raise FrameError(f"{name} in a frame")
+
+
+def _number(text: str) -> int | float:
+    if len(text) > 40:
+        raise FrameError("a number of over 40 characters in a frame")
+    if text.lstrip("-").isdigit():
+        return int(text)
+    value = float(text)
+    if not math.isfinite(value):
+        raise FrameError("a number out of range in a frame")
+    return value
+
+
+def clean(value: Any) -> Any:
+    """Every string inside `value` cleaned by `clean_text`."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(key): clean(item) for key, item in value.items()}
+    return value
+
+
+@cache
+def _adapter(kind: type[T]) -> Any:
+    from pydantic import TypeAdapter  # noqa: PLC0415  (80 ms that `grade --help` must not pay)
+
+    return TypeAdapter(kind)
+
+
+def to_record(kind: type[T], body: Any) -> T:
+    """`body` (decoded JSON) as a record of type `kind`; FrameError names the first field that does not fit."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    try:
+        result: T = _adapter(kind).validate_json(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise FrameError(f"{kind.__name__}.{place}: {first['msg'][:120]}") from None
+    except RecursionError:
+        raise FrameError("a frame is nested too deeply") from None
+    return result
+
+
+class FrameReader:
+    """Cuts a byte stream into decoded frames and checks their sequence numbers."""
+
+    def __init__(self, limit: int = FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self._limit = limit
+        self._next = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes of an unfinished frame; not zero at the end means that the sender was cut off."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> Iterator[tuple[str, Any]]:
+        """Yield `(kind, body)` for every frame that `data` completes. Raises FrameError at the first bad one."""
+        self._buffer += data
+        while len(self._buffer) >= 4:
+            size = int.from_bytes(self._buffer[:4], "big")
+            if size > self._limit:
+                raise FrameError(f"frame of {size} bytes announced; at most {self._limit} are taken")
+            if len(self._buffer) < 4 + size:
+                return
+            raw = bytes(self._buffer[4 : 4 + size])
+            del self._buffer[: 4 + size]
+            frame = strict_json(raw, self._limit)
+            if not isinstance(frame, dict) or set(frame) != {"seq", "kind", "body"} or frame["seq"] != self._next or self._next >= TOTAL_FRAMES:
+                raise FrameError(f"frame {self._next} is out of order or has the wrong parts")
+            if not isinstance(frame["kind"], str):
+                raise FrameError("a frame's kind is not text")
+            self._next += 1
+            yield frame["kind"], clean(frame["body"])
+
+
+_KINDS: Mapping[str, tuple[str, type[Any], int]] = {
+    # frame kind: (field of RunRecord, record, how many at most)
+    "cell": ("cells", records.CellRun, 2000),
+    "model": ("models", records.ModelClaim, 400),
+    "compile": ("compiles", records.CompileClaim, 1000),
+    "fit": ("fits", records.FitClaim, 500),
+    "evaluate": ("evaluations", records.EvaluateClaim, 500),
+    "variable": ("variables", records.DataClaim, 50),
+    "plot": ("plots", records.PlotClaim, 1000),
+    "history": ("histories", records.HistoryClaim, 1000),
+    "note": ("notes", records.Note, 1000),
+}
+
+
+class RunCollector:
+    """Gathers box 1's frames into the fields of a RunRecord; what was gathered before a bad frame stays."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, list[Any]] = {field: [] for field, _, _ in _KINDS.values()}
+        self._versions: dict[str, str] = {}
+        self._loads: list[str] = []
+        self.current_cell: int | None = None
+        self.finished = False
+
+    def add(self, kind: str, body: Any) -> None:
+        """Take one frame. Raises FrameError if it is of no known kind, malformed, or one too many."""
+        if kind in _KINDS:
+            field, record, limit = _KINDS[kind]
+            if len(self._fields[field]) >= limit:
+                raise FrameError(f"more than {limit} frames of kind {kind}")
+            self._fields[field].append(to_record(record, body))
+            if kind == "cell":
+                self.current_cell = None
+        elif kind == "start" and isinstance(body, dict) and isinstance(body.get("index"), int):
+            self.current_cell = body["index"]
+        elif kind == "load" and isinstance(body, dict) and isinstance(body.get("name"), str) and len(self._loads) < 200:
+            self._loads.append(body["name"][:40])
+        elif kind == "versions" and isinstance(body, dict) and len(body) <= 20:
+            self._versions = {str(key)[:40]: str(value)[:40] for key, value in body.items()}
+        elif kind == "end":
+            self.finished = True
+        else:
+            raise FrameError(f"unknown frame {kind[:40]!r}")
+
+    def fields(self) -> dict[str, Any]:
+        """The gathered fields, ready for `RunRecord(**fields, …)`."""
+        gathered: dict[str, Any] = {name: tuple(items) for name, items in self._fields.items()}
+        return {**gathered, "loads": tuple(self._loads), "versions": dict(self._versions)}

@@ -1,0 +1,44 @@
+"""Running a program so that it can read, write, reach and outlive nothing that it was not given.
+
+`tiers()` lists the backends from best to worst, `choose(name)` picks one. A box is started with a `Job` and `Limits` and talks in frames.
+"""
+
+from grader.errors import InfrastructureError, UsageError
+from grader.sandbox.base import Job, Sandbox, TierState
+from grader.sandbox.bubblewrap import Bubblewrap
+from grader.sandbox.landlock import Landlock
+from grader.sandbox.limits import Limits
+from grader.sandbox.process import Ending, Running
+from grader.sandbox.unprotected import Unprotected
+
+__all__ = ["BACKENDS", "Ending", "Job", "Limits", "Running", "Sandbox", "TierState", "choose", "tiers"]
+
+BACKENDS: tuple[Sandbox, ...] = (Bubblewrap(), Landlock(), Unprotected())
+
+
+def tiers() -> tuple[TierState, ...]:
+    """The state of every backend on this machine, best first."""
+    return tuple(backend.probe() for backend in BACKENDS)
+
+
+def choose(name: str = "auto") -> Sandbox:
+    """The backend called `name`; `auto` takes the best that works, and never `none`.
+
+    Raises UsageError for an unknown name, InfrastructureError where nothing (or not the named one) works.
+    """
+    if name == "auto":
+        for backend in BACKENDS[:-1]:
+            if backend.probe().works:
+                return backend
+        lacks = " ".join(f"{state.name}: {state.reason}" for state in tiers()[:-1])
+        raise InfrastructureError(
+            f"No sandbox works on this machine, so the student's code was not run. {lacks} Run `grade doctor` for how to mend it; "
+            "`--sandbox none` runs the notebook unprotected, for notebooks you trust."
+        )
+    for backend in BACKENDS:
+        if backend.name == name:
+            state = backend.probe()
+            if not state.works:
+                raise InfrastructureError(f"Sandbox {name} does not work here: {state.reason} {state.mend}")
+            return backend
+    raise UsageError(f"--sandbox {name}: no such sandbox; there are auto, {', '.join(backend.name for backend in BACKENDS)}.")

@@ -1,0 +1,85 @@
+"""One interface, several backends: what a box is started with, and what a backend must offer."""
+
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from grader.sandbox.limits import Limits
+from grader.sandbox.process import Running
+
+PACKAGE = Path(__file__).resolve().parent.parent
+"""The folder of the `grader` package: hidden from every box but for the one `inside/` folder that it runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to run in a box: `inside.<module>` from the `inside` folder `program`, told `spec`, allowed to read `readable`."""
+
+    program: Path
+    module: str
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    readable: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierState:
+    """Whether a backend works on this machine, and if not, why (one sentence) and what would mend it."""
+
+    name: str
+    works: bool
+    reason: str
+    mend: str = ""
+
+
+class Sandbox(Protocol):
+    """A backend. Life cycle: `probe` once, then for every box `start`, talk through the returned `Running`, `Running.close`."""
+
+    name: str
+
+    def probe(self) -> TierState:
+        """Find out, in milliseconds, by really doing it, whether this backend works here. Never raises."""
+        ...
+
+    def start(self, job: Job, limits: Limits) -> Running:
+        """Start a box. Raises InfrastructureError where the box itself cannot be started (never for what runs in it)."""
+        ...
+
+
+def command(job: Job, frames: int) -> list[str]:
+    """The interpreter's command line in the box: isolated mode, no user site, frames to descriptor `frames`."""
+    start = f"import sys; sys.path.insert(0, {str(job.program.parent)!r}); from {job.program.name}.{job.module} import main; main({frames})"
+    return [sys.executable, "-I", "-B", "-u", "-c", start]
+
+
+def environment(work: str, temporary: str) -> dict[str, str]:
+    """The box's whole environment: nothing of the host's gets in. Threads and oneDNN are pinned (they move losses in the 6th digit)."""
+    threads = str(min(len(os.sched_getaffinity(0)), 8))
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": work,
+        "TMPDIR": temporary,
+        "IPYTHONDIR": f"{temporary}/ipython",
+        "MPLCONFIGDIR": f"{temporary}/matplotlib",
+        "MPLBACKEND": "Agg",
+        "KERAS_BACKEND": "tensorflow",
+        "KERAS_HOME": f"{temporary}/keras",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "OPENBLAS_NUM_THREADS": threads,
+        "OMP_NUM_THREADS": threads,
+        "TF_NUM_INTRAOP_THREADS": threads,
+        "TF_NUM_INTEROP_THREADS": "2",
+    }
+
+
+def interpreter_folders() -> tuple[Path, ...]:
+    """The folders that the interpreter and its libraries live in, outermost only, outside /usr."""
+    found = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(sys.executable).resolve().parent.parent, Path(sys.prefix)}
+    found.update(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib"))
+    kept = [path for path in found if not any(path != other and path.is_relative_to(other) for other in found)]
+    return tuple(sorted(path for path in kept if not path.is_relative_to("/usr") and path.exists()))

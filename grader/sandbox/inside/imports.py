@@ -1,0 +1,76 @@
+"""Doing something right after a module was imported, and answering for modules that no longer exist under their old names."""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+
+
+class _Loader(importlib.abc.Loader):
+    """The real loader, with callbacks after the module's body ran."""
+
+    def __init__(self, loader, callbacks):
+        self._loader, self._callbacks = loader, callbacks
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        self._loader.exec_module(module)
+        for callback in self._callbacks:
+            callback(module)
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+
+class AfterImport(importlib.abc.MetaPathFinder):
+    """A finder that lets the others find and only adds callbacks: `after("keras", f)` calls `f(module)` once keras was executed."""
+
+    def __init__(self):
+        self._callbacks = {}
+        self._searching = set()
+
+    def after(self, name, callback):
+        self._callbacks.setdefault(name, []).append(callback)
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in self._callbacks or name in self._searching:
+            return None
+        self._searching.add(name)
+        try:
+            spec = importlib.util.find_spec(name) if path is None else self._find(name, path)
+        finally:
+            self._searching.discard(name)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, self._callbacks[name])
+        return spec
+
+    def _find(self, name, path):
+        for finder in sys.meta_path:
+            if finder is not self:
+                spec = finder.find_spec(name, path)
+                if spec is not None:
+                    return spec
+        return None
+
+
+class Made(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Answers for modules made by us: `answer(name) -> module or None` is asked for every import that nobody else could serve."""
+
+    def __init__(self, answer):
+        self._answer = answer
+        self._made = {}
+
+    def find_spec(self, name, path=None, target=None):
+        module = self._answer(name)
+        if module is None:
+            return None
+        self._made[name] = module
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec):
+        return self._made.pop(spec.name)
+
+    def exec_module(self, module):
+        pass

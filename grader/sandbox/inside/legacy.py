@@ -1,0 +1,334 @@
+"""Keras 1 and 2 spellings that a small shim can run; each one used is noted in the report.
+
+Two mechanisms: old module names are answered with the present module's contents (`answerer`), and constructors take their old
+argument names (`install`). What no shim covers fails in its cell with Keras' own reason.
+"""
+
+import functools
+import inspect
+import sys
+import types
+
+# old module below `keras.` -> present module whose contents it shows
+_MOVED = {
+    "utils.np_utils": "utils",
+    "utils.vis_utils": "utils",
+    "utils.generic_utils": "utils",
+    "utils.training_utils": "utils",
+    "utils.data_utils": "utils",
+    "layers.convolutional": "layers",
+    "layers.core": "layers",
+    "layers.pooling": "layers",
+    "layers.normalization": "layers",
+    "layers.normalization.batch_normalization": "layers",
+    "layers.advanced_activations": "layers",
+    "layers.merge": "layers",
+    "layers.noise": "layers",
+    "layers.embeddings": "layers",
+    "layers.recurrent": "layers",
+    "layers.experimental": "layers",
+    "layers.experimental.preprocessing": "layers",
+    "layers.preprocessing": "layers",
+    "layers.preprocessing.image_preprocessing": "layers",
+    "optimizers.legacy": "optimizers",
+    "optimizers.experimental": "optimizers",
+    "optimizers.schedules": "optimizers.schedules",
+    "engine.input_layer": "layers",
+    "engine.topology": "layers",
+    "engine.training": "models",
+    "engine": "layers",
+    "preprocessing.image": "preprocessing.image",
+    "regularizers.l2": "regularizers",
+    "applications.resnet50": "applications",
+    "applications.vgg16": "applications",
+    "wrappers": "wrappers",
+}
+_PREFIXES = ("keras.", "tensorflow.keras.", "keras._tf_keras.keras.", "tensorflow.python.keras.", "tensorflow_core.keras.")
+
+# old argument -> new argument, for every layer that takes it
+_LAYER_ARGUMENTS = {
+    "nb_filter": "filters",
+    "border_mode": "padding",
+    "subsample": "strides",
+    "init": "kernel_initializer",
+    "W_regularizer": "kernel_regularizer",
+    "b_regularizer": "bias_regularizer",
+    "W_constraint": "kernel_constraint",
+    "output_dim": "units",
+    "p": "rate",
+    "bias": "use_bias",
+    "dim_ordering": None,
+    "mode": None,
+}
+_LAYERS = (
+    "Conv2D", "Dense", "Dropout", "MaxPooling2D", "AveragePooling2D", "BatchNormalization", "Activation", "Flatten", "GlobalAveragePooling2D",
+    "SpatialDropout2D", "DepthwiseConv2D", "SeparableConv2D",
+)  # fmt: skip
+_OPTIMIZERS = ("SGD", "Adam", "Nadam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Ftrl")
+
+
+def answerer(context):
+    """A function for `imports.Made`: old Keras module name -> a module that shows the present one's contents, or None."""
+
+    def answer(name):
+        if name == "tensorflow_datasets":
+            context.note("shim", "tensorflow_datasets is answered by a stand-in that knows cifar10 only")
+            return _tensorflow_datasets(context)
+        for prefix in _PREFIXES:
+            target = _MOVED.get(name.removeprefix(prefix)) if name.startswith(prefix) else None
+            if target is not None:
+                import importlib
+
+                context.note("shim", f"import {name} answered with keras.{target} (it was moved or removed)")
+                module = types.ModuleType(name)
+                module.__dict__.update({key: value for key, value in vars(importlib.import_module(f"keras.{target}")).items() if not key.startswith("__")})
+                module.__path__ = []
+                if target == "utils":
+                    module.np_utils = module
+                return module
+        if name in ("tensorflow.python.keras", "tensorflow_core.keras"):
+            import keras
+
+            return _showing(name, keras)
+        return None
+
+    return answer
+
+
+def _showing(name, shown):
+    module = types.ModuleType(name)
+    module.__dict__.update({key: value for key, value in vars(shown).items() if not key.startswith("__")})
+    module.__path__ = []
+    return module
+
+
+def install(context, after):
+    """Register what happens once Keras' modules are imported."""
+    after.after("keras", lambda keras: _keras(context, keras))
+    for prefix in ("keras", "tensorflow.keras", "keras._tf_keras.keras"):
+        after.after(f"{prefix}.layers", lambda module: _layers_module(context, module))
+        after.after(f"{prefix}.utils", lambda module: _utils_module(context, module))
+        after.after(f"{prefix}.optimizers", lambda module: _optimizers_module(context, module))
+        after.after(f"{prefix}.preprocessing.image", lambda module: _image_module(context, module))
+
+
+def _keras(context, keras):
+    import keras.layers
+    import keras.optimizers
+    import keras.utils
+
+    for name in _LAYERS:
+        _take_old_arguments(context, getattr(keras.layers, name), name)
+    for name in _OPTIMIZERS:
+        _take_old_optimizer_arguments(context, getattr(keras.optimizers, name), name)
+    _take_old_checkpoints(context, keras.callbacks.ModelCheckpoint)
+    _take_old_saves(context, keras.Model)
+    keras.utils.plot_model = _quiet(context, "plot_model()")
+    for module in (keras.layers,):
+        _layers_module(context, module)
+    _utils_module(context, keras.utils)
+    _optimizers_module(context, keras.optimizers)
+    for name in ("keras.preprocessing.image",):
+        if name in sys.modules:
+            _image_module(context, sys.modules[name])
+    keras.backend.set_image_dim_ordering = lambda *_: context.note("shim", "set_image_dim_ordering() ignored")
+    keras.backend.image_dim_ordering = lambda: "tf"
+    keras.backend.set_image_data_format = keras.config.set_image_data_format
+
+
+def _quiet(context, what):
+    def function(*_, **__):
+        context.note("other", f"{what} does nothing while grading")
+
+    return function
+
+
+def _layers_module(context, module):
+    if "experimental" not in vars(module):
+        holder = types.SimpleNamespace()
+
+        holder.preprocessing = _Noting(context, module, "layers.experimental.preprocessing")
+        holder.SyncBatchNormalization = module.BatchNormalization
+
+        module.experimental = holder
+    module.Convolution2D = _convolution2d(context, module.Conv2D)
+
+
+def _utils_module(context, module):
+    if "np_utils" not in vars(module):
+        module.np_utils = _Noting(context, module, "utils.np_utils")
+
+
+def _optimizers_module(context, module):
+    for name in ("legacy", "experimental"):
+        if not isinstance(vars(module).get(name), _Noting):
+            setattr(module, name, _Noting(context, module, f"optimizers.{name}"))
+
+
+def _image_module(context, module):
+    if not hasattr(module, "ImageDataGenerator"):
+        from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+        module.ImageDataGenerator = ImageDataGenerator
+
+
+class _Noting:
+    """An old place that shows a present module's contents and notes its use."""
+
+    def __init__(self, context, module, name):
+        self.__dict__.update(_context=context, _module=module, _name=name)
+
+    def __getattr__(self, attribute):
+        value = getattr(self._module, attribute)
+        self._context.note("shim", f"keras.{self._name}.{attribute} answered with its present place")
+        return value
+
+
+def _take_old_arguments(context, cls, name):
+    original = cls.__init__
+
+    @functools.wraps(original)
+    def init(self, *args, **kwargs):
+        for old, new in _LAYER_ARGUMENTS.items():
+            if old not in kwargs or (old == "p" and name != "Dropout") or (old == "mode" and name != "BatchNormalization"):
+                continue
+            value = kwargs.pop(old)
+            context.note("shim", f"{name}({old}=) answered" + (f" as {new}=" if new else " by leaving it out") + " (its name changed since Keras 1)")
+            if new:
+                if old == "init" and value in ("glorot_uniform", "he_normal", "he_uniform", "uniform", "normal", "lecun_uniform", "glorot_normal"):
+                    value = {"uniform": "random_uniform", "normal": "random_normal"}.get(value, value)
+                kwargs[new] = value
+        if "nb_row" in kwargs and "nb_col" in kwargs:
+            kwargs["kernel_size"] = (kwargs.pop("nb_row"), kwargs.pop("nb_col"))
+        shape = kwargs.get("input_shape")
+        if shape is not None and name == "Conv2D" and not kwargs.get("data_format") and isinstance(shape, (tuple, list)) and len(shape) == 3 and shape[0] == 3 and shape[2] != 3:
+            context.note("shim", "input_shape is channels-first; left as it is")
+        original(self, *args, **kwargs)
+
+    init.__signature__ = inspect.signature(original)  # Keras reads it to derive configurations
+    cls.__init__ = init
+
+
+def _convolution2d(context, conv2d):
+    """Keras 1's Convolution2D(filters, rows, columns, …): since Keras 2 the third number silently means strides."""
+
+    def convolution2d(*args, **kwargs):
+        if len(args) >= 3 and all(isinstance(value, int) for value in args[:3]):
+            context.note("shim", "Convolution2D(filters, rows, columns) answered as Conv2D(filters, (rows, columns))")
+            args = (args[0], (args[1], args[2]), *args[3:])
+        return conv2d(*args, **kwargs)
+
+    return convolution2d
+
+
+def _take_old_optimizer_arguments(context, cls, name):
+    original = cls.__init__
+
+    @functools.wraps(original)
+    def init(self, *args, **kwargs):
+        if "lr" in kwargs:
+            kwargs["learning_rate"] = kwargs.pop("lr")
+            context.note("shim", f"{name}(lr=) answered as learning_rate= (its name changed in Keras 2.3)")
+        decay = kwargs.pop("decay", None)
+        if decay:
+            context.note("shim", f"{name}(decay=) answered as an inverse-time schedule (it was removed from Keras)")
+            rate = kwargs.get("learning_rate", args[0] if args else 0.001)
+            if isinstance(rate, (int, float)):
+                import keras
+
+                kwargs["learning_rate"] = keras.optimizers.schedules.InverseTimeDecay(float(rate), 1, float(decay))
+                args = args[1:]
+        kwargs.pop("schedule_decay", None)
+        if kwargs.get("epsilon", 1) is None:
+            kwargs.pop("epsilon")
+        original(self, *args, **kwargs)
+
+    init.__signature__ = inspect.signature(original)  # Keras reads it to derive configurations
+    cls.__init__ = init
+
+
+def _take_old_checkpoints(context, cls):
+    original = cls.__init__
+
+    @functools.wraps(original)
+    def init(self, filepath, *args, **kwargs):
+        for gone in ("period", "options"):
+            kwargs.pop(gone, None)
+        path = str(filepath)
+        weights_only = kwargs.get("save_weights_only", False)
+        wanted = ".weights.h5" if weights_only else (".keras", ".h5")
+        if not path.endswith(wanted):
+            path += ".weights.h5" if weights_only else ".keras"
+            context.note("shim", f"ModelCheckpoint({str(filepath)[-40:]!r}) saves under a name that present Keras takes")
+        original(self, path, *args, **kwargs)
+
+    init.__signature__ = inspect.signature(original)  # Keras reads it to derive configurations
+    cls.__init__ = init
+
+
+def _take_old_saves(context, cls):
+    """`save("x")`, `save_weights("x.h5")` and back: names that present Keras refuses get the ending it wants."""
+
+    def with_ending(method, endings):
+        original = getattr(cls, method)
+
+        @functools.wraps(original)
+        def function(self, filepath, *args, **kwargs):
+            path = str(filepath)
+            if not path.endswith(endings):
+                path += endings[0]
+                context.note("shim", f"{method}({str(filepath)[-40:]!r}) uses a file name that present Keras takes")
+            kwargs.pop("save_format", None)
+            return original(self, path, *args, **kwargs)
+
+        setattr(cls, method, function)
+
+    with_ending("save", (".keras", ".h5", ".hdf5"))
+    with_ending("save_weights", (".weights.h5",))
+    with_ending("load_weights", (".weights.h5", ".keras"))
+
+
+def _tensorflow_datasets(context):
+    module = types.ModuleType("tensorflow_datasets")
+    module.__path__ = []
+
+    def load(name, split=None, as_supervised=False, batch_size=None, with_info=False, **_):
+        from keras.datasets import cifar10
+
+        if str(name).split(":")[0].split("/")[0] != "cifar10":
+            raise OSError(f"tensorflow_datasets has only cifar10 while grading, not {name!r}")
+        import tensorflow as tf
+
+        (x_train, y_train), (x_test, y_test) = cifar10.load_data()
+        arrays = {"train": (x_train, y_train.reshape(-1).astype("int64")), "test": (x_test, y_test.reshape(-1).astype("int64"))}
+
+        def one(part):
+            base, _, window = str(part).partition("[")
+            images, labels = arrays[base]
+            if window:
+                start, _, stop = window.rstrip("]").partition(":")
+                share = [int(float(text.strip("% ")) * len(images) / 100) if text.endswith("%") else int(text) if text else None for text in (start, stop)]
+                images, labels = images[slice(*share)], labels[slice(*share)]
+            if batch_size == -1:
+                pair = (tf.constant(images), tf.constant(labels))
+                return pair if as_supervised else {"image": pair[0], "label": pair[1]}
+            data = (images, labels) if as_supervised else {"image": images, "label": labels}
+            dataset = tf.data.Dataset.from_tensor_slices(data)
+            return dataset.batch(batch_size) if batch_size else dataset
+
+        if split is None:
+            result = {part: one(part) for part in arrays}
+        elif isinstance(split, (list, tuple)):
+            result = [one(part) for part in split]
+        else:
+            result = one(split)
+        if with_info:
+            examples = {part: types.SimpleNamespace(num_examples=len(pair[0])) for part, pair in arrays.items()}
+            label = types.SimpleNamespace(num_classes=10, names=["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])
+            return result, types.SimpleNamespace(splits=examples, features={"label": label, "image": types.SimpleNamespace(shape=(32, 32, 3))}, name="cifar10")
+        return result
+
+    module.load = load
+    module.as_numpy = lambda dataset: (dataset.as_numpy_iterator() if hasattr(dataset, "as_numpy_iterator") else dataset)
+    module.disable_progress_bar = lambda: None
+    return module

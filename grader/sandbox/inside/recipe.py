@@ -1,0 +1,217 @@
+"""Which stored images reached a call, and by what arithmetic. NumPy only.
+
+`identify` compares a few dozen of the images that reached a call with the stored ones (first at the same positions, then by
+correlation, which survives any change of scale and offset), and solves for `value = scale * pixel + offset` per channel, per pixel, or per
+image. What fits none is `unknown`, with its statistics.
+"""
+
+import numpy as np
+
+SAMPLES = 48
+_RESIDUAL = 0.01  # rms of what a map leaves unexplained, as a fraction of the values' standard deviation; float16 rounding gives 0.0005
+
+
+class Store:
+    """The data sets that were loaded: (name, split) -> images (N, H, W[, C]) uint8, labels (N,)."""
+
+    def __init__(self):
+        self.sets = {}
+        self._features = {}
+
+    def add(self, name, split, images, labels):
+        self.sets[name, split] = (images, np.asarray(labels).reshape(-1))
+
+    def features(self, key):
+        """Unit-length feature rows (N, 3 x 40) of every image: the same 40 places in every channel, each channel centred."""
+        if key not in self._features:
+            self._features[key] = _features(self.sets[key][0])
+        return self._features[key]
+
+
+def _places(height, width):
+    generator = np.random.default_rng(7)
+    return generator.integers(0, height, 40), generator.integers(0, width, 40)
+
+
+def _features(images):
+    rows, columns = _places(images.shape[1], images.shape[2])
+    picked = np.asarray(images[:, rows, columns], dtype=np.float32)
+    if picked.ndim == 2:
+        picked = picked[..., None]
+    picked = picked - picked.mean(axis=1, keepdims=True)
+    flat = picked.transpose(0, 2, 1).reshape(len(picked), -1)
+    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+
+
+def _correlation(a, b):
+    """Correlation of each pair of images, channel by channel, averaged. Shapes (m, H, W, C); result (m,)."""
+    a = a.reshape(len(a), -1, a.shape[-1]).astype(np.float64)
+    b = b.reshape(len(b), -1, b.shape[-1]).astype(np.float64)
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    norm = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    return np.where(norm > 1e-9, (a * b).sum(axis=1) / np.maximum(norm, 1e-9), 1.0).mean(axis=1)
+
+
+def layouts(images):
+    """The ways in which `images` (m, …) may be an image batch: (array (m, H, W, C), what was done to it)."""
+    if images.ndim == 4 and images.shape[-1] in (1, 3):
+        yield images, {}
+    elif images.ndim == 4 and images.shape[1] in (1, 3):
+        yield images.transpose(0, 2, 3, 1), {"channels_first": True}
+    elif images.ndim == 3 and images.shape[1] == images.shape[2]:
+        yield images[..., None], {}
+    elif images.ndim == 2 and images.shape[1] == 3072:
+        yield images.reshape(-1, 32, 32, 3), {"flattened": True}
+        yield images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), {"flattened": True, "channels_first": True}
+    elif images.ndim == 2 and images.shape[1] == 784:
+        yield images.reshape(-1, 28, 28, 1), {"flattened": True}
+
+
+def _match(images, positions, total, store):
+    """The data set, split and stored rows of `images` (m, H, W, C), or None. Rows may come from both splits (`mixed`)."""
+    for (name, split), (stored, _) in store.sets.items():
+        reference = stored if stored.ndim == 4 else stored[..., None]
+        if reference.shape[1:] == images.shape[1:] and total <= len(reference):
+            there = np.asarray(reference[positions])
+            if np.median(_correlation(images, there)) > 0.98:
+                return name, split, [(name, split, int(row)) for row in positions]
+    names = {name for name, _ in store.sets}
+    for name in names:
+        found = [None] * len(images)
+        best = np.full(len(images), 0.97)
+        for (other, split), (stored, _) in store.sets.items():
+            reference_shape = stored.shape[1:] if stored.ndim == 4 else (*stored.shape[1:], 1)
+            if other != name or reference_shape != images.shape[1:]:
+                continue
+            scores = _features(images) @ store.features((name, split)).T
+            rows = scores.argmax(axis=1)
+            values = scores[np.arange(len(rows)), rows]
+            for index in np.flatnonzero(values > best):
+                best[index], found[index] = values[index], (name, split, int(rows[index]))
+        hits = [item for item in found if item]
+        if len(hits) >= 0.8 * len(images):
+            splits = {split for _, split, _ in hits}
+            return name, splits.pop() if len(splits) == 1 else "mixed", found
+    return None
+
+
+def _affine(x, y):
+    """Least squares y = scale * x + offset along the first axis. Returns scale, offset (trailing shape) and squared residuals' mean."""
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    variance = ((x - mean_x) ** 2).mean(axis=0)
+    scale = np.where(variance > 1e-9, ((x - mean_x) * (y - mean_y)).mean(axis=0) / np.maximum(variance, 1e-9), 0.0)
+    offset = mean_y - scale * mean_x
+    return scale, offset, ((y - scale * x - offset) ** 2).mean(axis=0)
+
+
+def solve(pixels, values):
+    """The recipe that makes `values` (m, H, W, C) of stored `pixels` (same shape): a dict of the record's fields."""
+    x, y = pixels.astype(np.float64), values.astype(np.float64)
+    spread = max(float(y.std()), 1e-9)
+    channels = x.shape[-1]
+    scale, offset, residual = _affine(x.reshape(-1, channels), y.reshape(-1, channels))
+    rms = float(np.sqrt(residual.mean())) / spread
+    if rms < _RESIDUAL:
+        same = np.ptp(scale) <= 1e-4 * abs(scale).max() and np.ptp(offset) <= 1e-4 * max(abs(offset).max(), abs(y).max())
+        if same and abs(scale.mean() - 1) < 1e-4 and abs(offset.mean()) < 1e-2:
+            return {"kind": "identity", "scale": [1.0], "offset": [0.0], "residual": rms}
+        if same:
+            scale, offset = scale.mean(keepdims=True), offset.mean(keepdims=True)
+        return {"kind": "affine", "scale": scale.tolist(), "offset": offset.tolist(), "residual": rms}
+    if len(x) >= 12:
+        scale, offset, residual = _affine(x, y)
+        per_pixel = float(np.sqrt(residual.mean() * len(x) / (len(x) - 2))) / spread
+        if per_pixel < _RESIDUAL:
+            return {"kind": "per_pixel", "scale": scale.mean(axis=(0, 1)).tolist(), "offset": offset.mean(axis=(0, 1)).tolist(), "residual": per_pixel}
+    flat_x, flat_y = (a.reshape(len(a), -1).T for a in (x, y))
+    scale, offset, residual = _affine(flat_x, flat_y)
+    per_image = float(np.sqrt(residual.mean())) / spread
+    if per_image < _RESIDUAL:
+        return {"kind": "per_image", "scale": [float(scale.mean())], "offset": [float(offset.mean())], "residual": per_image}
+    return {"kind": "unknown", "residual": rms}
+
+
+def _resize_candidates(images):
+    """`images` brought to 32x32 where they were made larger by a whole factor: (array, (H, W))."""
+    height, width = images.shape[1:3]
+    if (height, width) != (32, 32) and height % 32 == 0 and width % 32 == 0:
+        step = height // 32
+        yield images.reshape(len(images), 32, step, 32, width // 32, -1).mean(axis=(2, 4)), (height, width)
+    elif height > 32 and width > 32:
+        rows, columns = np.arange(32) * height // 32 + height // 64, np.arange(32) * width // 32 + width // 64
+        yield images[:, np.minimum(rows, height - 1)][:, :, np.minimum(columns, width - 1)], (height, width)
+
+
+def identify(images, labels, positions, total, store):
+    """What is known about sampled `images` (m, …) and their `labels` (m, …) or None; `positions` are their rows of `total`.
+
+    Returns fields of a DataClaim: dataset, split, recipe, labels. Raises nothing.
+    """
+    result = {"dataset": None, "split": None, "recipe": None, "labels": _labels(labels, None)}
+    try:
+        images = np.asarray(images)
+        if images.dtype.kind not in "fiub" or len(images) < 2:
+            return result
+        images = np.nan_to_num(images.astype(np.float64))
+        for batch, done in layouts(images):
+            tries = [(batch, None), *_resize_candidates(batch)]
+            for candidate, resized in tries:
+                found = _match(candidate, positions, total, store)
+                if found is None:
+                    continue
+                name, split, rows = found
+                pairs = [(index, row) for index, row in enumerate(rows) if row]
+                pixels = np.stack([_as_image(store.sets[a, b][0][row]) for _, (a, b, row) in pairs])
+                recipe = solve(pixels, candidate[[index for index, _ in pairs]])
+                if resized and recipe["kind"] == "unknown" and recipe["residual"] < 0.35:
+                    recipe = _loose(pixels, candidate[[index for index, _ in pairs]], recipe["residual"])
+                result.update(dataset=name, split=split, recipe={**recipe, **done, "resized": list(resized) if resized else None})
+                if labels is not None:
+                    stored = np.array([store.sets[a, b][1][row] for _, (a, b, row) in pairs])
+                    result["labels"] = _labels(labels, stored, [index for index, _ in pairs])
+                return result
+            if batch.shape[-1] == 1:
+                grey = _grayscale(batch, positions, total, store)
+                if grey:
+                    result.update(grey)
+                    return result
+    except Exception:
+        return result
+    return result
+
+
+def _as_image(row):
+    return np.asarray(row) if row.ndim == 3 else np.asarray(row)[..., None]
+
+
+def _loose(pixels, values, residual):
+    scale, offset, _ = _affine(pixels.reshape(-1, 1).astype(np.float64), values.reshape(-1, 1))
+    return {"kind": "affine", "scale": scale.tolist(), "offset": offset.tolist(), "residual": residual}
+
+
+def _grayscale(batch, positions, total, store):
+    for (name, split), (stored, _) in store.sets.items():
+        if stored.ndim == 4 and stored.shape[1:3] == batch.shape[1:3] and total <= len(stored):
+            there = np.asarray(stored[positions]).astype(np.float64).mean(axis=-1, keepdims=True)
+            if np.median(_correlation(batch, there)) > 0.95:
+                return {"dataset": name, "split": split, "recipe": {"kind": "unknown", "grayscale": True, "residual": 1.0}}
+    return None
+
+
+def _labels(labels, stored, picked=None):
+    """A LabelClaim body, or None. `agreement` compares with the stored labels of the same images."""
+    if labels is None:
+        return None
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "fiub":
+        return {"encoding": "other", "shape": list(labels.shape[1:])}
+    if labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1):
+        encoding, values = "integer", labels.reshape(-1)
+        if labels.dtype.kind == "f" and not np.all(values == np.round(values)):
+            encoding = "other"
+    elif labels.ndim == 2 and np.allclose(labels.sum(axis=1), 1, atol=1e-3) and np.allclose(labels.max(axis=1), 1, atol=0.2):
+        encoding, values = "one_hot", labels.argmax(axis=1)
+    else:
+        return {"encoding": "other", "shape": list(labels.shape[1:])}
+    agreement = None if stored is None else float(np.mean(values[picked].astype(np.int64) == stored.astype(np.int64)))
+    return {"encoding": encoding, "shape": list(labels.shape[1:]), "agreement": agreement}

@@ -1,0 +1,290 @@
+"""The notebook's shell: IPython's InteractiveShell in this very process, without kernel, sockets, history or subprocesses.
+
+Outputs are captured as they come, capped per cell; a failing cell is recorded and the next one runs; a cell that takes too long gets a
+`CellTimeout` (and the host ends the box where even that is not heard).
+"""
+
+import builtins
+import io
+import signal
+import sys
+import time
+import types
+
+from . import plots
+from .context import describe_error
+
+_TEXT_CAP = 20_000  # characters a cell
+_PICTURES = 4  # a cell
+_PICTURES_TOTAL_BYTES = 3 << 20  # a notebook
+
+
+class CellTimeout(BaseException):
+    """Raised in a cell that used up its time. A BaseException, so that `except Exception` does not swallow it."""
+
+
+class Outputs:
+    """The outputs of the running cell, capped."""
+
+    def __init__(self):
+        self.items = []
+        self.left = _TEXT_CAP
+        self.pictures_left = _PICTURES_TOTAL_BYTES
+        self._pictures = 0
+
+    def begin(self):
+        self.items, self.left, self._pictures = [], _TEXT_CAP, 0
+
+    def add(self, kind, text):
+        if not text or self.left <= 0:
+            return
+        if len(text) > self.left:
+            text = text[: self.left] + "\n… (output cut here)"
+        self.left -= len(text)
+        if self.items and self.items[-1]["kind"] == kind and kind in ("stdout", "stderr"):
+            self.items[-1]["data"] += text
+        else:
+            self.items.append({"kind": kind, "data": text})
+
+    def picture(self, encoded):
+        """A PNG in base64 text."""
+        self._pictures += 1
+        if self._pictures <= _PICTURES and len(encoded) <= self.pictures_left:
+            self.pictures_left -= len(encoded)
+            self.items.append({"kind": "png", "data": encoded})
+
+
+class Stream(io.TextIOBase):
+    """sys.stdout or sys.stderr of the notebook."""
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self, outputs, kind, descriptor):
+        self._outputs, self._kind, self._descriptor = outputs, kind, descriptor
+
+    def write(self, text):
+        self._outputs.add(self._kind, str(text))
+        return len(text)
+
+    def writable(self):
+        return True
+
+    def isatty(self):
+        return False
+
+    def fileno(self):
+        return self._descriptor
+
+    def flush(self):
+        pass
+
+
+def make(context):
+    """The configured shell. Imports IPython (about 0.4 s)."""
+    from IPython.core.displayhook import DisplayHook
+    from IPython.core.displaypub import DisplayPublisher
+    from IPython.core.history import HistoryManager
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    outputs = Outputs()
+
+    class Publisher(DisplayPublisher):
+        def publish(self, data, metadata=None, source=None, *, transient=None, update=False, **kwargs):
+            if isinstance(data, dict):
+                outputs.add("text", _readable(data))
+
+        def clear_output(self, wait=False):
+            pass
+
+    class Hook(DisplayHook):
+        def write_output_prompt(self):
+            pass
+
+        def write_format_data(self, format_dict, md_dict=None):
+            outputs.add("text", _readable(format_dict))
+
+        def finish_displayhook(self):
+            pass
+
+        def quiet(self):
+            return super().quiet()
+
+    class Shell(InteractiveShell):
+        displayhook_class = Hook
+        display_pub_class = Publisher
+
+        def _showtraceback(self, etype, evalue, stb):
+            pass  # errors are taken from run_cell's result
+
+        def showsyntaxerror(self, *args, **kwargs):
+            pass
+
+        def showtraceback(self, *args, **kwargs):
+            pass
+
+        def ask_exit(self):
+            print("exit() does nothing in a notebook that is being graded")
+
+        exit_now = False
+
+        def system(self, command):
+            _shell_line(context, command)
+            self.user_ns["_exit_code"] = 0
+
+        system_raw = system_piped = system
+
+        def getoutput(self, command, split=True, depth=0):
+            from IPython.utils.text import SList
+
+            _shell_line(context, command)
+            return SList([]) if split else ""
+
+        def enable_gui(self, gui=None):
+            pass
+
+        def enable_matplotlib(self, gui=None):
+            return "agg", "agg"
+
+        def atexit_operations(self):
+            pass
+
+    settings = Config()
+    settings.HistoryManager.enabled = False
+    settings.InteractiveShell.colors = "nocolor"
+    settings.InteractiveShell.xmode = "Minimal"
+    settings.InteractiveShell.history_length = 0
+    HistoryManager.enabled = False
+    main = types.ModuleType("__main__")
+    shell = Shell.instance(config=settings, user_module=main, user_ns=main.__dict__)
+    sys.modules["__main__"] = main
+    main.__dict__.setdefault("__builtins__", builtins)
+    _magics(shell, context)
+
+    def no_input(prompt="", *_, **__):
+        context.note("input", "input() has nobody to ask while grading")
+        raise EOFError(f"input({str(prompt)[:60]!r}) has nobody to ask while grading; give the value in the cell itself")
+
+    builtins.input = no_input
+    import getpass
+
+    getpass.getpass = no_input
+    return shell, outputs
+
+
+def _readable(data):
+    """The text of a MIME bundle; HTML, scripts and pictures made by the student's own code stay in the box."""
+    text = data.get("text/plain") or data.get("text/markdown") or data.get("text/latex") or ""
+    return text if isinstance(text, str) else ""
+
+
+def _shell_line(context, command):
+    command = " ".join(str(command).split())
+    first = command.split(" ")[0] if command else ""
+    kind = "pip" if "pip" in command.split("install")[0] or first in ("pip", "pip3", "conda") else "shell"
+    context.note(kind, f"shell line not run: {command[:160]}")
+    print("(shell lines are not run while grading)" if kind == "shell" else "(packages are not installed while grading; the provided set is used)")
+
+
+def _magics(shell, context):
+    """Magics that a notebook on Colab or Jupyter may use and that would fail, ask, or start processes here."""
+
+    def nothing(line="", cell=None, _name=""):
+        if cell is not None:
+            context.note("shell", "a cell of another language was not run")
+        return None
+
+    def register(function, kind, name):
+        shell.magics_manager.magics[kind][name] = function
+
+    for name in ("tensorflow_version", "matplotlib", "load_ext", "reload_ext", "tensorboard", "autoreload", "config", "pylab_inline", "notebook"):
+        register(nothing, "line", name)
+    for name in ("bash", "sh", "shell", "script", "html", "HTML", "javascript", "js", "svg", "SVG", "latex", "markdown", "perl", "ruby", "cmd", "R"):
+        register(nothing, "cell", name)
+
+    def install(line=""):
+        _shell_line(context, f"pip {line}")
+
+    def shell_line(line=""):
+        _shell_line(context, line)
+
+    for name in ("pip", "conda", "mamba", "uv"):
+        register(install, "line", name)
+    for name in ("shell", "sx", "system", "cp", "ls", "mkdir", "mv", "rm", "rmdir", "cat", "wget"):
+        register(shell_line, "line", name)
+
+    def writefile(line="", cell=""):
+        path = line.replace("-a", "").strip()
+        with open(path, "a" if "-a" in line.split() else "w", encoding="utf-8") as file:
+            file.write(cell)
+        print(f"Writing {path}")
+
+    register(writefile, "cell", "writefile")
+
+    def capture(line="", cell=""):
+        shell.run_cell(cell, store_history=False)
+
+    register(capture, "cell", "capture")
+
+
+def _interrupt(*_):
+    raise CellTimeout
+
+
+def run_cells(shell, outputs, cells, context, limits, after_cell):
+    """Run `cells` ({index, source}) in order and send a `cell` frame for each. `after_cell()` sends what the cell left behind."""
+    signal.signal(signal.SIGALRM, _interrupt)
+    kept = sys.stdout, sys.stderr
+    descriptors = [stream.fileno() for stream in kept]
+    for cell in cells:
+        context.cell = cell["index"]
+        context.send("start", {"index": cell["index"]})
+        outputs.begin()
+        sys.stdout = Stream(outputs, "stdout", descriptors[0])
+        sys.stderr = Stream(outputs, "stderr", descriptors[1])
+        started = time.perf_counter()
+        status, error = "ok", None
+        try:
+            signal.setitimer(signal.ITIMER_REAL, limits["cell_s"], 1.0)  # again every second, should the first be swallowed
+            result = shell.run_cell(cell["source"], store_history=True, silent=False)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            problem = result.error_before_exec or result.error_in_exec
+            if isinstance(problem, CellTimeout):
+                status = "timeout"
+            elif problem is not None:
+                status, error = "error", problem
+        except CellTimeout:
+            status = "timeout"
+        except BaseException as problem:
+            status, error = "error", problem
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        seconds = time.perf_counter() - started
+        body = None
+        if status == "timeout":
+            body = {"type": "Timeout", "message": f"the cell ran longer than {limits['cell_s']:g} s and was interrupted", "line": None}
+        elif error is not None:
+            body = describe_error(error)
+            if body["line"] is None:
+                body["line"] = _line_in_cell(error)
+        try:
+            plots.collect(context, outputs)
+            after_cell()
+        except Exception as problem:  # a defect of ours, or the student's patched libraries: staff may look, the run goes on
+            context.note("other", f"after the cell: {type(problem).__name__}: {str(problem)[:200]}")
+        if body is not None:
+            outputs.left = max(outputs.left, 1000)
+            outputs.add("error", f"{body['type']}: {body['message']}")
+        context.send("cell", {"index": cell["index"], "status": status, "error": body, "outputs": outputs.items, "seconds": round(seconds, 3)})
+    sys.stdout, sys.stderr = kept
+
+
+def _line_in_cell(error):
+    """The deepest line of an IPython cell (files named <ipython-input-…> or …/ipykernel_…) in the traceback."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if "ipython-input" in trace.tb_frame.f_code.co_filename:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,61 @@
+"""Starting a process with its frame pipe: what every backend shares."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from grader.errors import InfrastructureError
+from grader.sandbox.base import Job
+from grader.sandbox.limits import Limits
+from grader.sandbox.process import Running
+
+
+def first_line(output: bytes) -> str:
+    """The first line of a program's output, at most 200 characters, as text."""
+    return (output.decode("utf-8", "replace").strip().splitlines() or ["(it said nothing)"])[0][:200]
+
+
+def launch(
+    build: Callable[[int], list[str]],
+    *,
+    job: Job,
+    limits: Limits,
+    folder: Path,
+    confinement: Mapping[str, Any],
+    environment: Mapping[str, str],
+    work: Path | None = None,
+    user: int | None = None,
+    in_box: tuple[str, ...] = (),
+) -> Running:
+    """Start `build(frame descriptor)` and tell it, on its first line of input, its confinement, limits and the job's spec.
+
+    Raises InfrastructureError if the process cannot be started; then nothing is left behind.
+    """
+    frames, frames_in_box = os.pipe()
+    identity: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    try:
+        process = subprocess.Popen(  # noqa: S603
+            build(frames_in_box),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(frames_in_box,),
+            cwd=work,
+            env=dict(environment),
+            start_new_session=True,
+            **identity,
+        )
+    except OSError as error:
+        os.close(frames)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise InfrastructureError(f"The sandbox could not be started: {error}. Run `grade doctor` to see what this machine lacks.") from None
+    finally:
+        os.close(frames_in_box)
+    running = Running(process, frames, limits, folder, in_box=in_box)
+    running.send(json.dumps({"confinement": dict(confinement), "limits": asdict(limits), **job.spec}).encode() + b"\n")
+    return running

@@ -1,0 +1,73 @@
+"""Running a notebook's cells in box 1: the host's side. What comes back is a `RunRecord`, whatever the cells do."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from grader.decode import RunCollector
+from grader.errors import FrameError, GraderError
+from grader.records import Cell, CellError, CellRun, RunRecord
+from grader.sandbox.base import Job, Sandbox
+from grader.sandbox.limits import Limits
+from grader.sandbox.process import Running
+
+PROGRAM = Path(__file__).resolve().parent / "inside"
+_GRACE_S = 5.0
+"""Seconds a cell may go on after its own time limit (it is interrupted inside first) before the host ends the box."""
+
+
+def start_notebook(cells: tuple[Cell, ...], sandbox: Sandbox, limits: Limits, data: Path) -> Running:
+    """Start box 1 on the code cells of a notebook; `data` is the folder of the CIFAR-10 arrays (`x_train.npy`, …)."""
+    spec = {"cells": [{"index": cell.index, "source": cell.source} for cell in cells if cell.kind == "code"], "data": str(data)}
+    return sandbox.start(Job(program=PROGRAM, module="box1", spec=spec, readable=(data,)), limits)
+
+
+def collect_notebook(running: Running, cells: tuple[Cell, ...], limits: Limits, deadline: float | None = None) -> RunRecord:
+    """Take frames until the box ends. `deadline` is a `time.monotonic()` value at which the run is cut short (ending `deadline`).
+
+    Never raises for what the student's code does: a limit, a crash or a malformed frame is the record's `ending`. Raises GraderError
+    where the box died before it ran the first cell.
+    """
+    collector = RunCollector()
+    cell_started, current = time.monotonic(), None
+    while (frames := running.read()) is not None:
+        for kind, body in frames:
+            try:
+                collector.add(kind, body)
+            except FrameError as error:
+                running.stop("garbled", f"The notebook's process sent something unreadable ({error}).")
+                break
+        now = time.monotonic()
+        if collector.current_cell != current:
+            current, cell_started = collector.current_cell, now
+        if current is not None and now - cell_started > limits.cell_s + _GRACE_S:
+            running.stop("timeout", f"Cell {current} ran longer than {limits.cell_s:g} s and could not be interrupted.")
+        if deadline is not None and now > deadline:
+            running.stop("deadline", "Time for grading was up before the notebook had run to its end.")
+    ending = running.ending
+    assert ending is not None
+    fields = collector.fields()
+    if not fields["versions"] and ending.name in ("ok", "killed"):  # it died before the first cell: not the student's doing
+        said = running.output.decode("utf-8", "replace").strip().splitlines()
+        raise GraderError(f"Box 1 ended before the first cell ran. {ending.detail} Its last words: {said[-1][:300] if said else '(none)'}")
+    record = RunRecord(ending=ending.name, detail=ending.detail, seconds=running.seconds, peak_mib=running.peak_mib, **fields)
+    if ending.name == "ok" and not collector.finished:
+        place = f" in cell {collector.current_cell}" if collector.current_cell is not None else ""
+        record = replace(record, ending="killed", detail=f"The notebook ended its own process{place}.")
+    return replace(record, cells=_complete(record, cells, collector.current_cell))
+
+
+def _complete(record: RunRecord, cells: tuple[Cell, ...], current: int | None) -> tuple[CellRun, ...]:
+    """One `CellRun` for every code cell: those that the box did not report were cut off (the current one) or never reached."""
+    known = {run.index: run for run in record.cells}
+    result = []
+    for cell in cells:
+        if cell.kind != "code":
+            continue
+        run = known.get(cell.index)
+        if run is None and cell.index == current:
+            status = "timeout" if record.ending in ("timeout", "deadline") else "error"
+            error = CellError(type="Stopped", message=record.detail)
+            run = CellRun(index=cell.index, status="timeout" if status == "timeout" else "error", error=error)
+        result.append(run or CellRun(index=cell.index, status="skipped"))
+    return tuple(result)

@@ -1,0 +1,279 @@
+"""A started box as the host sees it: send to its standard input, take frames, watch its limits, and end it with everything it started.
+
+Theory of operation. Three descriptors: the box's standard input (requests), its standard output and error (one pipe, kept only up to a cap:
+C libraries write there), and the frame pipe. `read` is the only place that waits. Limits that the kernel does not hold are watched here
+every 0.2 s: resident memory, threads, disk and inodes of the whole process tree. Ending is by SIGKILL to the process group and every
+descendant; bubblewrap's own PID namespace dies with its first process.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grader.decode import FrameReader
+from grader.errors import FrameError
+from grader.sandbox.limits import Limits
+
+_WATCH_EVERY_S = 0.2
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why a box ended. `name` is one of RunRecord.ending's words; `detail` a sentence for the student."""
+
+    name: str = "ok"
+    detail: str = ""
+
+
+class Running:
+    """One box. Use as a context manager: leaving it kills whatever is left and removes its folder."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", frames: int, limits: Limits, folder: Path, *, in_box: tuple[str, ...] = ()) -> None:
+        """Take over a started process. `folder` is its host-side work folder; `in_box` are tmpfs mounts seen through /proc."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = process
+        self._frames = frames
+        self._input, self._output = process.stdin, process.stdout
+        self._limits = limits
+        self._folder = folder
+        self._in_box = in_box
+        self._to_send = bytearray()
+        self._close_when_sent = False
+        self._open = {frames, self._output.fileno()}
+        self._reader = FrameReader()
+        self._started = time.monotonic()
+        self._next_watch = 0.0
+        self._written = 0
+        self.output = bytearray()
+        self.ending: Ending | None = None
+        self.peak_mib = 0.0
+        for descriptor in (frames, self._input.fileno(), self._output.fileno()):
+            os.set_blocking(descriptor, False)
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the box was started."""
+        return time.monotonic() - self._started
+
+    def send(self, data: bytes, *, last: bool = False) -> None:
+        """Queue bytes for the box's standard input; `last` closes it once they are through. Sent while `read` waits."""
+        self._to_send += data
+        self._close_when_sent |= last
+        self._push()
+
+    def read(self, wait_s: float = 0.1) -> list[tuple[str, Any]] | None:
+        """Frames that arrived within `wait_s`, in order; None once the box has ended (see `ending`)."""
+        if self.ending is not None and self._frames not in self._open:
+            return None
+        frames: list[tuple[str, Any]] = []
+        self._push()
+        writers = [self._input] if self._to_send else []
+        ready, _, _ = select.select(list(self._open), writers, [], wait_s)
+        for descriptor in ready:
+            data = self._take(descriptor)
+            if data is None:
+                continue
+            if not data:
+                self._open.discard(descriptor)
+            elif descriptor == self._frames:
+                try:
+                    frames.extend(self._reader.feed(data))
+                except FrameError as error:
+                    self.stop("garbled", f"The notebook's process sent something unreadable ({error}).")
+                    return frames or None
+            else:
+                self._written += len(data)
+                self.output += data[: max(0, (1 << 20) - len(self.output))]
+        self._watch()
+        if self.ending is None and self._frames not in self._open:
+            self._finish()
+        return None if self.ending is not None and not frames else frames
+
+    def stop(self, name: str, detail: str) -> None:
+        """End the box now and say why. The first reason given stays."""
+        if self.ending is None:
+            self.ending = Ending(name=name, detail=detail)
+        self._kill()
+        self._open.discard(self._frames)
+
+    def close(self) -> None:
+        """Kill what is left of the box, close every descriptor, remove its folder. Safe to call twice."""
+        if self._frames < 0:
+            return
+        self._kill()
+        for stream in (self._input, self._output):
+            with contextlib.suppress(OSError):
+                stream.close()
+        os.close(self._frames)
+        self._frames = -1
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # ------------------------------------------------------------------ the mechanics
+
+    def _push(self) -> None:
+        try:
+            while self._to_send:
+                sent = os.write(self._input.fileno(), self._to_send[:65536])
+                del self._to_send[:sent]
+            if self._close_when_sent and not self._input.closed:
+                self._input.close()
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ValueError):
+            self._to_send.clear()
+
+    def _take(self, descriptor: int) -> bytes | None:
+        try:
+            return os.read(descriptor, 1 << 18)
+        except BlockingIOError:  # a spurious wake-up
+            return None
+        except OSError:
+            return b""
+
+    def _finish(self) -> None:
+        """The frame pipe is closed: wait briefly for the process, then judge how it went."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1.0)
+        code = self._process.poll()
+        if self._reader.pending:
+            self.ending = Ending(name="garbled", detail="The notebook's process was cut off in the middle of a message.")
+        elif code == 0 or code is None:
+            self.ending = Ending()
+        else:
+            killed = -code if code < 0 else code - 128
+            if killed in (signal.SIGXCPU, signal.SIGKILL) and self.cpu_seconds() >= self._limits.cpu_s:
+                detail = f"The notebook used more than {self._limits.cpu_s} s of processor time."
+            elif 0 < killed < 65:
+                with contextlib.suppress(ValueError):
+                    killed = signal.Signals(killed)
+                detail = f"The notebook's process was ended by {getattr(killed, 'name', killed)} (out of memory, a crash in a library, or its own doing)."
+            else:
+                detail = f"The notebook ended its own process (exit code {code})."
+            self.ending = Ending(name="killed", detail=detail)
+        self._kill()
+
+    def cpu_seconds(self) -> float:
+        """Processor time of ended children of this process, seconds (an upper bound for the box that just ended)."""
+        times = os.times()
+        return times.children_user + times.children_system
+
+    def _kill(self) -> None:
+        family = [*descendants(self._process.pid), self._process.pid]
+        for pid in reversed(family):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10.0)
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        limits = self._limits
+        if self.ending is not None or now < self._next_watch:
+            return
+        self._next_watch = now + _WATCH_EVERY_S
+        if now - self._started > limits.wall_s:
+            self.stop("timeout", f"The notebook ran longer than {limits.wall_s:g} s altogether.")
+            return
+        if self._written > limits.output_mib << 20:
+            self.stop("output", f"The notebook wrote more than {limits.output_mib} MiB of output.")
+            return
+        family = [self._process.pid, *descendants(self._process.pid)]
+        resident, threads = usage(family)
+        self.peak_mib = max(self.peak_mib, resident)
+        if resident > limits.memory_mib:
+            self.stop("memory", f"The notebook used more than {limits.memory_mib / 1024:g} GiB of memory.")
+        elif threads > limits.threads:
+            self.stop("processes", f"The notebook started more than {limits.threads} threads.")
+        else:
+            size, files = self._disk(family)
+            if size > limits.disk_mib or files > limits.files:
+                self.stop("disk", f"The notebook wrote more than {limits.disk_mib} MiB or {limits.files} files.")
+
+    def _disk(self, family: list[int]) -> tuple[float, int]:
+        if self._in_box:  # size-limited tmpfs mounts: their sizes are bounded, inodes are counted here
+            files = 0
+            for mount in self._in_box:
+                with contextlib.suppress(OSError):
+                    found = os.statvfs(f"/proc/{family[-1]}/root{mount}")
+                    files += found.f_files - found.f_ffree
+            return 0.0, files
+        size, files = folder_size(self._folder, self._limits.files)
+        return size + unlinked_size(family), files
+
+
+def descendants(pid: int) -> list[int]:
+    """Every living descendant of process `pid`, parents before children."""
+    found: list[int] = []
+    todo = [pid]
+    while todo:
+        current = todo.pop()
+        try:
+            tasks = os.listdir(f"/proc/{current}/task")
+        except OSError:
+            continue
+        for task in tasks:
+            with contextlib.suppress(OSError):
+                children = [int(child) for child in Path(f"/proc/{current}/task/{task}/children").read_text(encoding="ascii").split()]
+                found += children
+                todo += children
+    return found
+
+
+def usage(family: list[int]) -> tuple[float, int]:
+    """Resident memory (MiB, shared pages counted once per process) and threads of the processes `family`."""
+    resident = threads = 0
+    for pid in family:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            resident += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+            threads += len(os.listdir(f"/proc/{pid}/task"))
+    return resident / (1 << 20), threads
+
+
+def _entries(folder: Path) -> "Iterator[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError:
+        return
+
+
+def folder_size(folder: Path, most: int) -> tuple[float, int]:
+    """Blocks (MiB) and entries below `folder`; counting ends at `most` entries."""
+    blocks = files = 0
+    todo = [folder]
+    while todo and files <= most:
+        for entry in _entries(todo.pop()):
+            files += 1
+            with contextlib.suppress(OSError):
+                blocks += entry.stat(follow_symlinks=False).st_blocks
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(Path(entry.path))
+    return blocks * 512 / (1 << 20), files
+
+
+def unlinked_size(family: list[int]) -> float:
+    """MiB held by files that are deleted but still open in the processes `family`."""
+    blocks = 0
+    for pid in family:
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    found = os.stat(f"/proc/{pid}/fd/{descriptor}")
+                    blocks += found.st_blocks if found.st_nlink == 0 else 0
+    return blocks * 512 / (1 << 20)
