@@ -14,10 +14,12 @@ from grader.sandbox.process import Running
 PACKAGE = Path(__file__).resolve().parent.parent
 """The folder of the `grader` package: hidden from every box but for the one `inside/` folder that it runs."""
 
+START = Path(__file__).resolve().parent / "inside" / "start.py"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to run in a box: `inside.<module>` from the `inside` folder `program`, told `spec`, allowed to read `readable`."""
+    """What to run in a box: `main(writer, spec)` of `module` in the folder `program`, told `spec`, allowed to read `readable`."""
 
     program: Path
     module: str
@@ -50,9 +52,8 @@ class Sandbox(Protocol):
 
 
 def command(job: Job, frames: int) -> list[str]:
-    """The interpreter's command line in the box: isolated mode, no user site, frames to descriptor `frames`."""
-    start = f"import sys; sys.path.insert(0, {str(job.program.parent)!r}); from {job.program.name}.{job.module} import main; main({frames})"
-    return [sys.executable, "-I", "-B", "-u", "-c", start]
+    """The interpreter's command line in the box: isolated mode, no user site; `inside/start.py` hardens itself, then runs the job."""
+    return [sys.executable, "-I", "-B", "-u", str(START), str(frames), str(job.program), job.module]
 
 
 def environment(work: str, temporary: str) -> dict[str, str]:

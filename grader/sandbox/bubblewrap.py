@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from grader.errors import InfrastructureError
-from grader.sandbox.base import PACKAGE, Job, TierState, command, environment, interpreter_folders
+from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, interpreter_folders
 from grader.sandbox.launch import first_line, launch
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running
@@ -42,7 +42,7 @@ def _arguments(job: Job | None, disk_mib: int) -> list[str]:
     if PACKAGE.is_relative_to("/usr") or any(PACKAGE.is_relative_to(path) for path in bound):
         arguments += ["--tmpfs", str(PACKAGE)]
     if job is not None:
-        for path in (job.program, *job.readable):
+        for path in (START.parent, job.program, *job.readable):
             arguments += ["--ro-bind", str(path), str(path)]
     arguments += ["--proc", "/proc", "--dev", "/dev", "--size", str(_SHARED_MIB << 20), "--tmpfs", "/dev/shm"]  # noqa: S108
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", _WORK]

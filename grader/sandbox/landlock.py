@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from grader.errors import InfrastructureError
-from grader.sandbox.base import PACKAGE, Job, TierState, command, environment, interpreter_folders
+from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, interpreter_folders
 from grader.sandbox.inside.harden import landlock_abi, seccomp_available
 from grader.sandbox.launch import launch
 from grader.sandbox.limits import Limits
@@ -74,7 +74,7 @@ class Landlock:
             path.mkdir(exist_ok=True)
             if user is not None:
                 os.chown(path, user, user)
-        readable = [*_SYSTEM, *_DEVICES, str(job.program), *(str(path) for path in job.readable)]
+        readable = [*_SYSTEM, *_DEVICES, str(START.parent), str(job.program), *(str(path) for path in job.readable)]
         for path in interpreter_folders():
             readable += _without_package(path)
         confinement = {"tier": self.name, "readable": readable, "writable": [str(work), str(temporary), "/dev/null"]}

@@ -1,32 +1,24 @@
 """Box 1: harden, then run the notebook's cells as a user would see them run, and send what happened as frames.
 
-The spec (one JSON line on standard input): confinement and limits (see harden), `cells` [{index, source}], `data` (the folder of the four
+The spec: `limits`, `cells` [{index, source}], `data` (the folder of the four
 .npy files), `dataset` (its name).
 """
 
-import json
 import os
 import sys
 import warnings
 
+from . import colab, imports, keras_hooks, legacy, plots, shell
+from .context import Context
 
-def main(descriptor):
+
+def main(writer, spec):
     """Run box 1; never returns."""
-    spec = json.loads(sys.stdin.buffer.readline())
-    from . import harden
-
-    harden.harden({**spec["confinement"], "limits": spec["limits"]})
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    sys.path[:] = [path for path in sys.path if path != folder]
     sys.path.insert(0, "")
     sys.argv = ["notebook"]
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    from . import colab, imports, keras_hooks, legacy, plots, shell
-    from .context import Context
-    from .frames import Writer
-
-    context = Context(Writer(descriptor), spec)
+    context = Context(writer, spec)
     os.makedirs(os.environ["IPYTHONDIR"], exist_ok=True)
     warnings.filterwarnings("ignore")
     after = imports.AfterImport()

@@ -1,0 +1,99 @@
+"""Rebuilding a model symbolically: exact shapes and parameter counts, no variable allocated (`Dense(10**7)` costs nothing)."""
+
+import math
+
+import keras
+
+
+class TooLarge(Exception):
+    """The model is over a cap; the message says which, for the student."""
+
+
+def graph(config, input_shape, caps):
+    """The body of a `Graph` record for a canonical Keras configuration. Raises TooLarge, or whatever Keras raises."""
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        if not model.built or (isinstance(model, keras.Sequential) and model._functional is None):
+            if not input_shape:
+                raise ValueError("its input shape is not known: it has no Input layer and was never fitted")
+            model.build((None, *input_shape))
+        parameters = sum(math.prod(weight.shape) for weight in model.weights)
+        if parameters > caps["parameters"]:
+            raise TooLarge(f"it has {parameters:,} parameters; at most {caps['parameters']:,} are rebuilt")
+        trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        walker = _Walker(caps)
+        functional = model._functional if isinstance(model, keras.Sequential) else model
+        inputs = [walker.add("InputLayer", tensor.name, {}, [], tensor.shape, 0) for tensor in functional.inputs]
+        outputs = walker.walk(functional, inputs)
+    shape = functional.inputs[0].shape
+    return {
+        "nodes": walker.nodes,
+        "outputs": outputs,
+        "parameters": parameters,
+        "trainable_parameters": trainable,
+        "input_shape": None if len(functional.inputs) != 1 else _without_batch(shape),
+    }
+
+
+def _without_batch(shape):
+    return [None if size is None else int(size) for size in shape[1:]]
+
+
+class _Walker:
+    """Flattens nested models into one list of nodes in topological order."""
+
+    def __init__(self, caps):
+        self.nodes = []
+        self._caps = caps
+
+    def add(self, class_name, name, config, inputs, shape, parameters):
+        known = None if shape is None else _without_batch(shape)
+        if known is not None and math.prod(size or 1 for size in known) > self._caps["activation"]:
+            raise TooLarge(f"the output of layer {name!r} has the shape {tuple(known)}; at most {self._caps['activation']:,} values an image are rebuilt")
+        self.nodes.append(
+            {"index": len(self.nodes), "class_name": class_name, "name": name[:120], "config": config, "inputs": list(inputs), "output_shape": known, "parameters": parameters}
+        )
+        if len(self.nodes) > self._caps["nodes"]:
+            raise TooLarge(f"it applies more than {self._caps['nodes']} layers")
+        return len(self.nodes) - 1
+
+    def walk(self, functional, inputs):
+        """Add the nodes of `functional`, whose inputs are the nodes `inputs`; returns the output nodes."""
+        where = {id(tensor): node for tensor, node in zip(functional.inputs, inputs, strict=True)}
+        for depth in sorted(functional._nodes_by_depth, reverse=True):
+            for node in functional._nodes_by_depth[depth]:
+                operation = node.operation
+                if isinstance(operation, keras.layers.InputLayer):
+                    continue
+                sources = [where[id(tensor)] for tensor in node.arguments.keras_tensors]
+                if isinstance(operation, keras.Sequential):
+                    results = self.walk(operation._functional, sources)
+                elif isinstance(operation, keras.Model) and hasattr(operation, "_nodes_by_depth"):
+                    results = self.walk(operation, sources)
+                else:
+                    parameters = sum(math.prod(weight.shape) for weight in getattr(operation, "weights", []))
+                    made = self.add(type(operation).__name__, operation.name, _config(operation), sources, node.outputs[0].shape, parameters)
+                    results = [made] * len(node.outputs)
+                for tensor, result in zip(node.outputs, results, strict=False):
+                    where[id(tensor)] = result
+        return [where[id(tensor)] for tensor in functional.outputs]
+
+
+def _config(operation):
+    """The operation's configuration without initializers and build details, as plain data."""
+    try:
+        config = operation.get_config()
+    except Exception:
+        return {}
+    left_out = ("initializer", "regularizer", "constraint", "dtype")
+    return {str(key): _plain(value) for key, value in config.items() if not any(word in str(key) for word in left_out)}
+
+
+def _plain(value):
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value)[:100]
