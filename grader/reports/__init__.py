@@ -1,0 +1,143 @@
+"""Reports: one format, one file. Each format module has `NAME`, `FILENAME` and `render(executed) -> str`.
+
+To add one: write `as_<name>.py` with those three, add its line to `MODULES`, and golden files in `tests/reports`.
+"""
+
+import difflib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from grader.errors import UsageError
+from grader.records import Executed, Report, ReportRubric, ReportSubmission, RunStatus
+
+__all__ = ["FORMATS", "MODULES", "Format", "check", "write", "write_started"]
+
+MODULES = {
+    "json": "as_json",
+    "html": "as_html",
+    "md": "as_markdown",
+    "junit": "as_junit",
+    "gradescope": "as_gradescope",
+    "github": "as_github",
+}
+
+
+class Format(Protocol):
+    """What a format's module has."""
+
+    NAME: str
+    FILENAME: str
+
+    def render(self, executed: Executed) -> str:
+        """The whole file as text, to be written as UTF-8."""
+
+
+class _Formats(Mapping[str, Format]):
+    """The formats by name; a module is imported when it is first asked for, so that `grade --help` stays fast."""
+
+    def __getitem__(self, name: str) -> Format:
+        return cast("Format", import_module(f"grader.reports.{MODULES[name]}"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODULES)
+
+    def __len__(self) -> int:
+        return len(MODULES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in MODULES
+
+
+FORMATS: Mapping[str, Format] = _Formats()
+
+
+def check(formats: Iterable[str]) -> tuple[str, ...]:
+    """The names without repetitions, in the order given.
+
+    Raises:
+        UsageError: a name is no format; the message suggests the nearest.
+    """
+    names = tuple(dict.fromkeys(formats))
+    for name in names:
+        if name not in MODULES:
+            near = difflib.get_close_matches(name.lower(), MODULES, n=1)
+            suggestion = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"--format: expected one of {', '.join(MODULES)}; found {name!r}.{suggestion}")
+    return names
+
+
+def write(executed: Executed, folder: Path, formats: Iterable[str] = ()) -> list[Path]:
+    """Write the formats that are named into `folder`, and `report.json` always and last: once it is there, all are there.
+
+    Every file is replaced atomically: a reader sees the old file or the whole new one. Everything is rendered before anything is written.
+
+    Returns:
+        The files written, in the order given, `report.json` last.
+
+    Raises:
+        UsageError: a name is no format, or the folder cannot be written.
+    """
+    names = [name for name in check(formats) if name != "json"]
+    rendered = [(FORMATS[name].FILENAME, FORMATS[name].render(executed)) for name in (*names, "json")]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_replace(folder / filename, text) for filename, text in rendered]
+    except OSError as error:
+        found = f"{type(error).__name__}: {error.strerror}"
+        raise UsageError(f"--out {folder}: expected a folder that can be written; found {found}. Name another folder.") from error
+
+
+def write_started(
+    folder: Path, *, rubric: ReportRubric, submission: ReportSubmission, max_score: float = 0.0, formats: Iterable[str] = ()
+) -> list[Path]:
+    """Write the report of a run that has begun, `status: "started"`, so that an interrupted run never looks like a graded one.
+
+    With `formats`, these are written too: no file of an earlier run is left to be taken for this one's.
+
+    Raises:
+        UsageError: as `write`.
+    """
+    report = Report(
+        status=RunStatus.STARTED,
+        reason="",
+        rubric=rubric,
+        submission=submission,
+        score=0.0,
+        max_score=max_score,
+        auto_score=0.0,
+        auto_max=0.0,
+        pending_points=0.0,
+    )
+    return write(Executed(report=report), folder, formats)
+
+
+def _replace(path: Path, text: str) -> Path:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming itself durable, where the system lets a folder be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

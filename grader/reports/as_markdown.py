@@ -1,0 +1,148 @@
+"""`report.md`: the whole report as Markdown, the text alternative of the HTML report (without the notebook)."""
+
+from grader.records import Executed, Report, ReportModel
+from grader.reports import view
+from grader.reports.escape_markdown import block, code, inline, table
+from grader.reports.text import NOTHING, cleaned, count_text, points_text, shape_text
+from grader.reports.view import Line
+
+NAME = "md"
+FILENAME = "report.md"
+_MOST_ROWS = 60
+
+
+def render(executed: Executed) -> str:
+    """The report as Markdown (CommonMark with tables). Student text is escaped or fenced: it cannot become markup."""
+    report = cleaned(executed.report)
+    parts = [
+        *(f"> **Note:** {inline(notice)}" for notice in report.notices),
+        f"# {view.headline(report)}",
+        *(inline(sentence) for sentence in view.explanation(report)),
+        *_criteria(report),
+        *_models(report),
+        *_recorded(report),
+        *_training(report),
+        *_answers(report),
+        *_flags(report),
+        *_cells(report),
+        *_about(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _criteria(report: Report) -> list[str]:
+    if not report.criteria:
+        return []
+    parts = ["## Criteria", f"{view.tally(report).capitalize()}."]
+    for section in view.sections(report):
+        rows = [(f"{line.symbol} {line.word}", inline(line.result.title), line.points) for line in section.lines]
+        parts += [f"### {inline(section.title)} ({section.points})", table(("Result", "Criterion", "Points"), rows)]
+        parts += [criterion(line) for line in section.lines]
+    return parts
+
+
+def criterion(line: Line) -> str:
+    """One criterion as a list: what was found, and what to do next."""
+    result = line.result
+    items = [
+        ("Expected", result.expected),
+        ("Found", result.actual),
+        ("Next", line.advice),
+        ("Why it matters", result.why if line.lost else ""),
+    ]
+    first = f"- {line.symbol} **{inline(result.title)}** ({code(result.id)}, {line.points}): {inline(result.message)}"
+    return "\n".join([first, *(f"  - {word}: {inline(text)}" for word, text in items if text)])
+
+
+def _models(report: Report) -> list[str]:
+    parts = ["## Models"] if report.models else []
+    for model in report.models:
+        parts += [f"### {view.ROLES[model.role]}", inline(model.reason)]
+        parts += [_facts(view.model_facts(model)), _layers(model)]
+    return parts
+
+
+def _facts(facts: tuple[tuple[str, str], ...]) -> str:
+    return "\n".join(f"- {inline(word)}: {inline(value)}" for word, value in facts)
+
+
+def _layers(model: ReportModel) -> str:
+    rows = [
+        (code(layer.class_name), code(layer.name), shape_text(layer.output_shape), count_text(layer.parameters), inline(layer.settings))
+        for layer in model.layers
+    ]
+    return table(("Layer", "Name", "Output", "Parameters", "Settings"), rows) if rows else ""
+
+
+def _recorded(report: Report) -> list[str]:
+    parts = ["## Curves that the notebook recorded", "Read from the outputs stored in the file: a claim, not a measurement of ours."]
+    for curve in report.recorded:
+        keys = list(curve.values)
+        longest = max((len(values) for values in curve.values.values()), default=0)
+        rows = [
+            (str(epoch + 1), *(_value(curve.values[key], epoch) for key in keys)) for epoch in range(longest)
+        ]  # fmt: skip
+        parts += [f"### {view.ROLES.get(curve.role, inline(curve.role))}, cell {curve.cell}"]
+        parts += [table(("Epoch", *(inline(key, 40) for key in keys)), thinned(rows))]
+    return parts if report.recorded else []
+
+
+def thinned(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """At most about 60 of the rows, evenly spread, the last one always among them."""
+    step = -(-len(rows) // _MOST_ROWS)
+    return rows if step <= 1 else [row for number, row in enumerate(rows) if number % step == 0 or number == len(rows) - 1]
+
+
+def _value(values: tuple[float, ...], index: int) -> str:
+    return f"{values[index]:.4f}" if index < len(values) and view.finite(values[index : index + 1])[0] is not None else NOTHING
+
+
+def _training(report: Report) -> list[str]:
+    parts = ["## Short training check"] if report.training else []
+    for training in report.training:
+        parts += [f"### {view.ROLES.get(training.role, inline(training.role))}"]
+        parts += [_facts(view.training_facts(training))]
+        rows = [
+            (str(point.step), *(_value((v,) if v is not None else (), 0) for v in (point.loss, point.accuracy))) for point in training.curve
+        ]
+        parts += [table(("Step", "Loss", "Accuracy"), thinned(rows))] if rows else []
+    return parts
+
+
+def _answers(report: Report) -> list[str]:
+    parts = ["## Answers for a person to read"] if report.answers else []
+    for answer in report.answers:
+        worth = f" (up to {points_text(round(answer.points * 100))} points)" if answer.points is not None else ""
+        parts += [f"### Section {answer.section}{worth}", f"**{inline(answer.question)}**" if answer.question else ""]
+        parts += [block(answer.text) if answer.text.strip() else "No answer was found."]
+    return parts
+
+
+def _flags(report: Report) -> list[str]:
+    if not report.flags:
+        return []
+    rows = [(flag.severity, code(flag.id), "" if flag.cell is None else f"cell {flag.cell}", inline(flag.message)) for flag in report.flags]
+    return ["## For course staff", "Worth a look; no points were taken away for these.", table(("Severity", "Flag", "Where", "What"), rows)]
+
+
+def _cells(report: Report) -> list[str]:
+    parts = []
+    if troubled := view.troubled(report):
+        parts += ["## Cells that did not run to their end"]
+        parts += ["\n".join(f"- Cell {cell.index}: {inline(view.cell_sentence(cell))}" for cell in troubled)]
+    if report.notes:
+        parts += ["## What was done in the notebook's stead"]
+        parts += ["\n".join(f"- Cell {note.cell} ({inline(note.kind)}): {inline(note.text)}" for note in report.notes)]
+    return parts
+
+
+def _about(report: Report) -> list[str]:
+    rows = [
+        ("Hand-in", code(report.submission.id)),
+        ("File", code(report.submission.file)),
+        ("File sha256", code(report.submission.sha256)),
+        ("Rubric", f"{code(report.rubric.id)} {inline(report.rubric.version)}"),
+        *((inline(name), inline(value)) for name, value in view.pairs(report.environment) if name),
+        *((f"Time: {inline(phase)}", seconds) for phase, seconds in view.timings(report)),
+    ]
+    return ["## How this was graded", table(("What", "Value"), rows)]

@@ -1,0 +1,298 @@
+"""What each format promises to the system that reads it."""
+
+import io
+import json
+import re
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from samples import SAMPLES, bad, criterion, good, report, scored
+
+from grader.errors import GraderError, UsageError
+from grader.records import Answer, Executed, Report, ReportCurve, RunStatus, Status
+from grader.reports import FORMATS, as_gradescope, as_html, as_json, as_junit, check, schema, view, write, write_started
+from grader.reports.as_github import annotations, main, outputs
+from grader.reports.terminal import print_report
+
+NO_SCORE = ["ungradable", "grader_error", "infra_error", "started"]
+
+
+# ------------------------------------------------------------------ report.json
+
+
+def test_published_schema_is_the_records():
+    assert schema.PUBLISHED.read_text(encoding="utf-8") == schema.text(), "run python -m grader.reports.schema"
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_reports_validate_and_read_back(sample):
+    executed = SAMPLES[sample]()
+    data = json.loads(as_json.render(executed))
+    jsonschema.Draft202012Validator.check_schema(schema.schema())
+    jsonschema.Draft202012Validator(schema.schema()).validate(data)
+    assert next(iter(data)) == "schema"
+    assert as_json.render(Executed(report=as_json.parse(json.dumps(data)))) == as_json.render(executed)
+
+
+def test_a_field_too_many_does_not_validate():
+    data = json.loads(as_json.render(good())) | {"grade": 1}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, schema.schema())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "The file is not a report"),
+        ("[]", "The file is not a report"),
+        ('{"schema": "other"}', "schema: expected 'grader/report/v1', found 'other'"),
+    ],
+)
+def test_what_is_no_report_is_refused(text, said):
+    with pytest.raises(UsageError) as error:
+        as_json.parse(text)
+    assert said in str(error.value)
+
+
+# ------------------------------------------------------------------ writing
+
+
+def test_write_puts_report_json_last_and_leaves_nothing_else(tmp_path):
+    paths = write(good(), tmp_path / "new", ["html", "md", "html"])
+    assert [path.name for path in paths] == ["report.html", "report.md", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["report.html", "report.json", "report.md"]
+
+
+def test_started_replaces_what_an_earlier_run_left(tmp_path):
+    write(good(), tmp_path, ["gradescope"])
+    sample = good().report
+    write_started(tmp_path, rubric=sample.rubric, submission=sample.submission, max_score=60.0, formats=["gradescope"])
+    assert as_json.load(tmp_path / "report.json").status is RunStatus.STARTED
+    assert "score" not in json.loads((tmp_path / "results.json").read_text())["tests"][0]
+
+
+def test_near_miss_is_suggested():
+    with pytest.raises(UsageError) as error:
+        check(["json", "htm"])
+    expected = "--format: expected one of json, html, md, junit, gradescope, github; found 'htm'. Did you mean 'html'?"
+    assert str(error.value) == expected
+
+
+def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="Name another folder"):
+        write(good(), tmp_path / "file")
+
+
+def test_nothing_is_left_when_a_write_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(UsageError, match="No space left"):
+        write(good(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_agree():
+    assert {name: module.NAME for name, module in FORMATS.items()} == {name: name for name in FORMATS}
+    assert len({module.FILENAME for module in FORMATS.values()}) == len(FORMATS)
+
+
+# ------------------------------------------------------------------ junit
+
+
+def test_junit_tells_whose_fault():
+    root = ET.fromstring(as_junit.render(bad()))
+    kinds = {case.get("name"): [child.tag for child in case if child.tag != "properties"] for case in root.iter("testcase")}
+    assert kinds == {
+        "model.built": [],
+        "model.no_pooling": ["failure"],
+        "model.no_flatten": ["failure"],
+        "model.parameters": ["failure"],
+        "data.normalized": ["failure"],
+        "train.protocol": ["error"],
+        "train.accuracy": ["skipped"],
+        "dropout.answers": ["skipped"],
+    }
+    assert {case.get("classname") for case in root.iter("testcase")} >= {"all_cnn_c.section 1"}
+    assert root.get("failures") == "4"
+    assert root.find("testsuite").get("hostname") == "grader"
+
+
+@pytest.mark.parametrize("sample", NO_SCORE)
+def test_junit_without_a_score_is_one_error(sample):
+    root = ET.fromstring(as_junit.render(SAMPLES[sample]()))
+    assert root.get("tests") == root.get("errors") == "1"
+    assert not root.findall(".//failure")
+
+
+# ------------------------------------------------------------------ gradescope
+
+
+def test_gradescope_adds_up_and_hides_nothing():
+    results = json.loads(as_gradescope.render(bad()))
+    assert sum(test.get("score", 0) for test in results["tests"]) == pytest.approx(15.0)
+    assert "score" not in results
+    assert {test.get("visibility", results["visibility"]) for test in results["tests"]} == {"visible"}
+    assert results["stdout_visibility"] == "hidden"
+    undecided = [test["extra_data"]["status"] for test in results["tests"] if "score" not in test]
+    assert sorted(undecided) == ["error", "manual", "skip"]
+    assert all("status" not in test for test in results["tests"] if "score" not in test)
+
+
+def test_gradescope_keeps_flags_from_students():
+    results = json.loads(as_gradescope.render(bad()))
+    assert [flag["id"] for flag in results.pop("extra_data")["flags"]] == ["curve.contradicted", "cells.order"]
+    assert "0.93" not in json.dumps(results)
+
+
+@pytest.mark.parametrize("sample", NO_SCORE)
+def test_gradescope_never_writes_a_zero_for_no_score(sample):
+    results = json.loads(as_gradescope.render(SAMPLES[sample]()))
+    assert "score" not in results
+    assert [("score" in test, "max_score" in test) for test in results["tests"]] == [(False, False)]
+
+
+# ------------------------------------------------------------------ github
+
+
+def test_annotations_are_limited():
+    many = tuple(criterion(f"c.{i}", 1, 1.0, 0.0, Status.FAIL) for i in range(30))
+    some = tuple(criterion(f"p.{i}", 1, 1.0, 0.5, Status.PARTIAL) for i in range(30))
+    levels = [line.split(" ")[0] for line in annotations(scored(many + some))]
+    assert levels == ["::error"] * 10 + ["::warning"] * 10 + ["::notice"]
+
+
+def test_summary_stays_below_a_mebibyte():
+    many = tuple(criterion(f"c.{i}", 1, 1.0, 0.0, Status.FAIL, message="é" * 900, hint="ü" * 900) for i in range(600))
+    text = FORMATS["github"].render(Executed(report=scored(many)))
+    assert len(text.encode()) <= 2**20
+    assert text.endswith("The whole report is in `report.json`.\n")
+
+
+def test_public_formats_hold_no_flags_and_no_answers():
+    executed = replace(bad(), report=replace(bad().report, answers=(Answer(section=5, question="Why?", text="private words"),)))
+    for name in ("github", "junit"):
+        text = FORMATS[name].render(executed)
+        assert "contradicted" not in text
+        assert "private words" not in text
+
+
+def test_outputs_and_main(tmp_path, capsys):
+    write(good(), tmp_path)
+    path = tmp_path / "report.json"
+    assert outputs(good().report, path) == ["status=graded", "score=52.5", "max-score=60", f"report={path}"]
+    assert outputs(SAMPLES["infra_error"]().report, path)[1] == "score="
+    assert main([str(path)]) == 0
+    assert capsys.readouterr().out.startswith("::warning file=submission.ipynb,title=")
+    assert main(["--outputs", str(path)]) == 0
+    assert capsys.readouterr().out.startswith("status=graded\n")
+    assert main([]) == 2
+    assert main([str(tmp_path / "none.json")]) == 2
+
+
+# ------------------------------------------------------------------ points
+
+
+@st.composite
+def _reports(draw: st.DrawFn) -> Report:
+    criteria = []
+    for number in range(draw(st.integers(1, 12))):
+        points = draw(st.integers(1, 2000)) / 100
+        status = draw(st.sampled_from(Status))
+        fraction = draw(st.floats(0, 1)) if status in {Status.PASS, Status.PARTIAL, Status.FAIL} else None
+        earned = None if fraction is None else points * fraction
+        criteria.append(criterion(f"c.{number}", draw(st.integers(0, 6)), points, earned, status))
+    return scored(tuple(criteria), draw(st.sampled_from([RunStatus.GRADED, RunStatus.NEEDS_REVIEW])))
+
+
+@given(_reports())
+def test_printed_lines_add_up_to_the_printed_total(made):
+    lines = view.lines(made)
+    total = re.match(r"([\d.]+) of ([\d.]+) points", view.headline(made))
+    assert sum(line.earned or 0 for line in lines) == round(float(total[1]) * 100)
+    assert sum(line.possible for line in lines) == round(float(total[2]) * 100)
+    for line in lines:
+        assert line.earned is None or 0 <= line.earned <= line.possible
+        assert line.earned is None or abs(line.earned / 100 - line.result.earned) < 0.01
+
+
+@given(_reports())
+def test_every_line_that_lost_points_says_what_to_do(made):
+    assert all(line.advice for line in view.lines(made) if line.result.status in {Status.FAIL, Status.PARTIAL})
+
+
+def test_thirds_add_up():
+    made = scored(tuple(criterion(f"c.{i}", 1, 1.0, 1 / 3) for i in range(3)))
+    assert [line.earned for line in view.lines(made)] == [34, 33, 33]
+    assert view.headline(made) == "1 of 3 points"
+
+
+# ------------------------------------------------------------------ html and terminal
+
+
+def test_curves_without_a_finite_value_are_said_to_be_so():
+    curve = ReportCurve(role="base", cell=1, values={"loss": (float("nan"), float("inf")), "accuracy": ()})
+    page = as_html.render(Executed(report=report(recorded=(curve,))))
+    assert "No finite value was recorded" in page
+    assert "<svg" not in page
+
+
+@pytest.mark.parametrize(
+    "values", [(0.5,), (0.1, 0.1, 0.1), (float("nan"), 0.2, float("nan"), 0.4), (-3.0, 1e11), (0.0, 0.0), (1e-9, 1e-8)]
+)
+def test_odd_curves_are_drawn(values):
+    curve = ReportCurve(role="base", cell=1, values={"loss": values, "acc": values})
+    page = as_html.render(Executed(report=report(recorded=(curve,))))
+    assert page.count("<svg") == 2
+    assert not re.search(r'(points|cx|cy|[xy][12]?)="[^"]*(nan|inf)', page)
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60))
+def test_any_curve_is_drawn_within_its_box(values):
+    curve = ReportCurve(role="base", cell=1, values={"loss": tuple(values)})
+    page = as_html.render(Executed(report=report(recorded=(curve,))))
+    for group in re.findall(r'<polyline[^>]*points="([^"]*)"', page):
+        for pair in group.split():
+            x, y = map(float, pair.split(","))
+            assert 0 <= x <= 360
+            assert 0 <= y <= 220
+
+
+def test_terminal_without_unicode_and_with_colour():
+    ascii_file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    print_report(bad().report, Console(file=ascii_file, width=100), verbose=True)
+    ascii_file.flush()
+    assert b"Failed" in ascii_file.buffer.getvalue()
+    coloured = io.StringIO()
+    print_report(bad().report, Console(file=coloured, force_terminal=True, width=60, color_system="standard", _environ={"TERM": "xterm"}))
+    assert "\x1b[31m" in coloured.getvalue()
+    plain = io.StringIO()
+    print_report(bad().report, Console(file=plain, force_terminal=True, width=60, no_color=True))
+    assert "\x1b[31m" not in plain.getvalue()
+
+
+def test_quiet_wins_and_is_one_line():
+    shown = io.StringIO()
+    print_report(SAMPLES["ungradable"]().report, Console(file=shown), verbose=True, quiet=True)
+    assert shown.getvalue() == "ungradable -/100 submission.ipynb\n"
+
+
+def test_a_page_that_could_act_is_refused():
+    from grader.reports import inert
+
+    page = as_html.render(good())
+    for planted in (
+        "<script>1</script>",
+        "<p onclick=a>x</p>",
+        '<a href="https://e.org">x</a>',
+        '<img src="x.png">',
+        "<p style=color:red>x</p>",
+        "<!-- x -->",
+        "<style>*{}</style>",
+    ):
+        with pytest.raises(GraderError, match="fault of the grader"):
+            inert.check(page.replace("</main>", planted + "</main>"), metas=4)
