@@ -1,0 +1,6 @@
+"""From claims and rebuilt models to `Evidence`: all that checks may look at."""
+
+from grader.evidence.build import build, candidates
+from grader.evidence.flags import flags
+
+__all__ = ["build", "candidates", "flags"]

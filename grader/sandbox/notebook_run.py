@@ -16,9 +16,9 @@ _GRACE_S = 5.0
 """Seconds a cell may go on after its own time limit (it is interrupted inside first) before the host ends the box."""
 
 
-def start_notebook(cells: tuple[Cell, ...], sandbox: Sandbox, limits: Limits, data: Path) -> Running:
-    """Start box 1 on the code cells of a notebook; `data` is the folder of the CIFAR-10 arrays (`x_train.npy`, …)."""
-    spec = {"cells": [{"index": cell.index, "source": cell.source} for cell in cells if cell.kind == "code"], "data": str(data)}
+def start_notebook(cells: tuple[Cell, ...], sandbox: Sandbox, limits: Limits, data: Path, seed: int = 0) -> Running:
+    """Start box 1 on the code cells of a notebook; `data` is the folder of the CIFAR-10 arrays (`x_train.npy`, …); `seed` seeds every generator."""
+    spec = {"cells": [{"index": cell.index, "source": cell.source} for cell in cells if cell.kind == "code"], "data": str(data), "seed": seed}
     return sandbox.start(Job(program=PROGRAM, module="box1", spec=spec, readable=(data,)), limits)
 
 

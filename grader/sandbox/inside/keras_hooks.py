@@ -102,6 +102,7 @@ class Recorder:
         Model.predict_classes = lambda model, x, *_, **__: recorder.predict(model, x, (), {}).argmax(axis=-1)
         self._custom_loops()
         keras.utils.disable_interactive_logging()
+        keras.utils.set_random_seed(self.context.spec["seed"])
 
     def _datasets(self):
         import keras.datasets as public

@@ -1,0 +1,102 @@
+"""What the data checks share: which images reached the training call, and the range that the network saw.
+
+Not a check.
+"""
+
+from dataclasses import dataclass
+
+from grader import graph as graphs
+from grader.checks._helpers import model_of
+from grader.records import DataClaim, Evidence, FitClaim, Graph
+
+PIXELS = (0.0, 255.0)
+"""Range of the stored images."""
+
+
+def base_fit(evidence: Evidence) -> FitClaim | None:
+    """The training call to judge: the base model's last one that had data, else any model's."""
+    model = model_of(evidence)
+    fits = [fit for fit in (model.fits if model else ()) if fit.train is not None] or [
+        fit for fit in evidence.run.fits if fit.train is not None
+    ]
+    return fits[-1] if fits else None
+
+
+def training_data(evidence: Evidence) -> DataClaim | None:
+    """The images that reached training; where no call did, an array of training images left in the notebook."""
+    fit = base_fit(evidence)
+    if fit is not None:
+        return fit.train
+    left = [data for data in evidence.run.variables if data.split == "train"] or [data for data in evidence.run.variables if data.dataset]
+    small = [data for data in left if data.recipe and data.recipe.kind != "identity"]
+    return (small or left or [None])[0]
+
+
+def held_out_data(evidence: Evidence) -> DataClaim | None:
+    """The validation or test images: of the training call, of an evaluation, or an array left in the notebook."""
+    fit = base_fit(evidence)
+    if fit is not None and fit.validation is not None:
+        return fit.validation
+    model = model_of(evidence)
+    serial = model.claim.serial if model else None
+    used = [
+        call.data for call in evidence.run.evaluations if call.data is not None and call.serial == serial and call.data.split != "train"
+    ]
+    if used:
+        return used[-1]
+    if fit is not None and fit.validation_split > 0:
+        return fit.train
+    left = [data for data in evidence.run.variables if data.split == "test"]
+    small = [data for data in left if data.recipe and data.recipe.kind != "identity"]
+    return (small or left or [None])[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Smallest and largest value that the images take, over all channels."""
+
+    low: float
+    high: float
+
+
+def span(data: DataClaim) -> Span | None:
+    """The range of the images as handed over: from the recipe where one was found, else from the sampled values."""
+    recipe = data.recipe
+    if recipe is not None and recipe.kind in ("identity", "affine", "per_pixel") and recipe.scale:
+        ends = [scale * pixel + offset for scale, offset in zip(recipe.scale, recipe.offset, strict=True) for pixel in PIXELS]
+        return Span(low=min(ends), high=max(ends))
+    if data.minimum is None or data.maximum is None:
+        return None
+    return Span(low=data.minimum, high=data.maximum)
+
+
+def through_model(given: Span, graph: Graph | None) -> tuple[Span, bool, bool]:
+    """The range after the model's own Rescaling layers; whether a Normalization layer, and whether a BatchNormalization, comes before any convolution."""
+    low, high, normalization, batch = given.low, given.high, False, False
+    if graph is None:
+        return given, False, False
+    for node in graphs.live(graph):
+        if not graphs.before_first_convolution(graph, node) or node.class_name in graphs.CONVOLUTIONS or node.class_name == "Dense":
+            continue
+        if node.class_name == "Rescaling":
+            scale, offset = node.config.get("scale"), node.config.get("offset", 0.0)
+            scales = scale if isinstance(scale, list) else [scale]
+            offsets = offset if isinstance(offset, list) else [offset] * len(scales)
+            ends = [
+                float(s) * end + float(o)
+                for s, o in zip(scales, offsets, strict=False)
+                if isinstance(s, int | float) and isinstance(o, int | float)
+                for end in (low, high)
+            ]
+            low, high = (min(ends), max(ends)) if ends else (low, high)
+        elif node.class_name in ("Normalization", "LayerNormalization", "UnitNormalization"):
+            normalization = True
+        elif node.class_name in ("TrueDivide", "Divide", "Multiply"):
+            normalization = True  # arithmetic on the input whose constant is not part of the configuration: seen, not measured
+        elif (
+            node.class_name == "BatchNormalization"
+            and node.inputs
+            and graph.nodes[node.inputs[0]].class_name in ("InputLayer", "Rescaling", *graphs.AUGMENTATION)
+        ):
+            batch = True
+    return Span(low=low, high=high), normalization, batch

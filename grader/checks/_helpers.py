@@ -1,0 +1,70 @@
+"""What several checks share: the base model's graph, and the answers where there is none.
+
+Not a check (its name begins with an underscore).
+"""
+
+from grader.records import Evidence, Finding, Graph, Model, Status
+
+
+def passed(message: str, *, expected: str = "", actual: str = "") -> Finding:
+    """All points."""
+    return Finding(status=Status.PASS, fraction=1.0, message=message, expected=expected, actual=actual)
+
+
+def partial(fraction: float, message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
+    """Some of the points; 0 < fraction < 1."""
+    return Finding(status=Status.PARTIAL, fraction=fraction, message=message, hint=hint, expected=expected, actual=actual)
+
+
+def failed(message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
+    """No points."""
+    return Finding(status=Status.FAIL, fraction=0.0, message=message, hint=hint, expected=expected, actual=actual)
+
+
+def undecided(message: str, *, hint: str = "", actual: str = "") -> Finding:
+    """Nothing decided: a person needs to look (status `error`)."""
+    return Finding(status=Status.ERROR, fraction=None, message=message, hint=hint, actual=actual)
+
+
+def skipped(message: str, *, hint: str = "") -> Finding:
+    """Not decided and not due."""
+    return Finding(status=Status.SKIP, fraction=None, message=message, hint=hint)
+
+
+def graded_share(good: int, total: int) -> float:
+    """The part of `total` that is good, as the points' fraction; 0 where there is nothing."""
+    return good / total if total else 0.0
+
+
+def model_of(evidence: Evidence, role: str = "base") -> Model | None:
+    """The model that plays `role`."""
+    found = evidence.roles.get(role)
+    return found.model if found else None
+
+
+def why_missing(evidence: Evidence, role: str = "base") -> str:
+    """A sentence on why no model plays `role`: not attempted, a failing cell, or nothing like it."""
+    if not evidence.attempted:
+        return "Not attempted: the cells of the exercise are as they were handed out."
+    found = evidence.roles.get(role)
+    return found.reason if found else "No model was found for this part."
+
+
+def graph_or_finding(evidence: Evidence, role: str = "base") -> Graph | Finding:
+    """The graph of the model that plays `role`, or the finding to give where there is none."""
+    model = model_of(evidence, role)
+    if model is None:
+        if evidence.out_of_time:
+            return skipped("Out of time: the notebook had not built this model when the deadline came.")
+        return failed(why_missing(evidence, role))
+    if model.graph is None:
+        return undecided(
+            f"This model could not be rebuilt from what the notebook says of it: {model.refusal}. A person needs to look at it.",
+            actual=", ".join(layer.class_name for layer in model.claim.layers[:20]),
+        )
+    return model.graph
+
+
+def layer_names(count: int) -> str:
+    """ "1 convolution", "3 convolutions"."""
+    return f"{count} convolution{'' if count == 1 else 's'}"

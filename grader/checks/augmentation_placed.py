@@ -1,0 +1,53 @@
+"""*What it checks.* A model has random augmentation layers between its input and its first convolution.
+
+*Why it matters.* As layers they run only while training, on whatever device trains, and travel with the model.
+
+*Inputs.* The rebuilt graph of the model in the role "augmentation"; the containers that reached the training calls.
+
+*Units.* Counts of layers.
+
+*Tolerance and source.* At least one such layer before any convolution: full points. Augmentation outside the model (ImageDataGenerator, a tf.data map): half.
+
+*Edge cases.* Layers after a convolution move feature maps, not images: no points. A generator with every switch off does not count.
+
+*Errors.* None.
+
+*Example.* `RandomFlip("horizontal")` first: pass.
+"""
+
+from grader import graph as graphs
+from grader.checks import Params
+from grader.checks._helpers import failed, graph_or_finding, partial, passed
+from grader.records import Evidence, Finding
+
+PARAMS: Params = {}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:  # noqa: ARG001
+    """Look for augmentation layers, then for augmentation outside the model."""
+    expected = "random augmentation layers between the input and the first convolution"
+    outside = sorted({switch for fit in evidence.run.fits if fit.train for switch in fit.train.augmentation})
+    graph = graph_or_finding(evidence, "augmentation")
+    layers = () if isinstance(graph, Finding) else graphs.augmentation_layers(graph)
+    if not isinstance(graph, Finding):
+        right = [node for node in layers if graphs.before_first_convolution(graph, node)]
+        if right:
+            names = ", ".join(node.class_name for node in right)
+            return passed(f"Augmentation layers stand before the first convolution: {names}.", expected=expected, actual=names)
+    if outside:
+        return partial(
+            0.5,
+            f"The images are augmented outside the model ({', '.join(outside[:4])}).",
+            hint="Put RandomFlip, RandomRotation and the like into the model, right after its input.",
+            expected=expected,
+            actual=", ".join(outside[:4]),
+        )
+    if isinstance(graph, Finding):
+        return graph
+    if layers:
+        return failed(
+            "The augmentation layers stand after a convolution: they move feature maps, not images.",
+            expected=expected,
+            actual=", ".join(node.class_name for node in layers),
+        )
+    return failed("The model has no augmentation layer.", expected=expected, actual="none")

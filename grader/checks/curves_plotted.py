@@ -1,0 +1,62 @@
+"""*What it checks.* A figure shows the recorded training curves.
+
+*Why it matters.* Over- and underfitting are seen in the two curves together.
+
+*Inputs.* The curves found in the figures. Every answered history has values of its own, so a drawn line tells which history and key it shows.
+
+*Units.* None.
+
+*Tolerance and source.* All of `curves`: full points. Some of them, or only others (the loss): half. Figures with at least two lines after a
+training call, none of them recognised (smoothed, or from a loop of the student's own): half.
+
+*Edge cases.* The curves may be drawn by any means, in any cell, as fractions or percent, as accuracy or error.
+
+*Errors.* None.
+
+*Example.* Accuracy and validation accuracy of the base model's history: pass.
+"""
+
+from grader.checks import Params
+from grader.checks._helpers import failed, model_of, partial, passed, skipped, why_missing
+from grader.records import Evidence, Finding
+
+PARAMS: Params = {"curves": ("accuracy", "val_accuracy")}
+_SAME = {
+    "acc": "accuracy",
+    "val_acc": "val_accuracy",
+    "sparse_categorical_accuracy": "accuracy",
+    "val_sparse_categorical_accuracy": "val_accuracy",
+}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:
+    """Look for the curves in the figures."""
+    wanted = set(params["curves"])
+    model = model_of(evidence)
+    own = {fit.index for fit in model.fits} if model else set()
+    drawn = [(index, _same(key)) for plot in evidence.run.plots for index, key in plot.curves]
+    found = {key for index, key in drawn if index in own} or {key for _, key in drawn}
+    expected, actual = " and ".join(sorted(wanted)), ", ".join(sorted(found)) or "none"
+    if wanted <= found:
+        return passed("The training and validation curves are plotted.", expected=expected, actual=actual)
+    if found:
+        lacking = ", ".join(sorted(wanted - found))
+        return partial(0.5, f"A figure shows {actual}, but not {lacking}.", expected=expected, actual=actual)
+    trained = [fit.cell for fit in evidence.run.fits]
+    lines = sum(plot.lines for plot in evidence.run.plots if trained and plot.cell >= min(trained))
+    if lines >= 2:
+        return partial(
+            0.5,
+            "Figures were drawn after training, but none shows the recorded curves as they are.",
+            expected=expected,
+            actual=f"{lines} other lines",
+        )
+    if evidence.out_of_time:
+        return skipped("Out of time.")
+    return failed("No figure shows the training curves." if evidence.attempted else why_missing(evidence), expected=expected, actual=actual)
+
+
+def _same(key: str) -> str:
+    if "accuracy" in key or key.endswith("acc"):
+        return "val_accuracy" if key.startswith("val_") else "accuracy"
+    return _SAME.get(key, key)

@@ -1,0 +1,64 @@
+"""*What it checks.* The network sees small numbers: pixels scaled before `fit` or by the model's first layers.
+
+*Why it matters.* Initial weights are sized for inputs around one.
+
+*Inputs.* The recipe found for the training images (scale, offset per channel), or their sampled range; the base model's Rescaling and Normalization layers.
+
+*Units.* Pixel values; `magnitude` and `spread` in the network's input values.
+
+*Tolerance and source.* Largest absolute value at most `magnitude` (standardised CIFAR-10 reaches 2.8), range at least `spread`. A BatchNormalization as the very
+first layer on raw pixels: half the points.
+
+*Edge cases.* Images divided twice (range under `spread`) fail. Unknown ranges fail only if nothing was seen at all.
+
+*Errors.* None.
+
+*Example.* `x / 255`: [0, 1], pass. Raw pixels: [0, 255], fail.
+"""
+
+from grader.checks import Params
+from grader.checks._data import span, through_model, training_data
+from grader.checks._helpers import failed, model_of, partial, passed, why_missing
+from grader.records import Evidence, Finding
+
+PARAMS: Params = {"magnitude": 6.0, "spread": 0.2}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:
+    """Work out the range of the network's input."""
+    data = training_data(evidence)
+    given = span(data) if data is not None else None
+    if data is None or given is None:
+        return failed(
+            "No images reached a training call, and no image array is left in the notebook."
+            if evidence.attempted
+            else why_missing(evidence)
+        )
+    model = model_of(evidence)
+    seen, normalization, batch = through_model(given, model.graph if model else None)
+    expected, actual = "about [0, 1], [-1, 1] or standardised", f"[{seen.low:.3g}, {seen.high:.3g}]"
+    if normalization:
+        return passed(
+            "The network normalises its input itself.",
+            expected=expected,
+            actual=f"a normalisation layer after [{given.low:.3g}, {given.high:.3g}]",
+        )
+    largest = max(abs(seen.low), abs(seen.high))
+    if largest <= params["magnitude"] and seen.high - seen.low >= params["spread"]:
+        where = "" if seen == given else " after the network's own rescaling"
+        return passed(f"The network sees values in {actual}{where}.", expected=expected, actual=actual)
+    if batch:
+        return partial(
+            0.5,
+            f"The images have values in {actual}; only the BatchNormalization in front evens them out.",
+            expected=expected,
+            actual=actual,
+        )
+    if largest <= params["magnitude"]:
+        return failed(
+            f"The network sees values in {actual} only: the pixels were scaled away.",
+            hint="Look for a division that runs twice, or an integer division.",
+            expected=expected,
+            actual=actual,
+        )
+    return failed(f"The network sees values in {actual}: the pixels are not scaled down.", expected=expected, actual=actual)

@@ -1,0 +1,32 @@
+"""*What it checks.* Nothing by itself: a person reads the answers of one section and gives the points.
+
+*Why it matters.* The questions ask for understanding, which no program judges here.
+
+*Inputs.* The answers found in the section.
+
+*Units.* None.
+
+*Tolerance and source.* None.
+
+*Edge cases.* Nothing written is still for a person to decide: answers may stand in comments or in another file.
+
+*Errors.* None.
+
+*Example.* Two answered questions: manual, "2 answers found".
+"""
+
+from grader.checks import Params
+from grader.records import Evidence, Finding, Status
+
+PARAMS: Params = {"section": 0}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:
+    """Hand the section's answers to a person."""
+    count = sum(1 for answer in evidence.notebook.answers if answer.section == params["section"])
+    message = (
+        f"{count} written answer{'' if count == 1 else 's'} found; a person gives these points."
+        if count
+        else "No written answer was found; a person decides."
+    )
+    return Finding(status=Status.MANUAL, fraction=None, message=message)

@@ -1,0 +1,39 @@
+"""*What it checks.* No map is flattened into a vector in the base model.
+
+*Why it matters.* A dense layer on a flattened map holds most of the parameters and ties the network to one image size.
+
+*Inputs.* The rebuilt base model's graph.
+
+*Units.* Counts of layers.
+
+*Tolerance and source.* None allowed; flattening a 1x1 map after a global average changes nothing and is allowed.
+
+*Edge cases.* A `Reshape` to a vector counts as flattening. An MLP that flattens the image itself fails.
+
+*Errors.* None.
+
+*Example.* `Flatten()` on an 8x8x192 map: fail.
+"""
+
+from grader import graph as graphs
+from grader.checks import Params
+from grader.checks._helpers import failed, graph_or_finding, passed
+from grader.records import Evidence, Finding
+
+PARAMS: Params = {}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:  # noqa: ARG001
+    """Look for flattened maps in the base model."""
+    graph = graph_or_finding(evidence)
+    if isinstance(graph, Finding):
+        return graph
+    for node in graphs.live(graph):
+        if graphs.is_flattening(graph, node):
+            shape = graph.nodes[node.inputs[0]].output_shape
+            return failed(
+                f"The layer {node.class_name} ({node.name}) flattens a map of shape {shape}.",
+                expected="no Flatten",
+                actual=f"{node.class_name} on {shape}",
+            )
+    return passed("No map is flattened.", expected="no Flatten", actual="none")

@@ -1,0 +1,40 @@
+"""*What it checks.* No pooling layer makes the maps of the base model smaller.
+
+*Why it matters.* The architecture replaces pooling by convolutions with stride 2, which learn how to downsample.
+
+*Inputs.* The rebuilt base model's graph.
+
+*Units.* Counts of layers.
+
+*Tolerance and source.* None allowed. A global average is no pooling in this sense, however written (`GlobalAveragePooling2D`, average pooling over the
+whole map, a mean over both axes).
+
+*Edge cases.* Layers that the output does not depend on do not count. Pooling of size 1x1 does nothing and does not count.
+
+*Errors.* None.
+
+*Example.* `MaxPooling2D(2)` after a convolution: fail.
+"""
+
+from grader import graph as graphs
+from grader.checks import Params
+from grader.checks._helpers import failed, graph_or_finding, passed
+from grader.records import Evidence, Finding
+
+PARAMS: Params = {}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:  # noqa: ARG001
+    """Look for pooling layers in the base model."""
+    graph = graph_or_finding(evidence)
+    if isinstance(graph, Finding):
+        return graph
+    found = [node for node in graphs.live(graph) if graphs.is_pooling(graph, node)]
+    if found:
+        names = ", ".join(f"{node.class_name} ({node.name})" for node in found[:6])
+        return failed(
+            f"The network makes its maps smaller with pooling: {names}.",
+            expected="no pooling layer",
+            actual=f"{len(found)} pooling layer{'s' if len(found) > 1 else ''}",
+        )
+    return passed("No pooling layer stands in the network.", expected="no pooling layer", actual="none")

@@ -1,0 +1,49 @@
+"""*What it checks.* Every convolution of the base model but the one to the class maps is followed by a nonlinearity.
+
+*Why it matters.* Convolutions with nothing nonlinear between them are one convolution written at length.
+
+*Inputs.* The rebuilt base model's graph.
+
+*Units.* Counts of convolutions.
+
+*Tolerance and source.* Points in proportion to the convolutions that have one. The last convolution to `classes` maps is free.
+
+*Edge cases.* The nonlinearity may be the layer's own or a later layer's, with normalisation, Dropout, sums or pooling between.
+
+*Errors.* None.
+
+*Example.* One of eight convolutions linear: 7/8 of the points.
+"""
+
+from grader import graph as graphs
+from grader.checks import Params
+from grader.checks._helpers import failed, graded_share, graph_or_finding, layer_names, partial, passed
+from grader.records import Evidence, Finding
+
+PARAMS: Params = {"classes": 10}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:
+    """Look for a nonlinearity after each convolution."""
+    graph = graph_or_finding(evidence)
+    if isinstance(graph, Finding):
+        return graph
+    found = graphs.convolutions(graph)
+    due = [node for node in found if not (node is found[-1] and graphs.filters(node) == params["classes"])]
+    bare = [node for node in due if graphs.nonlinearity_after(graph, node) in ("linear", "softmax")]
+    expected, actual = "a nonlinearity after each", f"{len(due) - len(bare)} of {len(due)} have one"
+    if not due:
+        return failed("The network has no convolutions that could be followed by a nonlinearity.", expected=expected, actual=actual)
+    if len(bare) == len(due):
+        return failed(
+            "No convolution is followed by a nonlinearity: together they are no more than one linear map.", expected=expected, actual=actual
+        )
+    if bare:
+        names = ", ".join(node.name for node in bare[:4])
+        return partial(
+            graded_share(len(due) - len(bare), len(due)),
+            f"{layer_names(len(bare)).capitalize()} have no nonlinearity after them ({names}).",
+            expected=expected,
+            actual=actual,
+        )
+    return passed("Every convolution is followed by a nonlinearity.", expected=expected, actual=actual)

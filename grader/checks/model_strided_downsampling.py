@@ -1,0 +1,63 @@
+"""*What it checks.* Convolutions with stride 2 make the maps smaller, and nothing else does.
+
+*Why it matters.* That is what the network uses in place of pooling; a 1x1 convolution with a stride would skip most of its input unseen.
+
+*Inputs.* The rebuilt base model's graph.
+
+*Units.* Counts of convolutions.
+
+*Tolerance and source.* At least `strided` convolutions larger than 1x1 with stride `stride` or more (the paper has two, arXiv 1412.6806 table 1; three-stage
+variants have three). Fewer, or a strided 1x1 convolution: half the points.
+
+*Edge cases.* Strides of pooling layers do not count here; `model.no_pooling` judges those.
+
+*Errors.* None.
+
+*Example.* Strides 1, 1, 2, 1, 1, 2, 1: pass. Only one 2: partial.
+"""
+
+from grader import graph as graphs
+from grader.checks import Params
+from grader.checks._helpers import failed, graph_or_finding, layer_names, partial, passed
+from grader.records import Evidence, Finding
+
+PARAMS: Params = {"strided": 2, "stride": 2}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:
+    """Count the strided convolutions of the base model."""
+    graph = graph_or_finding(evidence)
+    if isinstance(graph, Finding):
+        return graph
+    wanted, stride = params["strided"], params["stride"]
+    strided = [node for node in graphs.convolutions(graph) if max(graphs.strides(node)) >= stride]
+    good = [node for node in strided if max(graphs.kernel(node)) > 1]
+    expected = f"at least {layer_names(wanted)} with stride {stride}"
+    actual = f"{len(good)} with stride {stride}"
+    blind = [node for node in strided if node not in good]
+    if not good:
+        return failed("No convolution with a stride makes the maps smaller.", expected=expected, actual=actual)
+    if blind:
+        message = (
+            f"The 1x1 convolution {blind[0].name} has stride {max(graphs.strides(blind[0]))}: it never sees the pixels that it steps over."
+        )
+        return partial(
+            0.5,
+            message,
+            hint="Take the stride off the 1x1 convolution; the 3x3 convolutions do the downsampling.",
+            expected=expected,
+            actual=actual,
+        )
+    if len(good) < wanted:
+        return partial(
+            0.5,
+            f"Only {layer_names(len(good))} with a stride make the maps smaller; the architecture has {wanted}.",
+            expected=expected,
+            actual=actual,
+        )
+    last = graphs.map_size(graphs.convolutions(graph)[-1])
+    return passed(
+        f"{layer_names(len(good)).capitalize()} with stride {stride} make the maps smaller{f', down to {last[0]}x{last[1]}' if last else ''}.",
+        expected=expected,
+        actual=actual,
+    )

@@ -1,0 +1,86 @@
+"""*What it checks.* The loss is a crossentropy that fits the labels' encoding and the network's last activation.
+
+*Why it matters.* With a loss that does not fit, `fit` stops with an error or, worse, trains towards nonsense.
+
+*Inputs.* The base model's compile configuration; the encoding of the labels that reached training; the head's activation.
+
+*Units.* None.
+
+*Tolerance and source.* Exact. Softmax together with `from_logits=True` (softmax applied twice): half the points.
+
+*Edge cases.* A loss of the student's own cannot be judged here: `error`, a person looks. Labels of unknown encoding: judged by the head alone.
+
+*Errors.* None.
+
+*Example.* Integer labels with `categorical_crossentropy`: fail.
+"""
+
+from grader import graph as graphs
+from grader.checks import Params
+from grader.checks._data import base_fit
+from grader.checks._helpers import failed, graph_or_finding, model_of, partial, passed, skipped, undecided, why_missing
+from grader.records import Evidence, Finding
+
+PARAMS: Params = {}
+_FITS = {"integer": "sparse_categorical_crossentropy", "one_hot": "categorical_crossentropy"}
+_WORDS = {"integer": "integer labels", "one_hot": "one-hot labels", "other": "labels of unknown encoding"}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:  # noqa: ARG001
+    """Hold loss, labels and head against each other."""
+    model = model_of(evidence)
+    if model is None:
+        return skipped("Out of time.") if evidence.out_of_time else failed(why_missing(evidence))
+    compiled = model.compiled
+    if compiled is None:
+        return failed("The network is never compiled.", hint='Call model.compile(optimizer=…, loss=…, metrics=["accuracy"]) before fit.')
+    if compiled.loss is None:
+        if compiled.custom_loss:
+            return undecided(
+                f"The loss {compiled.custom_loss!r} is the notebook's own; a person needs to look at it.", actual=compiled.custom_loss
+            )
+        return failed("compile is called without a loss.", expected="a crossentropy loss", actual="none")
+    fit = base_fit(evidence)
+    labels = fit.train.labels if fit and fit.train and fit.train.labels else fit.validation.labels if fit and fit.validation else None
+    encoding = labels.encoding if labels else "other"
+    loss = compiled.loss.replace("focal_", "")
+    actual = f"{compiled.loss}{' (from_logits=True)' if compiled.from_logits else ''} with {_WORDS[encoding]}"
+    expected = f"{_FITS[encoding]} for {_WORDS[encoding]}" if encoding in _FITS else "a categorical crossentropy"
+    if loss not in _FITS.values():
+        return failed(f"The loss {compiled.loss} does not fit a choice among ten classes.", expected=expected, actual=actual)
+    if encoding in _FITS and loss != _FITS[encoding]:
+        return failed(
+            f"The loss {compiled.loss} does not fit {_WORDS[encoding]}.",
+            hint=f"Use {_FITS[encoding]}, or change the labels' encoding.",
+            expected=expected,
+            actual=actual,
+        )
+    graph = graph_or_finding(evidence)
+    if isinstance(graph, Finding):
+        return passed(f"The loss {compiled.loss} fits {_WORDS[encoding]}.", expected=expected, actual=actual)
+    return _against_head(
+        graphs.head(graph).activation, compiled.loss, encoding, logits=compiled.from_logits, expected=expected, actual=actual
+    )
+
+
+def _against_head(activation: str, loss: str, encoding: str, *, logits: bool, expected: str, actual: str) -> Finding:
+    if activation == "softmax" and logits:
+        return partial(
+            0.5,
+            "The network ends in softmax and the loss applies softmax once more (from_logits=True).",
+            hint="Leave out one of the two.",
+            expected=expected,
+            actual=actual,
+        )
+    if activation == "linear" and not logits:
+        return failed(
+            "The network ends in raw scores, but the loss expects probabilities.",
+            hint="Add softmax to the last layer, or tell the loss from_logits=True.",
+            expected=expected,
+            actual=actual,
+        )
+    if activation not in ("softmax", "linear"):
+        return partial(
+            0.5, f"The loss expects probabilities that add up to one; the network ends in {activation}.", expected=expected, actual=actual
+        )
+    return passed(f"The loss {loss} fits {_WORDS[encoding]} and the network's output.", expected=expected, actual=actual)

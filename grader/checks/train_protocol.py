@@ -1,0 +1,71 @@
+"""*What it checks.* The base model is trained by a call of `fit` (or a relative) with held-out data, and what it returns is kept.
+
+*Why it matters.* Without held-out data nobody sees overfitting; without the history nobody sees anything.
+
+*Inputs.* The recorded training calls, and the variables at the end of each cell.
+
+*Units.* Shares of the points.
+
+*Tolerance and source.* `fit` 0.4, held-out data 0.3, history kept 0.3 (the exercise's three demands; the first carries the others).
+
+*Edge cases.* A training loop of the student's own counts as training; its curves, if plotted, count as kept. A call that ended in an error counts as called.
+
+*Errors.* None.
+
+*Example.* `model.fit(x, y)` with nothing else: 0.4 of the points.
+"""
+
+from grader.checks import Params
+from grader.checks._helpers import failed, model_of, partial, passed, skipped, why_missing
+from grader.records import Evidence, Finding, FitClaim
+
+PARAMS: Params = {"fit": 0.4, "held_out": 0.3, "history": 0.3}
+
+
+def check(evidence: Evidence, params: Params) -> Finding:
+    """Judge the training call of the base model."""
+    model = model_of(evidence)
+    fits = model.fits if model else evidence.run.fits
+    if not fits:
+        if evidence.out_of_time:
+            return skipped("Out of time: the deadline came before the notebook trained anything.")
+        return failed(
+            why_missing(evidence) if model is None else "The network is never trained: fit is not called on it.",
+            expected="fit, held-out data, history",
+            actual="no training call",
+        )
+    fit = next((fit for fit in reversed(fits) if fit.error is None), fits[-1])
+    held_out = _has_held_out(evidence, fit)
+    kept = fit.call in ("fit", "fit_generator") and _is_kept(evidence, fits)
+    if fit.call not in ("fit", "fit_generator"):
+        kept = any(plot.lines for plot in evidence.run.plots)
+    missing = [words for there, words in ((held_out, "no held-out data is given"), (kept, "what fit returns is not kept")) if not there]
+    actual = f"{fit.call}, {'held-out data' if held_out else 'no held-out data'}, {'history kept' if kept else 'history not kept'}, {fit.epochs or '?'} epochs, batch {fit.batch_size or '?'}"
+    expected = "fit, held-out data, history"
+    if fit.error is not None:
+        fraction = params["fit"] / 2 + (params["held_out"] if held_out else 0)
+        return partial(
+            fraction,
+            f"fit was called but stopped with {fit.error.type}: {fit.error.message[:200]}",
+            hint="Mend the error named here; the cell has to run through.",
+            expected=expected,
+            actual=actual,
+        )
+    if missing:
+        fraction = params["fit"] + (params["held_out"] if held_out else 0) + (params["history"] if kept else 0)
+        return partial(fraction, f"The network is trained, but {' and '.join(missing)}.", expected=expected, actual=actual)
+    return passed("The network is trained with held-out data, and its history is kept.", expected=expected, actual=actual)
+
+
+def _has_held_out(evidence: Evidence, fit: FitClaim) -> bool:
+    if fit.validation is not None or fit.validation_split > 0:
+        return True
+    return fit.call not in ("fit", "fit_generator") and any(
+        call.data is not None and call.data.split == "test" for call in evidence.run.evaluations
+    )
+
+
+def _is_kept(evidence: Evidence, fits: tuple[FitClaim, ...]) -> bool:
+    indices = {fit.index for fit in fits}
+    plotted = {index for plot in evidence.run.plots for index, _ in plot.curves}
+    return any(history.fit in indices for history in evidence.run.histories) or bool(indices & plotted)

@@ -1,0 +1,267 @@
+"""The `grade` command. Nothing heavy is imported before a command needs it: `grade --help` answers at once."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from grader.pipeline import Outcome
+
+EXIT_CODES = """\b
+Exit codes: 0 graded, 1 graded but below --fail-under, 2 usage, configuration
+or rubric, 3 a defect of the grader, 4 not gradable, 5 nothing to grade,
+6 infrastructure (retryable), 130/143 interrupted. What a student's code does
+is a result: exit 0."""
+
+
+class _Commands(click.Group):
+    """A group in which `grade SUBMISSION` means `grade run SUBMISSION`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "--version", "-h"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(package_name="grader", prog_name="grade")
+def cli() -> None:
+    """Grade neural-network notebooks.
+
+    `grade SUBMISSION` runs a notebook in a sandbox, judges the model that it builds and writes a report. SUBMISSION is a file, a folder,
+    a zip archive or a member of one (class.zip!a.ipynb), a link (with --allow-fetch), or - for standard input.
+    """
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("submission")
+@click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by.")
+@click.option("--budget", type=click.Choice(["none", "short", "full"]), default="none", show_default=True, help="How much training to measure.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured.")
+@click.option("--sandbox", default="auto", show_default=True, metavar="auto|NAME", help="The sandbox: bubblewrap, landlock, or none (trusted notebooks only).")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("report"), show_default=True, help="The folder for the report.")
+@click.option("--format", "formats", default="json,html", show_default=True, metavar="NAME,…", help="Formats besides report.json: html, md, junit, gradescope, github.")
+@click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 1 if less of the decided points is reached.")
+@click.option("--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Bound on the whole run; what is not decided by then is skipped.")
+@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator.")
+@click.option("--allow-fetch", is_flag=True, help="Allow SUBMISSION to be a link.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A further host that links may lead to.")
+@click.option("--quiet", is_flag=True, help="One line only.")
+@click.option("--verbose", is_flag=True, help="Every detail, and for defects of the grader the traceback.")
+def run(**given: Any) -> None:
+    """Grade one submission (the default command)."""
+    from grader import pipeline  # noqa: PLC0415
+    from grader.errors import UsageError  # noqa: PLC0415
+
+    console = _console()
+    _end_on_signals()
+    options = pipeline.Options(
+        rubric=given["rubric"],
+        budget=given["budget"],
+        device=given["device"],
+        sandbox=given["sandbox"],
+        out=given["out"],
+        formats=tuple(name.strip() for name in given["formats"].split(",") if name.strip()),
+        deadline_s=given["deadline"],
+        seed=given["seed"],
+        allow_fetch=given["allow_fetch"],
+        hosts=given["hosts"],
+    )
+    try:
+        outcome = pipeline.grade(given["submission"], options)
+    except UsageError as error:
+        _fail(str(error), error.exit_code)
+    _show(outcome, console, quiet=given["quiet"], verbose=given["verbose"])
+    sys.exit(_exit_code(outcome, given["fail_under"]))
+
+
+def _show(outcome: "Outcome", console: "Console", *, quiet: bool, verbose: bool) -> None:
+    from grader.reports import terminal  # noqa: PLC0415
+
+    terminal.print_report(outcome.report, console, verbose=verbose, quiet=quiet)
+    if outcome.staff and (verbose or outcome.exit_code == 3):
+        click.echo(outcome.staff, err=True)
+    if not quiet:
+        page = next((path for path in outcome.files if path.suffix == ".html"), outcome.files[-1])
+        console.print(f"\nReport: {page}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _exit_code(outcome: "Outcome", fail_under: float | None) -> int:
+    report = outcome.report
+    if outcome.exit_code or fail_under is None:
+        return outcome.exit_code
+    reached = 100 * report.auto_score / report.auto_max if report.auto_max else 0.0
+    return 0 if reached >= fail_under else 1
+
+
+def _end_on_signals() -> None:
+    """SIGTERM and ^C end the run in order: boxes killed, folders removed, the report written."""
+    from grader.pipeline import Interrupted  # noqa: PLC0415
+
+    def end(number: int, _frame: object) -> NoReturn:
+        for which in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(which, signal.SIG_IGN)  # one is enough: the ending itself must not be interrupted
+        raise Interrupted(signal.Signals(number).name, 128 + number)
+
+    for which in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(which, end)
+
+
+def _console() -> "Console":
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console()
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"Usage: grade SUBMISSION [OPTIONS]\nTry 'grade --help' for help.\n\nError: {message}", err=True)
+    sys.exit(code)
+
+
+# ------------------------------------------------------------------ rubrics
+
+
+@cli.group("rubric")
+def rubric_group() -> None:
+    """List, explain, check and make rubrics."""
+
+
+@rubric_group.command("list")
+def rubric_list() -> None:
+    """The built-in rubrics."""
+    from grader import rubric  # noqa: PLC0415
+
+    for name in rubric.names():
+        found = rubric.load(name)
+        click.echo(f"{found.id}  {found.title} (version {found.version}, {len(found.criteria)} criteria, {found.max_points:g} points)")
+
+
+@rubric_group.command("show")
+@click.argument("name", default="all_cnn_c")
+def rubric_show(name: str) -> None:
+    """Every criterion of a rubric, explained."""
+    from grader import rubric  # noqa: PLC0415
+
+    _guarded(lambda: click.echo(rubric.explain(rubric.load(name))))
+
+
+@rubric_group.command("check")
+@click.argument("path")
+def rubric_check(path: str) -> None:
+    """Check a rubric file; every mistake is named with its line."""
+    from grader import rubric  # noqa: PLC0415
+
+    def check() -> None:
+        found = rubric.load(path)
+        click.echo(f"{found.path}: fine. {len(found.criteria)} criteria, {found.max_points:g} points.")
+
+    _guarded(check)
+
+
+@rubric_group.command("new")
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+def rubric_new(path: Path | None) -> None:
+    """Write a commented rubric to PATH (or to standard output) to start from."""
+    from grader import rubric  # noqa: PLC0415
+
+    text = rubric.new_text()
+    if path is None:
+        click.echo(text)
+    elif path.exists():
+        _fail(f"{path} exists; name a new file.", 2)
+    else:
+        path.write_text(text, encoding="utf-8")
+        click.echo(f"Written: {path}. Check it with `grade rubric check {path}`.")
+
+
+# ------------------------------------------------------------------ data
+
+
+@cli.group("data")
+def data_group() -> None:
+    """The store of CIFAR-10: look, fetch, import."""
+
+
+@data_group.command("status")
+@click.option("--verify", is_flag=True, help="Read everything and compare with the recorded checksums.")
+def data_status(*, verify: bool) -> None:
+    """What the store holds."""
+    from grader import dataset  # noqa: PLC0415
+
+    def show() -> None:
+        found = dataset.status(dataset.default_store(), verify=verify)
+        click.echo(f"store: {found.store}")
+        for item in (found.cifar10, found.standin):
+            images = f", {item.records[0]:,} + {item.records[1]:,} images, fingerprint {item.fingerprint[:16]}" if item.state == "ok" else ""
+            click.echo(f"{item.name}: {item.state}{images}. {item.detail} {item.mend}".rstrip())
+
+    _guarded(show)
+
+
+@data_group.command("fetch")
+@click.option("--connect-timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS")
+def data_fetch(connect_timeout: float) -> None:
+    """Download the original CIFAR-10 archive and check it."""
+    from grader import dataset  # noqa: PLC0415
+
+    _guarded(lambda: _stored(dataset.fetch(dataset.default_store(), connect_timeout)))
+
+
+@data_group.command("import")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def data_import(path: Path) -> None:
+    """Fill the store from a file: the original binary archive, or an .npz of arrays or JPEG files."""
+    from grader import dataset  # noqa: PLC0415
+
+    _guarded(lambda: _stored(dataset.import_file(path, dataset.default_store())))
+
+
+def _stored(found: Any) -> None:
+    click.echo(f"{found.name} is in {found.folder} (fingerprint {found.fingerprint[:16]}).")
+
+
+# ------------------------------------------------------------------ doctor
+
+
+@cli.command()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The folder that reports would go to.")
+def doctor(out: Path) -> None:
+    """What works on this machine, what each lack costs, and how to mend it."""
+    from grader import dataset, doctor, sandbox  # noqa: PLC0415
+
+    states = [doctor.TierState(name=state.name, works=state.works, reason=state.reason) for state in sandbox.tiers()]
+    rows = doctor.examine(dataset.default_store(), tiers=states, out=out)
+    console = _console()
+    for row in rows:
+        style = {"ok": "green", "lacking": "yellow", "broken": "red"}[row.state]
+        console.print(f"{row.state:8} {row.name}: {row.found}", style=style, highlight=False, markup=False)
+        if row.state != "ok":
+            console.print(f"         costs: {row.costs}", highlight=False, markup=False)
+            console.print(f"         mend:  {row.mend}", highlight=False, markup=False)
+    if any(row.state == "broken" for row in rows):
+        sys.exit(6)
+
+
+def _guarded(action: Any) -> None:
+    """Run `action`; our own errors become a message and their exit code."""
+    from grader.errors import GraderError  # noqa: PLC0415
+
+    try:
+        action()
+    except GraderError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="grade")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What a person on the staff should look at. Flags are never worth points by themselves."""
+
+from collections.abc import Iterator
+
+from grader.records import Evidence, Flag
+
+_LABEL_AGREEMENT = 0.95
+"""Below this share of sampled labels equal to the stored ones, the labels were changed (48 samples: one odd one is allowed)."""
+
+
+def flags(evidence: Evidence) -> tuple[Flag, ...]:
+    """All flags of one run, most severe first."""
+    order = {"alert": 0, "warning": 1, "info": 2}
+    return tuple(sorted((*_models(evidence), *_data(evidence), *_run(evidence)), key=lambda flag: order[flag.severity]))
+
+
+def _models(evidence: Evidence) -> Iterator[Flag]:
+    roles = {role: found.model for role, found in evidence.roles.items() if found.model is not None}
+    for role, model in roles.items():
+        if model.claim.pretrained:
+            yield Flag(id="pretrained", severity="warning", message=f"The {role} model contains a published network ({model.claim.pretrained}).", cell=model.claim.cell)
+        if model.claim.frozen:
+            yield Flag(id="frozen", severity="info", message=f"The {role} model has {len(model.claim.frozen)} layers that are not trained.", cell=model.claim.cell)
+        if model.graph is None:
+            yield Flag(id="not_rebuilt", severity="warning", message=f"The {role} model could not be rebuilt: {model.refusal}.", cell=model.claim.cell)
+    base = roles.get("base")
+    if base is not None and base.graph is not None and evidence.claimed_parameters:
+        own = {model.graph.parameters for model in evidence.models if model.graph is not None}
+        if not own & set(evidence.claimed_parameters) and not any(abs(count - 3 * size) < 10 for count in evidence.claimed_parameters for size in own):
+            claimed = ", ".join(f"{count:,}" for count in evidence.claimed_parameters[:3])
+            yield Flag(id="parameters_differ", severity="info", message=f"The stored summaries show {claimed} parameters; the code builds {base.graph.parameters:,}: the outputs are of another version.")
+
+
+def _data(evidence: Evidence) -> Iterator[Flag]:
+    for fit in evidence.run.fits:
+        if fit.train is None:
+            continue
+        if fit.train.split in ("test", "mixed"):
+            yield Flag(id="test_images_in_training", severity="alert", message="Images of the test set are used for training.", cell=fit.cell)
+        agreement = fit.train.labels.agreement if fit.train.labels else None
+        if agreement is not None and agreement < _LABEL_AGREEMENT:
+            yield Flag(id="labels_changed", severity="warning", message=f"Only {agreement:.0%} of the sampled training labels are those of their images.", cell=fit.cell)
+        if fit.validation is not None and fit.validation.split == "train" and fit.train.split == "train" and fit.validation.rows == fit.train.rows:
+            yield Flag(id="validation_is_training", severity="warning", message="The validation data are the training data.", cell=fit.cell)
+
+
+def _run(evidence: Evidence) -> Iterator[Flag]:
+    run = evidence.run
+    if run.ending not in ("ok", "deadline"):
+        yield Flag(id="run_cut_short", severity="warning", message=f"The notebook did not run to its end. {run.detail}")
+    counts = [cell.execution_count for cell in evidence.notebook.code if cell.execution_count]
+    if counts != sorted(counts):
+        yield Flag(id="out_of_order", severity="info", message="The cells were last run in another order than they stand in.")
+    stored_errors = {cell.index for cell in evidence.notebook.code if any(output.kind == "error" for output in cell.outputs)}
+    fine = {cell.index for cell in run.cells if cell.status == "ok"}
+    for index in sorted(stored_errors & fine)[:3]:
+        yield Flag(id="stale_error", severity="info", message="The stored output is an error, but the cell runs.", cell=index)

@@ -1,0 +1,134 @@
+"""Which model is the base, the dropout, the augmentation model: by structure first, then by section heading and order.
+
+The exercise reuses one variable for all three, students add helpers and further models; names therefore count for nothing.
+"""
+
+from collections.abc import Callable, Mapping
+
+from grader import graph as graphs
+from grader.records import Graph, Model, Role, RunRecord
+
+
+def match(models: tuple[Model, ...], record: RunRecord) -> Mapping[str, Role]:
+    """The roles "base", "dropout" and "augmentation", each with a model or None and a sentence that says why."""
+    able = tuple(model for model in models if _is_classifier(model))
+    if not able:
+        role = Role(model=None, reason=_why_none(models, record))
+        return {"base": role, "dropout": role, "augmentation": role}
+    base = max(able, key=lambda model: (_as_base(model, able), -model.claim.serial))
+    others = tuple(model for model in able if model is not base)
+    dropout = _best(others, _as_dropout)
+    augmentation = _best(tuple(model for model in others if model is not dropout), _as_augmentation) or _best(able, _as_augmentation)
+    return {
+        "base": Role(model=base, reason=_base_reason(base, able)),
+        "dropout": Role(
+            model=dropout,
+            reason=_reason(dropout, "has Dropout") if dropout else "No second model with Dropout was found: the section asks for a new model, built and trained again.",
+        ),
+        "augmentation": Role(
+            model=augmentation,
+            reason=_reason(augmentation, "augments its images") if augmentation else "No model with augmentation layers was found.",
+        ),
+    }
+
+
+def _is_classifier(model: Model) -> bool:
+    """A model that turns images (or anything) into class scores; helper models without a weight are not."""
+    graph = model.graph
+    if graph is None:
+        return any(layer.parameters for layer in model.claim.layers) or model.fitted
+    if graph.parameters == 0 or len(graph.outputs) != 1:
+        return False
+    output = graph.nodes[graph.outputs[0]].output_shape
+    return output is not None and (len(output) == 1 or model.fitted)
+
+
+def likeness(graph: Graph) -> float:
+    """How much of the wanted structure a graph has, 0 to 10; decides between candidates only, never points."""
+    found, head = graphs.convolutions(graph), graphs.head(graph)
+    strided = sum(1 for node in found if max(graphs.strides(node)) >= 2 and max(graphs.kernel(node)) > 1)
+    points = [
+        2.0 * (graph.input_shape == (32, 32, 3)),
+        1.0 * (head.units == 10),
+        1.5 * bool(found),
+        1.0 * (bool(found) and not any(graphs.is_pooling(graph, node) for node in graphs.live(graph))),
+        1.0 * (bool(found) and not any(graphs.is_flattening(graph, node) for node in graphs.live(graph))),
+        1.0 * (strided >= 2),
+        1.0 * (bool(found) and graphs.filters(found[-1]) == 10),
+        1.0 * (head.average is not None),
+        0.5 * (head.average is not None and head.dense is not None),
+    ]
+    return sum(points)
+
+
+def _progress(model: Model) -> float:
+    trained = any(fit.error is None for fit in model.fits)
+    return 3.0 * trained + 1.5 * (model.fitted and not trained) + 1.0 * (model.compiled is not None)
+
+
+def _structure(model: Model) -> float:
+    return likeness(model.graph) if model.graph is not None else 5.0
+
+
+def _as_base(model: Model, able: tuple[Model, ...]) -> float:
+    score = _structure(model) + _progress(model) + 1.5 * (model.section in (1, 2, 3, 4)) - 1.5 * (model.section in (5, 6))
+    if model.graph is not None and len(able) > 1:
+        score -= 2.0 * bool(graphs.head(model.graph).dropouts) + 0.5 * bool(graphs.dropout_layers(model.graph))
+        score -= 4.0 * bool(graphs.augmentation_layers(model.graph))
+    if any(fit.train is not None and fit.train.augmentation for fit in model.fits) and len(able) > 1:
+        score -= 2.0
+    if model.claim.pretrained:
+        score -= 2.0
+    return score
+
+
+def _as_dropout(model: Model) -> float:
+    if model.graph is None or not graphs.dropout_layers(model.graph):
+        return 0.0
+    score = 4.0 + 3.0 * bool(graphs.head(model.graph).dropouts) + 3.0 * (model.section == 5) + 0.5 * _structure(model) + 0.5 * _progress(model)
+    return score - (6.0 if graphs.augmentation_layers(model.graph) else 0.0) - (5.0 if model.section == 6 else 0.0)
+
+
+def _as_augmentation(model: Model) -> float:
+    inside = model.graph is not None and bool(graphs.augmentation_layers(model.graph))
+    outside = any(fit.train is not None and fit.train.augmentation for fit in model.fits)
+    if not inside and not outside:
+        return 0.0
+    return 4.0 * inside + 1.0 + 2.0 * (model.section == 6) + 0.5 * _structure(model) + 0.5 * _progress(model)
+
+
+def _best(models: tuple[Model, ...], score: Callable[[Model], float]) -> Model | None:
+    """The model that scores highest, the later one of equals; None where none scores above zero."""
+    ranked = [(score(model), model.claim.serial, model) for model in models]
+    found = max(ranked, key=lambda item: item[:2], default=None)
+    return found[2] if found is not None and found[0] > 0 else None
+
+
+def _where(model: Model) -> str:
+    names = " or ".join(f"`{name}`" for name in model.claim.names[:2]) or "a model without a name"
+    did = f"trained in cell {model.fits[-1].cell}" if model.fits else "compiled, never trained" if model.compiled else "built, never trained"
+    return f"{names} of cell {model.claim.cell} ({did})"
+
+
+def _reason(model: Model, because: str) -> str:
+    section = f", it stands in section {model.section}" if model.section else ""
+    return f"{_where(model)}: it {because}{section}."
+
+
+def _base_reason(base: Model, able: tuple[Model, ...]) -> str:
+    if len(able) == 1:
+        return f"{_where(base)}: the only classifier that the notebook builds."
+    return f"{_where(base)}: of {len(able)} classifiers the one that is closest to the wanted network{', trained' if base.fitted else ''}, without the later sections' additions."
+
+
+def _why_none(models: tuple[Model, ...], record: RunRecord) -> str:
+    broken = [run for run in record.cells if run.status == "error" and run.error is not None]
+    if models:
+        return "The notebook builds models, but none that turns images into class scores."
+    if broken:
+        first = broken[0]
+        assert first.error is not None
+        return f"No model was built. The first cell that fails is cell {first.index}: {first.error.type}: {first.error.message[:200]}"
+    if record.ending != "ok":
+        return f"No model was built before the run ended. {record.detail}"
+    return "No model was built by any cell that runs."

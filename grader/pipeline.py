@@ -1,0 +1,339 @@
+"""One submission from reference to report, in the order of the design's section 2. Reading this file is following one notebook through.
+
+    reference -> Submission -> Notebook -> box 1 -> RunRecord -> box 2 -> Evidence -> checks -> Findings -> Score -> Report -> formats
+"""
+
+import os
+import platform
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import grader
+from grader import checks, dataset, evidence, notebook, reports, rubric, sandbox, scoring, sources
+from grader import graph as graphs
+from grader.errors import GraderError, InfrastructureError, NotGradable, UsageError
+from grader.records import (
+    CellRun,
+    CriterionResult,
+    Evidence,
+    Executed,
+    Finding,
+    Model,
+    Notebook,
+    Report,
+    ReportCell,
+    ReportCurve,
+    ReportLayer,
+    ReportModel,
+    ReportRubric,
+    ReportSubmission,
+    RunRecord,
+    RunStatus,
+    Status,
+    Submission,
+)
+from grader.sandbox.notebook_run import collect_notebook, start_notebook
+from grader.training.rebuild import Box2
+
+_OWN_EXERCISE = 0.3
+"""Fraction of the exercise's anchors from which a notebook counts as this exercise whatever its code mentions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line asks for. `deadline_s`: seconds for the whole run, None for no bound."""
+
+    rubric: str = "all_cnn_c"
+    budget: str = "none"
+    device: str = "auto"
+    sandbox: str = "auto"
+    out: Path = Path("report")
+    formats: tuple[str, ...] = ("json", "html")
+    deadline_s: float | None = None
+    seed: int = 0
+    allow_fetch: bool = False
+    hosts: tuple[str, ...] = ()
+    store: Path | None = None
+    limits: sandbox.Limits = sandbox.Limits()  # noqa: RUF009 (frozen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A finished run: what was written and the exit code of its ending. `staff` is for the terminal of the person who runs `grade`."""
+
+    executed: Executed
+    files: tuple[Path, ...]
+    exit_code: int
+    staff: str = ""
+
+    @property
+    def report(self) -> Report:
+        """The report."""
+        return self.executed.report
+
+
+class Interrupted(Exception):  # noqa: N818 (it is no error)
+    """A signal asked for an end. `code` is the exit code, 128 + the signal's number."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(name)
+        self.name, self.code = name, code
+
+
+def grade(reference: str, options: Options, stdin: BinaryIO | None = None) -> Outcome:
+    """Grade one submission and write its report.
+
+    Raises UsageError (nothing is written then). Every other ending is a report: a student's result, not gradable, our defect, or the
+    machine's lack, told apart by `Outcome.exit_code`.
+    """
+    started = time.monotonic()
+    lines = rubric.load(options.rubric)
+    reports.check(options.formats)
+    if options.budget != "none":
+        raise UsageError(f"--budget {options.budget}: this version does not measure training yet; use --budget none.")
+    head = ReportRubric(id=lines.id, version=lines.version, sha256=lines.sha256)
+    unknown = ReportSubmission(id="", file=Path(reference).name[:120], sha256="", source="")
+    draft = _Draft(rubric=head, submission=unknown, max_score=lines.max_points, started=started)
+    reports.write_started(options.out, rubric=head, submission=unknown, max_score=lines.max_points, formats=options.formats)
+    try:
+        executed, exit_code, staff = _graded(reference, options, stdin, lines, draft), 0, ""
+    except UsageError:
+        (options.out / "report.json").unlink(missing_ok=True)
+        raise
+    except Interrupted as signal:
+        executed, exit_code = draft.ended(RunStatus.INFRA_ERROR, f"Grading was interrupted by {signal.name}; run it again."), signal.code
+        staff = f"Interrupted by {signal.name}."
+    except GraderError as error:
+        executed, exit_code, staff = draft.ended(RunStatus(error.status), str(error)), error.exit_code, str(error)
+        if exit_code == GraderError.exit_code:
+            staff = traceback.format_exc()
+    except Exception as error:  # noqa: BLE001 (the one place where a defect of ours becomes a status)
+        executed = draft.ended(RunStatus.GRADER_ERROR, f"A defect in the grader ({type(error).__name__}) stopped it; a person has to look at this submission.")
+        exit_code, staff = GraderError.exit_code, traceback.format_exc()
+    files = reports.write(executed, options.out, options.formats)
+    return Outcome(executed=executed, files=tuple(files), exit_code=exit_code, staff=staff)
+
+
+# ------------------------------------------------------------------ the flow
+
+
+class _Draft:
+    """What is known of the report so far, for endings that come early."""
+
+    def __init__(self, *, rubric: ReportRubric, submission: ReportSubmission, max_score: float, started: float) -> None:
+        self.rubric, self.submission, self.max_score = rubric, submission, max_score
+        self.started = started
+        self.timings: dict[str, float] = {}
+        self.notices: list[str] = []
+        self.environment: dict[str, Any] = {"grader": grader.__version__, "python": platform.python_version(), "hardware": _hardware()}
+        self.notebook: Notebook | None = None
+        self.cells: tuple[CellRun, ...] = ()
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the seconds of a phase to the timings."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[phase] = round(self.timings.get(phase, 0.0) + time.monotonic() - begun, 3)
+
+    def ended(self, status: RunStatus, reason: str, **parts: Any) -> Executed:
+        """The report with what is known, and `parts`."""
+        self.timings["total"] = round(time.monotonic() - self.started, 3)
+        fields: dict[str, Any] = {"score": 0.0, "max_score": self.max_score, "auto_score": 0.0, "auto_max": 0.0, "pending_points": 0.0, **parts}
+        report = Report(
+            status=status,
+            reason=reason,
+            rubric=self.rubric,
+            submission=self.submission,
+            notices=tuple(self.notices),
+            cells=tuple(ReportCell(index=run.index, status=run.status, error=run.error) for run in self.cells),
+            environment=self.environment,
+            timings=self.timings,
+            **fields,
+        )
+        return Executed(report=report, notebook=self.notebook, cells=self.cells)
+
+
+def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rubric.Rubric, draft: _Draft) -> Executed:
+    deadline = None if options.deadline_s is None else draft.started + options.deadline_s
+    with draft.timed("read"):
+        submission = sources.resolve(reference, allow_fetch=options.allow_fetch, stdin=stdin, hosts=options.hosts)
+        draft.submission = ReportSubmission(id=submission.id, file=submission.file, sha256=submission.sha256, source=submission.source)
+        reports.write_started(options.out, rubric=draft.rubric, submission=draft.submission, max_score=lines.max_points, formats=options.formats)
+        read, recognition = _read(submission, lines)
+        draft.notebook = read
+        _refuse_other_exercises(read, recognition)
+    box = sandbox.choose(options.sandbox)
+    draft.environment["sandbox"] = box.name
+    if box.name == "none":
+        draft.notices.append("This notebook ran without a sandbox (--sandbox none).")
+    if options.device == "gpu" and not Path("/dev/nvidiactl").exists():
+        raise InfrastructureError("--device gpu: no GPU was found on this machine. Run `grade doctor`, or use --device auto.")
+    with draft.timed("data"):
+        data = dataset.ensure(options.store or dataset.default_store())
+    draft.environment["dataset"] = {"name": data.name, "fingerprint": data.fingerprint[:16]}
+    if data.standin:
+        draft.notices.insert(0, "Made-up stand-in images were used, not CIFAR-10 (run `grade data fetch`).")
+    with Box2(box, options.limits) as rebuilder:
+        with draft.timed("run"):
+            record = _run(read, box, options, data.folder, deadline)
+        draft.cells = record.cells
+        draft.environment["versions"] = dict(record.versions)
+        draft.environment["peak_mib"] = round(record.peak_mib)
+        with draft.timed("rebuild"):
+            rebuilt = {(claim.serial, claim.version): rebuilder.rebuild(claim, deadline) for claim in evidence.candidates(record)}
+    with draft.timed("judge"):
+        attempted = bool(rebuilt) or recognition.unfilled_cells < recognition.code_cells
+        seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)
+        found = evidence.build(read, seen, rebuilt, attempted=attempted, out_of_time=record.ending == "deadline")
+        results = tuple(_judge(line, found) for line in lines.criteria)
+    return _report(draft, lines, found, results, record)
+
+
+def _read(submission: Submission, lines: rubric.Rubric) -> tuple[Notebook, notebook.Recognition]:
+    anchors = notebook.load_anchors(lines.folder / "anchors.toml")
+    read = notebook.read(submission.data, anchors)
+    return read, notebook.recognise(read, anchors)
+
+
+def _refuse_other_exercises(read: Notebook, found: notebook.Recognition) -> None:
+    """Raise NotGradable for what is not an attempt at this exercise, with the reason."""
+    if read.language != "python":
+        raise NotGradable(f"The notebook is written for {read.language}; this exercise is graded in Python with Keras.")
+    if found.code_cells == 0:
+        raise NotGradable("The notebook has no code cells, so there is nothing to run. Hand in the notebook with your code.")
+    if found.imports_torch and not found.imports_keras:
+        raise NotGradable("The notebook uses PyTorch; this exercise is graded in Keras. Build the network with keras layers, or ask for another rubric.")
+    if found.template_score >= _OWN_EXERCISE and not found.other_datasets:
+        return
+    if not found.mentions_cifar10:
+        other = f"it works on {', '.join(found.other_datasets)}" if found.other_datasets else "its code never mentions CIFAR-10"
+        raise NotGradable(f"This looks like another exercise: {other}. Hand in the notebook of the exercise on CIFAR-10.")
+
+
+def _run(read: Notebook, box: sandbox.Sandbox, options: Options, data: Path, deadline: float | None) -> RunRecord:
+    limits = options.limits
+    with start_notebook(read.cells, box, limits, data, options.seed) as running:
+        return collect_notebook(running, read.cells, limits, deadline)
+
+
+def _judge(line: rubric.Criterion, found: Evidence) -> CriterionResult:
+    """One criterion's result. A check that raises is a defect of ours: `error`, never points."""
+    try:
+        check = checks.get(line.check)
+        finding = check.check(found, {**check.PARAMS, **line.params})
+    except Exception:  # noqa: BLE001
+        finding = Finding(
+            status=Status.ERROR,
+            fraction=None,
+            message="This criterion could not be judged because of a defect in the grader; a person needs to look.",
+            actual=traceback.format_exc(limit=-1)[-300:],
+        )
+    if found.out_of_time and finding.status in (Status.FAIL, Status.PARTIAL):
+        finding = Finding(status=Status.SKIP, fraction=None, message="Out of time: the notebook had not run to its end when the deadline came.")
+    return scoring.result(line, finding)
+
+
+# ------------------------------------------------------------------ the report
+
+
+def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple[CriterionResult, ...], record: RunRecord) -> Executed:
+    sums = scoring.totals(results)
+    status, reason = RunStatus.GRADED, ""
+    broken = [result for result in results if result.status is Status.ERROR]
+    if broken:
+        status = RunStatus.NEEDS_REVIEW
+        reason = f"A person needs to look: {len(broken)} criteria could not be judged ({', '.join(result.id for result in broken[:4])})."
+    elif record.ending == "deadline":
+        reason = "Time was up before everything was decided; what is not decided is not counted."
+    elif record.ending != "ok":
+        reason = record.detail
+        base = found.roles.get("base")
+        if base is None or base.model is None:
+            status = RunStatus.NEEDS_REVIEW
+    elif not found.attempted:
+        reason = "Not attempted: the cells of the exercise are as they were handed out."
+    return draft.ended(
+        status,
+        reason,
+        score=sums.score,
+        max_score=lines.max_points,
+        auto_score=sums.auto_score,
+        auto_max=sums.auto_maximum,
+        pending_points=sums.pending,
+        criteria=results,
+        models=_models(found),
+        recorded=_recorded(found),
+        answers=found.notebook.answers,
+        flags=evidence.flags(found),
+        notes=(*record.notes,),
+    )
+
+
+def _models(found: Evidence) -> tuple[ReportModel, ...]:
+    roles: dict[int, str] = {}
+    reasons: dict[int, str] = {}
+    for role, match in found.roles.items():
+        if match.model is not None and match.model.claim.serial not in roles:
+            roles[match.model.claim.serial], reasons[match.model.claim.serial] = role, match.reason
+    order = {"base": 0, "dropout": 1, "augmentation": 2, "other": 3}
+    shown = [_model(model, roles.get(model.claim.serial, "other"), reasons.get(model.claim.serial, "")) for model in found.models]
+    return tuple(sorted(shown, key=lambda model: (order[model.role], model.cell))[:12])
+
+
+def _model(model: Model, role: Any, reason: str) -> ReportModel:
+    claim, fit = model.claim, model.fits[-1] if model.fits else None
+    if model.graph is not None:
+        layers = tuple(
+            ReportLayer(class_name=node.class_name, name=node.name, output_shape=node.output_shape, parameters=node.parameters, settings=graphs.settings(node))
+            for node in graphs.live(model.graph)
+        )
+    else:
+        layers = tuple(
+            ReportLayer(class_name=layer.class_name, name=layer.name, output_shape=layer.output_shape, parameters=layer.parameters)
+            for layer in claim.layers
+        )
+    compiled, train = model.compiled, fit.train if fit else None
+    rate = f" (rate {compiled.learning_rate:.3g})" if compiled and compiled.learning_rate is not None else ""
+    return ReportModel(
+        role=role,
+        cell=claim.cell,
+        parameters=model.graph.parameters if model.graph else None,
+        layers=layers[:200],
+        optimizer=f"{compiled.optimizer}{rate}" if compiled else None,
+        loss=(compiled.loss or compiled.custom_loss) if compiled else None,
+        input=f"{train.dataset or 'unknown images'}, {train.rows or '?'} images, values {train.minimum:.3g} to {train.maximum:.3g}"
+        if train and train.minimum is not None and train.maximum is not None
+        else None,
+        labels=train.labels.encoding if train and train.labels else None,
+        reason=reason,
+        name=", ".join(claim.names[:2]),
+        origin="rebuilt" if model.graph is not None else "described",
+    )
+
+
+def _recorded(found: Evidence) -> tuple[ReportCurve, ...]:
+    """The stored curves, each under the role of the model that is trained in its cell."""
+    by_cell = {fit.cell: role for role, match in found.roles.items() if match.model for fit in match.model.fits}
+    return tuple(
+        ReportCurve(role=by_cell.get(curve.cell, "other"), cell=curve.cell, values={key: tuple(values) for key, values in curve.values.items()})
+        for curve in found.recorded[:12]
+    )
+
+
+def _hardware() -> Mapping[str, Any]:
+    model = ""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+            model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "")
+    except OSError:
+        model = platform.processor()
+    return {"cpu": model, "cores": len(os.sched_getaffinity(0))}
+
