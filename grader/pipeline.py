@@ -37,6 +37,7 @@ from grader.records import (
     Status,
     Submission,
 )
+from grader.sandbox import Limits
 from grader.sandbox.notebook_run import collect_notebook, start_notebook
 from grader.training.rebuild import Box2
 
@@ -59,7 +60,7 @@ class Options:
     allow_fetch: bool = False
     hosts: tuple[str, ...] = ()
     store: Path | None = None
-    limits: sandbox.Limits = sandbox.Limits()  # noqa: RUF009 (frozen)
+    limits: Limits = Limits()  # noqa: RUF009 (frozen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
