@@ -8,7 +8,7 @@ import platform
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -86,8 +86,8 @@ class Interrupted(Exception):  # noqa: N818 (it is no error)
         self.name, self.code = name, code
 
 
-def grade(reference: str, options: Options, stdin: BinaryIO | None = None) -> Outcome:
-    """Grade one submission and write its report.
+def grade(reference: str, options: Options, stdin: BinaryIO | None = None, box2: Box2 | None = None) -> Outcome:
+    """Grade one submission and write its report. `box2`: a warm box 2 to use (and leave running) instead of one of its own.
 
     Raises UsageError (nothing is written then). Every other ending is a report: a student's result, not gradable, our defect, or the
     machine's lack, told apart by `Outcome.exit_code`.
@@ -102,7 +102,7 @@ def grade(reference: str, options: Options, stdin: BinaryIO | None = None) -> Ou
     draft = _Draft(rubric=head, submission=unknown, max_score=lines.max_points, started=started)
     reports.write_started(options.out, rubric=head, submission=unknown, max_score=lines.max_points, formats=options.formats)
     try:
-        executed, exit_code, staff = _graded(reference, options, stdin, lines, draft), 0, ""
+        executed, exit_code, staff = _graded(reference, options, stdin, lines, draft, box2), 0, ""
     except UsageError:
         (options.out / "report.json").unlink(missing_ok=True)
         raise
@@ -162,7 +162,7 @@ class _Draft:
         return Executed(report=report, notebook=self.notebook, cells=self.cells)
 
 
-def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rubric.Rubric, draft: _Draft) -> Executed:
+def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rubric.Rubric, draft: _Draft, warm: Box2 | None) -> Executed:
     deadline = None if options.deadline_s is None else draft.started + options.deadline_s
     with draft.timed("read"):
         submission = sources.resolve(reference, allow_fetch=options.allow_fetch, stdin=stdin, hosts=options.hosts)
@@ -182,7 +182,7 @@ def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rub
     draft.environment["dataset"] = {"name": data.name, "fingerprint": data.fingerprint[:16]}
     if data.standin:
         draft.notices.insert(0, "Made-up stand-in images were used, not CIFAR-10 (run `grade data fetch`).")
-    with Box2(box, options.limits) as rebuilder:
+    with nullcontext(warm) if warm is not None else Box2(box, options.limits) as rebuilder:
         with draft.timed("run"):
             record = _run(read, box, options, data.folder, deadline)
         draft.cells = record.cells

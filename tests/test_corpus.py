@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import grade_file
+from harness import grade_file
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "notebooks").glob("*/expect.toml"))
 MANUAL = {"curves.answers", "dropout.answers", "augmentation.answers"}

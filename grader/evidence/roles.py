@@ -86,6 +86,8 @@ def _as_dropout(model: Model) -> float:
     if model.graph is None or not graphs.dropout_layers(model.graph):
         return 0.0
     score = 4.0 + 3.0 * bool(graphs.head(model.graph).dropouts) + 3.0 * (model.section == 5) + 0.5 * _structure(model) + 0.5 * _progress(model)
+    rates = [float(node.config.get("rate", 0.0)) for node in graphs.head(model.graph).dropouts]
+    score += 0.4 * any(0.1 <= rate <= 0.3 for rate in rates)  # of several rates tried, one from the suggested range
     return score - (6.0 if graphs.augmentation_layers(model.graph) else 0.0) - (5.0 if model.section == 6 else 0.0)
 
 

@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from grader.decode import to_record
 from grader.errors import FrameError, InfrastructureError, RebuildRefused
@@ -31,10 +31,14 @@ class Box2:
         self._asked = 0
         self._known: dict[str, Graph | str] = {}
 
-    def __enter__(self) -> "Box2":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the box. Safe to call twice."""
         self._running.close()
 
     @property

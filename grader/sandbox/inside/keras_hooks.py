@@ -632,7 +632,10 @@ def _whole(value):
 
 
 def _is_on(value):
-    return value not in (None, False, 0, 0.0, [], ())
+    """Whether a switch of ImageDataGenerator does anything (its zoom_range of 0 is kept as [1, 1])."""
+    if isinstance(value, (list, tuple)):
+        return len(value) > 0 and any(item != 1 for item in value)
+    return bool(value)
 
 
 def _first(batch):

@@ -49,7 +49,7 @@ def _correlation(a, b):
     b = b.reshape(len(b), -1, b.shape[-1]).astype(np.float64)
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     norm = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    return np.where(norm > 1e-9, (a * b).sum(axis=1) / np.maximum(norm, 1e-9), 1.0).mean(axis=1)
+    return np.where(norm > 1e-9, (a * b).sum(axis=1) / np.maximum(norm, 1e-9), 0.0).mean(axis=1)
 
 
 def layouts(images):

@@ -1,0 +1,151 @@
+"""The data store: CIFAR-10 on this machine as four `.npy` files, or a made-up stand-in of the same shapes.
+
+Layout, for a data set called NAME (`cifar10` or `standin`):
+
+    STORE/NAME/x_train.npy  uint8 (50000, 32, 32, 3), rows, columns, RGB, 0 to 255
+    STORE/NAME/y_train.npy  uint8 (50000, 1), 0 to 9 in Keras' order
+    STORE/NAME/x_test.npy   uint8 (10000, 32, 32, 3)
+    STORE/NAME/y_test.npy   uint8 (10000, 1)
+    STORE/NAME/manifest.json
+
+A set appears whole or not at all: it is written into a folder `STORE/.new-...`, flushed to the disk, and renamed. So a reader needs no
+lock, and a killed writer leaves only a folder that a later writer sweeps. This module is for the host process and loads nothing heavy;
+decoding and writing (NumPy, Pillow) happen in a child process, `python -m grader.dataset`. Nothing is ever unpickled.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.dataset import archive
+from grader.dataset.layout import FILES, RECORDS, Name, SetStatus, look
+from grader.errors import GraderError, InfrastructureError, UsageError
+
+__all__ = ["FILES", "RECORDS", "DataStatus", "Dataset", "SetStatus", "default_store", "ensure", "fetch", "import_file", "status"]
+
+CHILD_TIMEOUT_S = 1800.0
+"""Longest time a child process may take, seconds; an import takes about 20."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A data set that is ready to be read. `fingerprint` is the sha256 over the four arrays' bytes, in the order of `FILES`."""
+
+    name: Name
+    folder: Path
+    fingerprint: str
+    standin: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataStatus:
+    """The store's contents. `verified`: every byte was compared with the manifest's hashes, not only the sizes."""
+
+    store: Path
+    verified: bool
+    cifar10: SetStatus
+    standin: SetStatus
+
+
+def default_store() -> Path:
+    """`$GRADER_DATA`, else the `data` folder in the user's cache for `grader`."""
+    if named := os.environ.get("GRADER_DATA"):
+        return Path(named).expanduser().absolute()
+    import platformdirs  # noqa: PLC0415 - only needed where nothing is configured
+
+    return Path(platformdirs.user_cache_dir("grader")) / "data"
+
+
+def status(store: Path, *, verify: bool = False) -> DataStatus:
+    """What the store holds. Compares sizes and shapes (under a millisecond); with `verify` every byte (about a second). Never raises."""
+    return DataStatus(
+        store=store, verified=verify, cifar10=look(store, "cifar10", verify=verify), standin=look(store, "standin", verify=verify)
+    )
+
+
+def ensure(store: Path) -> Dataset:
+    """The store's CIFAR-10; where there is none, the stand-in, which is made on first use (about 6 s, once).
+
+    Raises InfrastructureError where a set is damaged (a damaged CIFAR-10 is never passed over in silence) or the store cannot be written.
+    """
+    for name in ("cifar10", "standin"):
+        if (found := _ready(store, name)) is not None:
+            return found
+    _child("standin", store)
+    return _made(store, "standin")
+
+
+def fetch(store: Path, connect_timeout_s: float = 10, progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """Download the original archive and put it into the store; a full set that is there already is kept, whatever its source.
+
+    `progress(done, total)` is told bytes. Raises InfrastructureError where the network, the server, the hash or the disk is at fault.
+    """
+    if (there := look(store, "cifar10", verify=False)).state == "ok" and there.full:
+        return _dataset(there)
+    with archive.downloaded(store, connect_timeout_s, progress or (lambda _done, _total: None)) as file:
+        _child("import", file, store, archive.ARCHIVE.sha256, archive.ARCHIVE.url)
+    return _made(store, "cifar10")
+
+
+def import_file(path: Path, store: Path) -> Dataset:
+    """Put CIFAR-10 from a file into the store, in place of what is there.
+
+    Taken are the original `cifar-10-binary.tar.gz` (known by its sha256), an `.npz` with `x_train`, `y_train`, `x_test`, `y_test`, and an
+    `.npz` of JPEG files (`train_jpeg`, `train_offsets`, `train_labels`, the same for `test`). Any number of images is taken, as long as
+    there are as many labels; what the store then lacks, `status` says. Raises UsageError where the file is none of these,
+    InfrastructureError where the store cannot be written.
+    """
+    _child("import", Path(path).absolute(), store, archive.ARCHIVE.sha256, Path(path).name)
+    return _made(store, "cifar10")
+
+
+def _ready(store: Path, name: Name) -> Dataset | None:
+    found = look(store, name, verify=False)
+    if found.state == "broken":
+        raise InfrastructureError(f"{found.detail} {found.mend}")
+    return _dataset(found) if found.state == "ok" else None
+
+
+def _made(store: Path, name: Name) -> Dataset:
+    if (found := _ready(store, name)) is None:
+        raise InfrastructureError(
+            f"{store / name}: was written, but is gone again; does something else clean this folder? Run the command again."
+        )
+    return found
+
+
+def _dataset(found: SetStatus) -> Dataset:
+    return Dataset(name=found.name, folder=found.folder, fingerprint=found.fingerprint, standin=found.name == "standin")
+
+
+def _child(command: str, *arguments: Path | str) -> None:
+    """Run a command of this module in a process of its own. Raises what it raised.
+
+    The working folder is the one that holds the package, since `-m` puts that first on the import path and the host's may hold students' files.
+    """
+    words = [str(item.absolute()) if isinstance(item, Path) else item for item in arguments]
+    try:
+        done = subprocess.run(  # noqa: S603 - our interpreter, our module
+            [sys.executable, "-m", "grader.dataset", command, *words],
+            cwd=Path(__file__).resolve().parents[2],
+            capture_output=True,
+            text=True,
+            timeout=CHILD_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InfrastructureError(
+            f"data store: `{command}` took over {CHILD_TIMEOUT_S:g} s and was stopped; is the disk very slow?"
+        ) from None
+    message = done.stderr.strip()
+    if done.returncode in {UsageError.exit_code, InfrastructureError.exit_code}:
+        raise (UsageError if done.returncode == UsageError.exit_code else InfrastructureError)(message)
+    if done.returncode < 0:
+        raise InfrastructureError(
+            f"data store: `{command}` was killed by signal {-done.returncode}; is there enough memory? Run the command again."
+        )
+    if done.returncode:
+        raise GraderError(f"data store: `{command}` failed: {message[-2000:]}")

@@ -1,0 +1,459 @@
+"""`grade doctor`: what works on this machine, what each lack costs, and how to mend it.
+
+Everything is found out by looking at files, at installed packages' metadata and at one short call of `nvidia-smi`; TensorFlow and Keras are
+never imported. Sizes are in MiB or GiB (2^20, 2^30 bytes).
+"""
+
+import locale
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from grader import dataset
+
+State = Literal["ok", "lacking", "broken"]
+
+PYTHON = ((3, 11), (3, 14))
+"""The oldest Python that is supported, and the first that is not yet."""
+
+MIB, GIB = 1 << 20, 1 << 30
+NEEDED_MEMORY = 2 * GIB
+"""A box that trains a batch took 0.9 GiB; room for it, the host and the images."""
+
+NEEDED_DISK = 1 * GIB
+"""CIFAR-10 and the stand-in take 176 MiB each, and are written beside themselves first; a box gets room for files besides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierState:
+    """Whether a sandbox works on this machine, why or why not (a sentence), and what would mend it."""
+
+    name: str
+    works: bool
+    reason: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symptom:
+    """One line of the doctor's report.
+
+    `state`: ok | lacking (grading works, with less) | broken (grading does not work). `found` says what is there; `costs` and `mend`
+    are empty where the state is ok.
+    """
+
+    name: str
+    state: State
+    found: str
+    costs: str = ""
+    mend: str = ""
+
+
+def examine(store: Path, *, tiers: Sequence[TierState], out: Path = Path(), root: Path = Path("/")) -> tuple[Symptom, ...]:
+    """Look at everything that grading needs, in the order in which one would mend it. Takes well under a second; never raises.
+
+    `tiers` are the states of the sandboxes, best first, where the one called "none" protects nothing. `out` is the folder for reports.
+    `root` is where `proc`, `sys` and `dev` are found.
+    """
+    return (
+        _python(),
+        *_libraries(),
+        *_sandboxes(tiers),
+        _data(store),
+        _disk("disk for data", store),
+        _disk("disk for temporary files", Path(tempfile.gettempdir())),
+        _output(out),
+        _cores(root),
+        _memory(root),
+        _processor(root),
+        _gpu(root),
+        _cgroups(root),
+        _locale(),
+        _git(),
+    )
+
+
+# ------------------------------------------------------------------ software
+
+
+def _python() -> Symptom:
+    found = f"Python {platform.python_version()} in {sys.prefix}, {platform.system()} {platform.release()} {platform.machine()}"
+    if PYTHON[0] <= sys.version_info[:2] < PYTHON[1] and sys.platform == "linux":
+        return Symptom(name="python", state="ok", found=found)
+    oldest, first_not = (".".join(map(str, version)) for version in PYTHON)
+    return Symptom(
+        name="python",
+        state="broken",
+        found=found,
+        costs="Nothing is tested here; the sandboxes need Linux.",
+        mend=f"Use Python {oldest} or newer, below {first_not}, on Linux (a container or WSL 2 will do).",
+    )
+
+
+def _libraries() -> Iterator[Symptom]:
+    """One line for all libraries that are as they should be, one for each that is not."""
+    try:
+        wanted = metadata.requires("grader") or []
+    except metadata.PackageNotFoundError:
+        yield Symptom(
+            name="grader",
+            state="lacking",
+            found="the package `grader` itself is not installed, it runs from its source folder",
+            costs="Which versions are needed is not known here, so they were not compared.",
+            mend="Install it: `pip install -e .` in the source folder.",
+        )
+        wanted = ["keras", "tensorflow", "numpy"]
+    sound: list[str] = []
+    for requirement in wanted:
+        name, _, condition = requirement.partition(";")
+        match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:>=\s*([0-9.]+))?", name)
+        if "extra" in condition or match is None:
+            continue
+        found = _version(match[1])
+        if found is None or (match[2] and _numbers(found) < _numbers(match[2])):
+            yield _library_lack(match[1], match[2], found)
+        else:
+            sound.append(f"{match[1]} {found}")
+    yield Symptom(name="libraries", state="ok", found=", ".join(sorted(sound)) or "none is needed")
+
+
+def _library_lack(name: str, oldest: str | None, found: str | None) -> Symptom:
+    costs = {
+        "tensorflow": "No notebook can be run or judged.",
+        "keras": "No notebook can be run or judged; versions below 3.15 can be made to run code when they read a model.",
+    }
+    return Symptom(
+        name=f"library {name}",
+        state="broken",
+        found=f"{found}, older than {oldest}" if found else "not installed",
+        costs=costs.get(name, "What needs it fails."),
+        mend=f"pip install '{name}{f'>={oldest}' if oldest else ''}'",
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: (2, 21, 0) for "2.21.0rc1"."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, match[0].split("."))) if match else ()
+
+
+def _git() -> Symptom:
+    found = shutil.which("git")
+    if found:
+        return Symptom(name="git", state="ok", found=found)
+    return Symptom(
+        name="git",
+        state="lacking",
+        found="not installed",
+        costs="Nothing while grading; it is needed to work on the grader or to install it from its repository.",
+        mend="Install git, for example with `apt-get install git`.",
+    )
+
+
+def _locale() -> Symptom:
+    encodings = {
+        locale.getpreferredencoding(do_setlocale=False),
+        sys.getfilesystemencoding(),
+        getattr(sys.stdout, "encoding", None) or "utf-8",
+    }
+    found = ", ".join(sorted(encodings))
+    if all(encoding.lower().replace("-", "").replace("_", "") == "utf8" for encoding in encodings):
+        return Symptom(name="locale", state="ok", found=found)
+    return Symptom(
+        name="locale",
+        state="lacking",
+        found=found,
+        costs="Names and texts that are not English may be printed wrongly or stop the printing; reports are always UTF-8.",
+        mend="Set LANG=C.UTF-8, or PYTHONUTF8=1.",
+    )
+
+
+# ------------------------------------------------------------------ sandboxes
+
+
+def _sandboxes(tiers: Sequence[TierState]) -> Iterator[Symptom]:
+    """A line for each sandbox; where one works, those that do not are only lacking, and where none does, all are broken."""
+    protecting = [tier for tier in tiers if tier.name != "none"]
+    working = [tier for tier in protecting if tier.works]
+    if not protecting:
+        yield Symptom(
+            name="sandbox",
+            state="broken",
+            found="no sandbox was looked for",
+            costs="No student's code is run, so nothing is graded.",
+            mend="This is a defect of the grader; please report it.",
+        )
+    for tier in protecting:
+        if tier.works:
+            yield Symptom(name=f"sandbox {tier.name}", state="ok", found=tier.reason)
+        else:
+            yield Symptom(
+                name=f"sandbox {tier.name}",
+                state="lacking" if working else "broken",
+                found=tier.reason,
+                costs=f"Nothing: {working[0].name} is used." if working else "No student's code is run, so nothing is graded.",
+                mend=tier.mend or _SANDBOX_MEND.get(tier.name, "Install or allow what the reason names."),
+            )
+
+
+_SANDBOX_MEND = {
+    "bubblewrap": "Install bubblewrap (`apt-get install bubblewrap`), and let users make namespaces (in a container: a looser seccomp profile).",
+    "landlock": "Use Linux 5.13 or newer with Landlock among its security modules (/sys/kernel/security/lsm).",
+}
+
+
+# ------------------------------------------------------------------ data and disk
+
+
+def _data(store: Path) -> Symptom:
+    found = dataset.status(store)
+    cifar10, standin = found.cifar10, found.standin
+    if cifar10.state == "broken" or (cifar10.state == "absent" and standin.state == "broken"):
+        broken = cifar10 if cifar10.state == "broken" else standin
+        return Symptom(name="data", state="broken", found=broken.detail, costs="Nothing is graded until it is mended.", mend=broken.mend)
+    if cifar10.state == "absent":
+        return Symptom(
+            name="data",
+            state="lacking",
+            found=f"{cifar10.detail.rstrip('.')}; the made-up stand-in {'is there' if standin.state == 'ok' else 'will be made'}",
+            costs="Notebooks run on the made-up stand-in, and every report says so in its first line.",
+            mend="`grade data fetch` where there is a network, else `grade data import FILE`.",
+        )
+    told = f"{cifar10.detail.rstrip('.')}; from {cifar10.source}, fingerprint {cifar10.fingerprint[:16]}"
+    if not cifar10.full:
+        return Symptom(
+            name="data",
+            state="lacking",
+            found=f"{told}; not the full 50,000 and 10,000",
+            costs="Notebooks that count on the full size, for example to split off 10,000 images, fail.",
+            mend="`grade data fetch`, or `grade data import FILE` with all images.",
+        )
+    return Symptom(name="data", state="ok", found=told)
+
+
+def _disk(name: str, folder: Path) -> Symptom:
+    nearest = _nearest(folder)
+    try:
+        free = shutil.disk_usage(nearest).free
+    except OSError as error:
+        return Symptom(
+            name=name,
+            state="broken",
+            found=f"{nearest}: {error.strerror}",
+            costs="Nothing can be stored there.",
+            mend=f"Give this user access to {nearest}.",
+        )
+    found = f"{nearest}: {free / GIB:.1f} GiB free"
+    if free >= NEEDED_DISK:
+        return Symptom(name=name, state="ok", found=found)
+    return Symptom(
+        name=name,
+        state="lacking",
+        found=found,
+        costs=f"Storing data or running a notebook may stop half-way; {NEEDED_DISK / GIB:g} GiB is enough.",
+        mend="Free some space, or set GRADER_DATA (for data) or TMPDIR (for temporary files) to another disk.",
+    )
+
+
+def _output(out: Path) -> Symptom:
+    """Whether a report could be written, found out by writing where the folder exists."""
+    nearest = _nearest(out)
+    try:
+        if nearest == out.absolute():
+            with tempfile.TemporaryFile(dir=nearest):
+                pass
+        elif not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+            raise NotADirectoryError(0, "a folder cannot be made there")
+    except OSError as error:
+        return Symptom(
+            name="report folder",
+            state="broken",
+            found=f"{nearest}: {error.strerror}",
+            costs="No report can be written.",
+            mend="Name another folder with --out, or give this user access.",
+        )
+    return Symptom(name="report folder", state="ok", found=f"{out.absolute()} can be written")
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next((parent for parent in (path, *path.parents) if os.path.lexists(parent)), Path("/"))
+
+
+# ------------------------------------------------------------------ hardware
+
+
+def _cores(root: Path) -> Symptom:
+    usable = float(len(os.sched_getaffinity(0)))
+    share = _cpu_share(root)
+    found = f"{usable:g} usable" + (f", limited by the control group to {share:.3g}" if share is not None and share < usable else "")
+    if min(usable, share or usable) >= 2:
+        return Symptom(name="processor cores", state="ok", found=found)
+    return Symptom(
+        name="processor cores",
+        state="lacking",
+        found=found,
+        costs="Grading takes about twice as long as on two cores, and slow notebooks may reach their time limits.",
+        mend="Give the machine or container two cores.",
+    )
+
+
+def _memory(root: Path) -> Symptom:
+    total, available = (_meminfo(root, key) for key in ("MemTotal", "MemAvailable"))
+    if total is None or available is None:
+        return Symptom(
+            name="memory",
+            state="lacking",
+            found=f"{root / 'proc/meminfo'} cannot be read",
+            costs="Whether the memory suffices is not known.",
+            mend="Make /proc visible.",
+        )
+    limit = _memory_limit(root)
+    free = min(available, limit) if limit is not None else available
+    found = f"{available / GIB:.1f} of {total / GIB:.1f} GiB available"
+    if limit is not None and limit < total:
+        found += f", limited by the control group to {limit / GIB:.1f} GiB"
+    if free >= NEEDED_MEMORY:
+        return Symptom(name="memory", state="ok", found=found)
+    return Symptom(
+        name="memory",
+        state="lacking" if free >= NEEDED_MEMORY // 2 else "broken",
+        found=found,
+        costs=f"A notebook that is run needs up to {NEEDED_MEMORY / GIB:g} GiB; with less, honest ones are stopped for using too much.",
+        mend="Close other programs, or give the machine or container more memory.",
+    )
+
+
+def _processor(root: Path) -> Symptom:
+    text = _read(root / "proc/cpuinfo")
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    have = set(flags[1].split()) if flags else set()
+    fast = sorted(have & {"avx512_bf16", "amx_bf16", "bf16"})
+    wide = sorted(have & {"avx2", "avx512f", "asimd"})
+    found = f"{model[1].strip() if model else platform.machine()}: {', '.join(wide + fast) or 'no vector instructions named'}"
+    if fast:
+        return Symptom(name="processor", state="ok", found=found)
+    return Symptom(
+        name="processor",
+        state="lacking",
+        found=f"{found}; no bfloat16",
+        costs="Training on the processor takes about twice as long (204 against 94 images a second where it was measured).",
+        mend="Nothing needs mending; for many trainings use a newer processor or a GPU.",
+    )
+
+
+def _gpu(root: Path) -> Symptom:
+    devices = sorted(path.name for path in (root / "dev").glob("nvidia[0-9]*"))
+    costs = "Training is checked on the processor: minutes instead of seconds, and not with `--budget full`. Without training, nothing."
+    if not devices:
+        mend = "Nothing needs mending; on a machine with an NVIDIA GPU install its driver and `pip install 'grader[gpu]'`."
+        return Symptom(name="gpu", state="lacking", found="no NVIDIA device", costs=costs, mend=mend)
+    told = _nvidia_smi()
+    if told is None:
+        mend = "Install the driver's tools, and in a container start it with the GPU's tools visible."
+        return Symptom(name="gpu", state="lacking", found=f"{', '.join(devices)}, but nvidia-smi does not answer", costs=costs, mend=mend)
+    if not any(_version(f"nvidia-cudnn-cu{number}") for number in (12, 13)):
+        mend = "pip install 'grader[gpu]'"
+        return Symptom(name="gpu", state="lacking", found=f"{told}, but CUDA's libraries are not installed", costs=costs, mend=mend)
+    return Symptom(name="gpu", state="ok", found=told)
+
+
+def _nvidia_smi() -> str | None:
+    """Name, memory and driver of each GPU, or None where the tool is missing or fails."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    words = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True, errors="replace")  # noqa: S603 - fixed words
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return "; ".join(done.stdout.strip().splitlines()[:16]) or None
+
+
+def _cgroups(root: Path) -> Symptom:
+    version, own = _own_group(root, "memory")
+    writable = version > 0 and os.access(own, os.W_OK)
+    found = f"version {version}, {'writable' if writable else 'not writable'} ({own})" if version else "none visible"
+    if writable:
+        return Symptom(name="control groups", state="ok", found=found)
+    return Symptom(
+        name="control groups",
+        state="lacking",
+        found=found,
+        costs="Memory is limited for each process of a notebook and watched from outside, not capped for all together by the kernel.",
+        mend="Nothing needs mending; a delegated group (for example `systemd-run --user --scope`) gives the stricter limit.",
+    )
+
+
+def _own_group(root: Path, controller: str) -> tuple[int, Path]:
+    """The version of the control groups (2, 1, or 0 for none) and this process's group in them."""
+    top = root / "sys/fs/cgroup"
+    version = 2 if (top / "cgroup.controllers").is_file() else 1 if (top / controller).is_dir() else 0
+    top = top / controller if version == 1 else top
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if number == "0" if version == 2 else controller in controllers.split(","):
+            own = top / path.lstrip("/")
+            return version, own if own.is_dir() else top  # inside a container the path may be the outer one
+    return version, top
+
+
+def _group_values(root: Path, controller: str, file: str, file_1: str) -> Iterator[str]:
+    """What a file says in this process's control group and in every group above it; `file_1` is its name in version 1."""
+    version, own = _own_group(root, controller)
+    for folder in (own, *own.parents) if version else ():
+        if folder == root / "sys/fs":
+            return
+        if text := _read(folder / (file_1 if version == 1 else file)):
+            yield text
+
+
+def _cpu_share(root: Path) -> float | None:
+    """How many cores' time the control group grants, None where there is no limit."""
+    shares = []
+    quotas = _group_values(root, "cpu", "cpu.max", "cpu.cfs_quota_us")
+    periods = _group_values(root, "cpu", "cpu.max", "cpu.cfs_period_us")
+    for quota, period in zip(quotas, periods, strict=False):
+        words = (quota.split()[0], period.split()[-1])
+        if all(word.isascii() and word.isdigit() and int(word) > 0 for word in words):  # "max" and -1 stand for no limit
+            shares.append(int(words[0]) / int(words[1]))
+    return min(shares, default=None)
+
+
+def _memory_limit(root: Path) -> int | None:
+    """The control group's memory limit in bytes, None where there is none."""
+    limits = _group_values(root, "memory", "memory.max", "memory.limit_in_bytes")
+    return min((int(text) for text in limits if text.isascii() and text.isdigit()), default=None)
+
+
+def _meminfo(root: Path, key: str) -> int | None:
+    """A line of /proc/meminfo in bytes."""
+    match = re.search(rf"^{key}:\s*(\d+) kB$", _read(root / "proc/meminfo"), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
+
+
+def _read(path: Path) -> str:
+    """A small file's text, stripped; empty where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

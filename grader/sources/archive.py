@@ -1,0 +1,134 @@
+"""Submissions in a zip archive: one member is read in memory, nothing is ever unpacked to disk.
+
+An archive is hostile until shown otherwise: links, encrypted members, names that climb out, names that occur twice, compression bombs and
+oversized directories are refused with a sentence each.
+"""
+
+import lzma
+import re
+import stat
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path
+
+from grader.errors import NotGradable, NothingToGrade, UsageError
+from grader.records import Submission
+from grader.sources.common import MAX_BYTES, display_path, is_notebook_name, listing, submission, too_large
+from grader.sources.local import exists
+
+MAX_MEMBERS = 50_000
+MAX_DIRECTORY = 32 * 2**20
+"""Bytes of an archive's own table of contents; it is held in memory."""
+MAX_RATIO = 400
+"""A member that grows more than this is refused. Deflate cannot exceed 1032; notebooks full of progress bars reach about 100."""
+_RATIO_FREE = 2**20
+_END = b"PK\x05\x06"
+_BROKEN = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError, zlib.error, lzma.LZMAError)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file begins and ends as a zip archive."""
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(2) == b"PK" and zipfile.is_zipfile(path)
+    except OSError:
+        return False
+
+
+def split(reference: str) -> tuple[Path, str] | None:
+    """Split `class.zip!member.ipynb` or `class.zip/member.ipynb` into an existing archive and a member's name; None if it is neither."""
+    for match in re.finditer(r"[!/\\]", reference):
+        path = Path(reference[: match.start()])
+        if match.start() and exists(path) and path.is_file() and is_zip(path):
+            return path, reference[match.end() :]
+    return None
+
+
+def from_zip(path: Path, member: str | None) -> Submission:
+    """Read one member, or, with `member` None, the only notebook of the archive.
+
+    Raises:
+        UsageError: several notebooks and none named.
+        NothingToGrade: no notebook, or no member of that name.
+        NotGradable: a damaged archive, or a member that is refused (module docstring).
+
+    """
+    where = display_path(str(path))
+    try:
+        _check_directory(path, where)
+        with zipfile.ZipFile(path) as archive:
+            info = _choose(archive.infolist(), member, where)
+            data = _read(archive, info, f"{where}!{display_path(info.filename)}")
+    except _BROKEN as error:
+        raise NotGradable(f"{where}: the archive is damaged or of an unusual kind ({error}). Pack it again as an ordinary zip.") from error
+    return submission(data, info.filename, "archive")
+
+
+def _check_directory(path: Path, where: str) -> None:
+    """Refuse an archive whose table of contents would fill the memory, before it is loaded."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 65_557))
+        tail = file.read()
+    at = tail.rfind(_END)
+    declared = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    if declared > MAX_DIRECTORY:
+        raise NotGradable(
+            f"{where}: the archive's table of contents is larger than {MAX_DIRECTORY // 2**20} MiB. Unpack it and give the notebook itself."
+        )
+
+
+def _choose(infos: list[zipfile.ZipInfo], member: str | None, where: str) -> zipfile.ZipInfo:
+    """Find the member that is meant."""
+    if len(infos) > MAX_MEMBERS:
+        raise NotGradable(f"{where}: at most {MAX_MEMBERS} members were expected; there are {len(infos)}. Give a smaller archive.")
+    names = [info.filename for info in infos if not info.is_dir()]
+    if member is None:
+        wanted = sorted({name for name in names if is_notebook_name(name.replace("\\", "/"))})
+        if len(wanted) > 1:
+            raise UsageError(
+                f"{where}: one notebook was expected in the archive; {len(wanted)} were found: {listing(wanted)}. "
+                f"Name one (ARCHIVE.zip!MEMBER), or use `grade batch`.",
+            )
+        if not wanted:
+            seen = f"only {listing(names)}" if names else "nothing"
+            raise NothingToGrade(f"{where}: a notebook (.ipynb) was expected in the archive; {seen} was found.")
+        member = wanted[0]
+    if member not in names:
+        held = listing(name for name in names if is_notebook_name(name.replace("\\", "/"))) or "no notebook"
+        raise NothingToGrade(f"{where}: no member is named {display_path(member)}; the archive holds {held}.")
+    if Counter(names)[member] > 1:
+        raise NotGradable(
+            f"{where}: {display_path(member)} is in the archive more than once, so it is unclear which one counts. Pack it again."
+        )
+    return next(info for info in infos if info.filename == member)
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
+    """Read a member, trusting none of the sizes that the archive declares."""
+    parts = info.filename.replace("\\", "/").split("/")
+    if ".." in parts or info.filename.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", info.filename):
+        raise NotGradable(f"{where}: the member's name leads out of the archive. Pack it again without absolute or parent folders.")
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise NotGradable(f"{where}: the member is a link, not a file. Pack the notebook itself.")
+    if info.flag_bits & 0x1:
+        raise NotGradable(f"{where}: the member is encrypted. Pack it again without a password.")
+    if info.file_size > MAX_BYTES:
+        raise too_large(where, info.file_size)
+    limit = max(_RATIO_FREE, MAX_RATIO * info.compress_size)
+    if info.file_size > limit:
+        raise _bomb(where)
+    with archive.open(info) as file:
+        data = file.read(min(limit, MAX_BYTES) + 1)
+    if len(data) > MAX_BYTES:
+        raise too_large(where)
+    if len(data) > limit:
+        raise _bomb(where)
+    return data
+
+
+def _bomb(where: str) -> NotGradable:
+    return NotGradable(
+        f"{where}: the member grows to more than {MAX_RATIO} times its packed size, as no notebook does. Give the file itself."
+    )

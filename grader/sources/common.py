@@ -1,0 +1,61 @@
+"""What every kind of source shares: the size cap, the display name, and how a `Submission` is made of bytes."""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+
+from grader.errors import NotGradable
+from grader.records import Submission
+
+MAX_BYTES = 128 * 2**20
+"""The largest notebook that is read, in bytes."""
+MAX_NAME = 120
+SUFFIX = ".ipynb"
+_NAMES_SHOWN = 10
+
+
+def submission(data: bytes, name: str, source: str) -> Submission:
+    """Wrap bytes: id, digest and display name. Raises NotGradable above `MAX_BYTES`."""
+    if len(data) > MAX_BYTES:
+        raise too_large(display_name(name))
+    digest = hashlib.sha256(data).hexdigest()
+    return Submission(id="sub_" + digest[:12], file=display_name(name), source=source, sha256=digest, data=data)
+
+
+def display_name(name: str) -> str:
+    """Give the base name of a path of either style, without control and format characters, at most 120 characters, its suffix kept."""
+    base = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    base = "".join(character for character in base if not unicodedata.category(character).startswith("C")).strip()
+    if len(base) > MAX_NAME:
+        tail = SUFFIX if base.lower().endswith(SUFFIX) else ""
+        base = base[: MAX_NAME - len(tail) - 1] + "…" + tail
+    return base or "notebook" + SUFFIX
+
+
+def too_large(where: str, size: int | None = None) -> NotGradable:
+    """Make the error for a notebook above the cap. `size` in bytes, None if unknown."""
+    found = "is larger" if size is None else f"has {size / 2**20:.0f} MiB"
+    return NotGradable(
+        f"{where}: a notebook of at most {MAX_BYTES // 2**20} MiB was expected; this one {found}. "
+        "Clear the outputs (in Colab: Edit, Clear all outputs), save, and hand it in again.",
+    )
+
+
+def is_notebook_name(path: str) -> bool:
+    """Whether a path (with `/`) names a notebook that a person put there: no checkpoint, hidden or system copy."""
+    parts = path.split("/")
+    ours = all(part not in {"__MACOSX", "node_modules"} and not part.startswith(".") for part in parts)
+    return ours and parts[-1].lower().endswith(SUFFIX)
+
+
+def listing(names: Iterable[str]) -> str:
+    """Name at most ten things, sorted, for a message."""
+    shown = sorted(names)
+    more = f" and {len(shown) - _NAMES_SHOWN} more" if len(shown) > _NAMES_SHOWN else ""
+    return ", ".join(display_path(name) for name in shown[:_NAMES_SHOWN]) + more
+
+
+def display_path(path: str) -> str:
+    """Give a path without control and format characters, at most 200 characters, for a message."""
+    clean = "".join(character for character in path if not unicodedata.category(character).startswith("C"))
+    return clean if len(clean) <= 200 else clean[:199] + "…"

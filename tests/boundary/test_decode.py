@@ -1,0 +1,97 @@
+"""The reading side of the boundary: well-formed frames become records; anything else is a FrameError, and nothing else."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grader.decode import FRAME_BYTES, FrameReader, RunCollector, clean_text, strict_json, to_record
+from grader.errors import FrameError
+from grader.records import FitClaim, Note
+
+
+def frame(body, seq=0, kind="note"):
+    data = json.dumps({"seq": seq, "kind": kind, "body": body}).encode()
+    return len(data).to_bytes(4, "big") + data
+
+
+NOTE = {"cell": 1, "kind": "shim", "text": "x"}
+
+
+def test_frames_cut_anywhere_arrive_whole():
+    data, reader, collector = frame(NOTE) + frame(NOTE, 1), FrameReader(), RunCollector()
+    for index in range(len(data)):
+        for kind, body in reader.feed(data[index : index + 1]):
+            collector.add(kind, body)
+    assert collector.fields()["notes"] == (Note(cell=1, kind="shim", text="x"),) * 2
+    assert reader.pending == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"a": 1, "a": 2}', "duplicate key"),
+        (b'{"a": NaN}', "NaN"),
+        (b'{"a": -Infinity}', "-Infinity"),
+        (b'{"a": 1e999}', "out of range"),
+        (b'{"a": ' + b"1" * 41 + b"}", "40 characters"),
+        (rb'{"a": "\ud800"}', "surrogate"),
+        (b"[" * 100_000, "nested"),
+        (b'{"a": 1', "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+    ],
+)
+def test_unusual_json_is_refused(data, message):
+    with pytest.raises(FrameError, match=message):
+        strict_json(data)
+
+
+def test_a_frame_announced_too_large_is_refused_before_it_arrives():
+    with pytest.raises(FrameError, match="announced"):
+        list(FrameReader().feed((FRAME_BYTES + 1).to_bytes(4, "big")))
+
+
+@pytest.mark.parametrize("seq", [1, -1, "0", None])
+def test_frames_out_of_order_are_refused(seq):
+    with pytest.raises(FrameError, match="out of order"):
+        list(FrameReader().feed(frame(NOTE, seq)))
+
+
+def test_unknown_kinds_fields_and_types_are_refused():
+    collector = RunCollector()
+    with pytest.raises(FrameError, match="unknown frame 'score'"):
+        collector.add("score", {"points": 100})
+    with pytest.raises(FrameError, match="Note.points"):
+        collector.add("note", {**NOTE, "points": 100})
+    with pytest.raises(FrameError, match="Note.cell"):
+        collector.add("note", {**NOTE, "cell": "1"})
+
+
+def test_too_many_frames_of_a_kind_are_refused():
+    collector = RunCollector()
+    for _ in range(1000):
+        collector.add("note", NOTE)
+    with pytest.raises(FrameError, match="more than 1000"):
+        collector.add("note", NOTE)
+
+
+def test_text_is_cleaned_of_what_a_terminal_or_reader_would_obey():
+    assert clean_text("\x1b[31mred\x1b[0m\x07 \u202eabc\r\n\x1b]0;title\x07ok") == "red� �abc\nok"
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_a_record_or_a_frame_error_and_nothing_else(body):
+    try:
+        to_record(FitClaim, body)
+    except FrameError:
+        return
+
+
+@given(st.binary(max_size=300))
+def test_bytes_give_frames_or_a_frame_error_and_nothing_else(data):
+    try:
+        for kind, body in FrameReader().feed(data):
+            RunCollector().add(kind, body)
+    except FrameError:
+        return

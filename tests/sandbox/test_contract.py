@@ -1,0 +1,125 @@
+"""One contract that every backend must pass: what a box may not do, what it may, and how each limit ends it."""
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from grader import sandbox
+from grader.errors import UsageError
+from grader.sandbox import Job, Limits
+from harness import REQUIRE_ALL, ROOT
+
+ATTEMPTS = Path(__file__).resolve().parent / "attempts"
+CONFINING = [backend for backend in sandbox.BACKENDS if backend.name != "none"]
+SMALL = Limits(wall_s=30, cell_s=10, memory_mib=512, files=2000, disk_mib=64, output_mib=2)
+
+
+@pytest.fixture(params=CONFINING, ids=lambda backend: backend.name)
+def box(request):
+    state = request.param.probe()
+    if not state.works:
+        if REQUIRE_ALL:
+            pytest.fail(state.reason)
+        pytest.skip(state.reason)
+    return request.param
+
+
+def attempt(box, *tries, limits=SMALL, readable=(), **spec):
+    """Outcome of each attempt, and how the box ended."""
+    places = {"package": str(ROOT / "grader"), "repository": str(ROOT), "outside": tempfile.gettempdir(), "secret": "/none", "port": 9, **spec}
+    job = Job(program=ATTEMPTS, module="tries", spec={"tries": tries, **places}, readable=readable)
+    found = {}
+    with box.start(job, limits) as running:
+        while (frames := running.read()) is not None:
+            for kind, body in frames:
+                if kind == "result":
+                    found.update(body)
+        assert running.ending is not None
+        return found, running.ending, running
+
+
+def test_reads_nothing_it_was_not_given(box, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADER_SECRET", "key")
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret", encoding="utf-8")
+    tries = ("package", "rubric", "secret", "shadow", "environ_of_parent", "import_grader")
+    found, ending, _ = attempt(box, *tries, secret=str(secret))
+    assert ending.name == "ok"
+    assert {name: outcome.split(":")[0] for name, outcome in found.items()} == dict.fromkeys(tries, "refused")
+
+
+def test_reads_what_it_was_given(box, tmp_path):
+    tmp_path.chmod(0o755)
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "a.txt").write_text("four", encoding="utf-8")
+    found, _, _ = attempt(box, "secret", secret=str(given / "a.txt"), readable=(given,))
+    assert found == {"secret": "read 4"}
+
+
+def test_inherits_no_environment(box, monkeypatch):
+    monkeypatch.setenv("GRADER_SECRET", "key")
+    assert attempt(box, "environment")[0] == {"environment": "absent"}
+
+
+def test_writes_only_to_its_work_folder(box, tmp_path):
+    found, _, _ = attempt(box, "write_outside", "write_usr", "work", outside=str(tmp_path))
+    assert found["work"] == "own x"
+    assert found["write_usr"].startswith("refused")
+    assert found["write_outside"].startswith("refused")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_starts_and_signals_no_process_but_has_threads(box):
+    found, _, _ = attempt(box, "spawn", "fork", "kill_parent", "thread", "path")
+    assert found["thread"] == "threads 1"
+    assert found["path"] == "clean"
+    assert all(found[name].startswith("refused") for name in ("spawn", "fork", "kill_parent")), found
+
+
+def test_reaches_no_network(box):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        found, _, _ = attempt(box, "connect", "udp", "abstract", port=listener.getsockname()[1])
+    assert {name: outcome.split(":")[0] for name, outcome in found.items()} == dict.fromkeys(("connect", "udp", "abstract"), "refused")
+
+
+@pytest.mark.parametrize(
+    ("what", "limits", "ending", "words"),
+    [
+        ("memory", SMALL, "memory", "more than 0.5 GiB of memory"),
+        ("many_files", SMALL, "disk", "more than 64 MiB or 2000 files"),
+        ("output", SMALL, "output", "more than 2 MiB of output"),
+        ("hang", replace(SMALL, wall_s=2), "timeout", "longer than 2 s"),
+    ],
+)
+def test_a_limit_ends_the_box_with_its_name(box, what, limits, ending, words):
+    _, found, _ = attempt(box, what, limits=limits)
+    assert found.name == ending
+    assert words in found.detail
+
+
+def test_nothing_is_left_behind(box):
+    before = set(os.listdir(tempfile.gettempdir()))
+    _, _, running = attempt(box, "work", "hang", limits=replace(SMALL, wall_s=2))
+    assert {name for name in set(os.listdir(tempfile.gettempdir())) - before if name.startswith("grade-")} == set()
+    time.sleep(0.2)
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(ATTEMPTS) not in left
+    assert running.peak_mib >= 0
+
+
+def test_auto_never_takes_the_unprotected_one():
+    assert sandbox.choose("auto").name in ("bubblewrap", "landlock")
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(UsageError, match="bubblewrap, landlock, none"):
+        sandbox.choose("jail")
