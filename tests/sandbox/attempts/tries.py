@@ -128,7 +128,7 @@ TRIES = {
     "abstract": _abstract,
     "thread": _thread,
     "work": _work,
-    "import_grader": lambda spec: __import__("grader").__name__,
+    "import_grader": lambda spec: __import__("grader.checks").__name__,
     "path": lambda spec: "clean" if not [path for path in sys.path if "attempts" in path] else "dirty",
     "memory": _memory,
     "many_files": _many_files,
