@@ -79,11 +79,11 @@ def ensure(store: Path) -> Dataset:
 
 
 def fetch(store: Path, connect_timeout_s: float = 10, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """Download the original archive and put it into the store; a full set that is there already is kept, whatever its source.
+    """Download the original archive and put it into the store, in place of what is there; nothing is done where it was fetched before.
 
     `progress(done, total)` is told bytes. Raises InfrastructureError where the network, the server, the hash or the disk is at fault.
     """
-    if (there := look(store, "cifar10", verify=False)).state == "ok" and there.full:
+    if (there := look(store, "cifar10", verify=False)).state == "ok" and there.source == archive.ARCHIVE.url:
         return _dataset(there)
     with archive.downloaded(store, connect_timeout_s, progress or (lambda _done, _total: None)) as file:
         _child("import", file, store, archive.ARCHIVE.sha256, archive.ARCHIVE.url)

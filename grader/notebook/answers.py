@@ -59,7 +59,6 @@ def _lines(cell: Cell, tracker: Tracker) -> Iterator[Line]:
 def _by_question(lines: Iterable[Line], anchors: Anchors) -> Mapping[tuple[int, str], list[Line]]:
     """Sort a cell's lines by section and question; template lines only move the question on."""
     openings = {question.opening: question for question in anchors.questions}
-    wholes = {question.whole for question in anchors.questions}
     sorted_lines: dict[tuple[int, str], list[Line]] = {}
     label, last = "", 0
     for line in lines:
@@ -69,7 +68,7 @@ def _by_question(lines: Iterable[Line], anchors: Anchors) -> Mapping[tuple[int, 
         if question is not None:
             label, last = question.label, question.section
             line = Line(question.section, rest)  # noqa: PLW2901  (what follows the question on its line is the answer)
-        elif _is_template(line.text, anchors, wholes):
+        elif _is_template(line.text, anchors):
             continue
         section = line.section if line.section in ASKED_IN else last if label else 0
         if section in ASKED_IN and (line.text.strip() or (section, label) in sorted_lines):
@@ -96,9 +95,9 @@ def _after_words(text: str, count: int) -> str:
     return text[ends[place] :].strip(" \t*_") if place < len(ends) else ""
 
 
-def _is_template(text: str, anchors: Anchors, wholes: set[str]) -> bool:
-    mark = line_print(text[:_LOOKED_AT])
-    return mark in anchors.markdown_lines or mark in wholes or bool(_BADGE.search(text[:2000]))
+def _is_template(text: str, anchors: Anchors) -> bool:
+    start = text[:_LOOKED_AT]
+    return line_print(start) in anchors.markdown_lines or anchors.marker.lower() in start.lower() or _BADGE.search(start) is not None
 
 
 def _prose_of_code(source: str) -> list[str]:

@@ -1,0 +1,99 @@
+"""The command line: fast help, exit codes, `grade SUBMISSION`, and the small commands."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from grader import cli
+from harness import ROOT, store
+
+HEAVY = ("tensorflow", "keras", "numpy", "nbformat", "nbconvert", "jinja2", "httpx", "pydantic", "rich", "IPython", "matplotlib")
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "grader", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "GRADER_DATA": str(store()), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_imports_nothing_heavy():
+    code = f"import sys; from click.testing import CliRunner; from grader import cli; r = CliRunner().invoke(cli.cli, ['--help']); print([m for m in {HEAVY!r} if m in sys.modules]); sys.exit(r.exit_code)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_host_imports_no_tensorflow(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_text("{}", encoding="utf-8")
+    code = (
+        "import sys; from pathlib import Path; from grader import pipeline;"
+        f"o = pipeline.grade({str(path)!r}, pipeline.Options(out=Path({str(tmp_path / 'out')!r})));"
+        "print(o.exit_code, [m for m in ('tensorflow', 'keras', 'IPython', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "4 []"
+
+
+def test_submission_alone_means_run(tmp_path):
+    done = command(str(tmp_path / "missing.ipynb"), "--out", str(tmp_path / "out"))
+    assert done.returncode == 5
+    assert "missing.ipynb" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["x.ipynb", "--rubric", "all_cnn_d"], "all_cnn_c"),
+        (["x.ipynb", "--format", "htlm"], "html"),
+        (["x.ipynb", "--budget", "short"], "--budget none"),
+        (["x.ipynb", "--fail-under", "120"], "fail-under"),
+        (["https://github.com/a/b/blob/main/c.ipynb"], "--allow-fetch"),
+    ],
+)
+def test_usage_errors_end_with_2_and_say_what_to_do(arguments, words, tmp_path):
+    done = command(*arguments, "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+@pytest.mark.slow
+def test_fail_under_and_formats(tmp_path):
+    out = tmp_path / "out"
+    done = command("run", "--fail-under", "99", "--format", "html,md,junit,gradescope,github", "--out", str(out), "--", str(ROOT / "tests/notebooks/wrong_mlp/submission.ipynb"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert {path.name for path in out.iterdir()} == {"report.json", "report.html", "report.md", "junit.xml", "results.json", "github-summary.md"}
+    assert json.loads((out / "report.json").read_text(encoding="utf-8"))["status"] == "graded"
+
+
+def test_rubric_commands(tmp_path):
+    run = CliRunner().invoke
+    assert "all_cnn_c" in run(cli.cli, ["rubric", "list"]).output
+    shown = run(cli.cli, ["rubric", "show"]).output
+    assert "model.head" in shown
+    assert "augmentation.answers" in shown
+    new = tmp_path / "rubric.toml"
+    assert run(cli.cli, ["rubric", "new", str(new)]).exit_code == 0
+    assert run(cli.cli, ["rubric", "check", str(new)]).exit_code == 0
+    new.write_text(new.read_text(encoding="utf-8").replace("points =", "pionts =", 1), encoding="utf-8")
+    bad = run(cli.cli, ["rubric", "check", str(new)])
+    assert bad.exit_code == 2
+    assert "points" in bad.output
+
+
+def test_data_status_and_doctor(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADER_DATA", str(tmp_path / "store"))
+    status = CliRunner().invoke(cli.cli, ["data", "status"])
+    assert "cifar10: absent" in status.output
+    doctor = CliRunner().invoke(cli.cli, ["doctor"])
+    assert "bubblewrap" in doctor.output
+    assert "landlock" in doctor.output
