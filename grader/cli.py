@@ -41,13 +41,34 @@ def cli() -> None:
 @cli.command(epilog=EXIT_CODES)
 @click.argument("submission")
 @click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by.")
-@click.option("--budget", type=click.Choice(["none", "short", "full"]), default="none", show_default=True, help="How much training to measure.")
+@click.option(
+    "--budget", type=click.Choice(["none", "short", "full"]), default="none", show_default=True, help="How much training to measure."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured.")
-@click.option("--sandbox", default="auto", show_default=True, metavar="auto|NAME", help="The sandbox: bubblewrap, landlock, or none (trusted notebooks only).")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("report"), show_default=True, help="The folder for the report.")
-@click.option("--format", "formats", default="json,html", show_default=True, metavar="NAME,…", help="Formats besides report.json: html, md, junit, gradescope, github.")
-@click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 1 if less of the decided points is reached.")
-@click.option("--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Bound on the whole run; what is not decided by then is skipped.")
+@click.option(
+    "--sandbox",
+    default="auto",
+    show_default=True,
+    metavar="auto|NAME",
+    help="The sandbox: bubblewrap, landlock, or none (trusted notebooks only).",
+)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("report"), show_default=True, help="The folder for the report."
+)
+@click.option(
+    "--format",
+    "formats",
+    default="json,html",
+    show_default=True,
+    metavar="NAME,…",
+    help="Formats besides report.json: html, md, junit, gradescope, github.",
+)
+@click.option(
+    "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 1 if less of the decided points is reached."
+)
+@click.option(
+    "--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Bound on the whole run; what is not decided by then is skipped."
+)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator.")
 @click.option("--allow-fetch", is_flag=True, help="Allow SUBMISSION to be a link.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A further host that links may lead to.")
@@ -197,7 +218,9 @@ def data_status(*, verify: bool) -> None:
         found = dataset.status(dataset.default_store(), verify=verify)
         click.echo(f"store: {found.store}")
         for item in (found.cifar10, found.standin):
-            images = f", {item.records[0]:,} + {item.records[1]:,} images, fingerprint {item.fingerprint[:16]}" if item.state == "ok" else ""
+            images = (
+                f", {item.records[0]:,} + {item.records[1]:,} images, fingerprint {item.fingerprint[:16]}" if item.state == "ok" else ""
+            )
             click.echo(f"{item.name}: {item.state}{images}. {item.detail} {item.mend}".rstrip())
 
     _guarded(show)
@@ -234,7 +257,7 @@ def doctor(out: Path) -> None:
     """What works on this machine, what each lack costs, and how to mend it."""
     from grader import dataset, doctor, sandbox  # noqa: PLC0415
 
-    states = [doctor.TierState(name=state.name, works=state.works, reason=state.reason) for state in sandbox.tiers()]
+    states = [doctor.TierState(name=state.name, works=state.works, reason=state.reason, mend=state.mend) for state in sandbox.tiers()]
     rows = doctor.examine(dataset.default_store(), tiers=states, out=out)
     console = _console()
     for row in rows:

@@ -82,7 +82,7 @@ def clean(value: Any) -> Any:
 
 
 @cache
-def _adapter(kind: type[T]) -> Any:
+def _adapter(kind: type) -> Any:
     from pydantic import TypeAdapter  # noqa: PLC0415  (80 ms that `grade --help` must not pay)
 
     return TypeAdapter(kind)
@@ -128,7 +128,12 @@ class FrameReader:
             raw = bytes(self._buffer[4 : 4 + size])
             del self._buffer[: 4 + size]
             frame = strict_json(raw, self._limit)
-            if not isinstance(frame, dict) or set(frame) != {"seq", "kind", "body"} or frame["seq"] != self._next or self._next >= TOTAL_FRAMES:
+            if (
+                not isinstance(frame, dict)
+                or set(frame) != {"seq", "kind", "body"}
+                or frame["seq"] != self._next
+                or self._next >= TOTAL_FRAMES
+            ):
                 raise FrameError(f"frame {self._next} is out of order or has the wrong parts")
             if not isinstance(frame["kind"], str):
                 raise FrameError("a frame's kind is not text")

@@ -23,9 +23,32 @@ POOLING = frozenset(
 )
 DROPOUTS = frozenset({"Dropout", "AlphaDropout", "GaussianDropout", "SpatialDropout2D"})
 AUGMENTATION = frozenset(
-    """RandomFlip RandomRotation RandomZoom RandomTranslation RandomCrop RandomContrast RandomBrightness RandomHeight RandomWidth RandomShear
-    RandomSaturation RandomHue RandomGrayscale RandomColorJitter RandomErasing RandomGaussianBlur RandomSharpness RandomPosterization
-    RandomColorDegeneration RandomInvert MixUp CutMix RandAugment AugMix""".split()
+    [
+        "RandomFlip",
+        "RandomRotation",
+        "RandomZoom",
+        "RandomTranslation",
+        "RandomCrop",
+        "RandomContrast",
+        "RandomBrightness",
+        "RandomHeight",
+        "RandomWidth",
+        "RandomShear",
+        "RandomSaturation",
+        "RandomHue",
+        "RandomGrayscale",
+        "RandomColorJitter",
+        "RandomErasing",
+        "RandomGaussianBlur",
+        "RandomSharpness",
+        "RandomPosterization",
+        "RandomColorDegeneration",
+        "RandomInvert",
+        "MixUp",
+        "CutMix",
+        "RandAugment",
+        "AugMix",
+    ]
 )
 _NONLINEAR_LAYERS = {
     "ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu", "Softmax": "softmax", "Relu": "relu", "Relu6": "relu6",

@@ -1,6 +1,6 @@
 """One submission from reference to report, in the order of the design's section 2. Reading this file is following one notebook through.
 
-    reference -> Submission -> Notebook -> box 1 -> RunRecord -> box 2 -> Evidence -> checks -> Findings -> Score -> Report -> formats
+reference -> Submission -> Notebook -> box 1 -> RunRecord -> box 2 -> Evidence -> checks -> Findings -> Score -> Report -> formats
 """
 
 import os
@@ -114,7 +114,9 @@ def grade(reference: str, options: Options, stdin: BinaryIO | None = None, box2:
         if exit_code == GraderError.exit_code:
             staff = traceback.format_exc()
     except Exception as error:  # noqa: BLE001 (the one place where a defect of ours becomes a status)
-        executed = draft.ended(RunStatus.GRADER_ERROR, f"A defect in the grader ({type(error).__name__}) stopped it; a person has to look at this submission.")
+        executed = draft.ended(
+            RunStatus.GRADER_ERROR, f"A defect in the grader ({type(error).__name__}) stopped it; a person has to look at this submission."
+        )
         exit_code, staff = GraderError.exit_code, traceback.format_exc()
     files = reports.write(executed, options.out, options.formats)
     return Outcome(executed=executed, files=tuple(files), exit_code=exit_code, staff=staff)
@@ -147,7 +149,14 @@ class _Draft:
     def ended(self, status: RunStatus, reason: str, **parts: Any) -> Executed:
         """The report with what is known, and `parts`."""
         self.timings["total"] = round(time.monotonic() - self.started, 3)
-        fields: dict[str, Any] = {"score": 0.0, "max_score": self.max_score, "auto_score": 0.0, "auto_max": 0.0, "pending_points": 0.0, **parts}
+        fields: dict[str, Any] = {
+            "score": 0.0,
+            "max_score": self.max_score,
+            "auto_score": 0.0,
+            "auto_max": 0.0,
+            "pending_points": 0.0,
+            **parts,
+        }
         report = Report(
             status=status,
             reason=reason,
@@ -167,7 +176,9 @@ def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rub
     with draft.timed("read"):
         submission = sources.resolve(reference, allow_fetch=options.allow_fetch, stdin=stdin, hosts=options.hosts)
         draft.submission = ReportSubmission(id=submission.id, file=submission.file, sha256=submission.sha256, source=submission.source)
-        reports.write_started(options.out, rubric=draft.rubric, submission=draft.submission, max_score=lines.max_points, formats=options.formats)
+        reports.write_started(
+            options.out, rubric=draft.rubric, submission=draft.submission, max_score=lines.max_points, formats=options.formats
+        )
         read, recognition = _read(submission, lines)
         draft.notebook = read
         _refuse_other_exercises(read, recognition)
@@ -211,7 +222,9 @@ def _refuse_other_exercises(read: Notebook, found: notebook.Recognition) -> None
     if found.code_cells == 0:
         raise NotGradable("The notebook has no code cells, so there is nothing to run. Hand in the notebook with your code.")
     if found.imports_torch and not found.imports_keras:
-        raise NotGradable("The notebook uses PyTorch; this exercise is graded in Keras. Build the network with keras layers, or ask for another rubric.")
+        raise NotGradable(
+            "The notebook uses PyTorch; this exercise is graded in Keras. Build the network with keras layers, or ask for another rubric."
+        )
     if found.template_score >= _OWN_EXERCISE and not found.other_datasets:
         return
     if not found.mentions_cifar10:
@@ -229,7 +242,7 @@ def _judge(line: rubric.Criterion, found: Evidence) -> CriterionResult:
     """One criterion's result. A check that raises is a defect of ours: `error`, never points."""
     try:
         check = checks.get(line.check)
-        finding = check.check(found, {**check.PARAMS, **line.params})
+        finding = check.check(found, line.params)
     except Exception:  # noqa: BLE001
         finding = Finding(
             status=Status.ERROR,
@@ -238,7 +251,9 @@ def _judge(line: rubric.Criterion, found: Evidence) -> CriterionResult:
             actual=traceback.format_exc(limit=-1)[-300:],
         )
     if found.out_of_time and finding.status in (Status.FAIL, Status.PARTIAL):
-        finding = Finding(status=Status.SKIP, fraction=None, message="Out of time: the notebook had not run to its end when the deadline came.")
+        finding = Finding(
+            status=Status.SKIP, fraction=None, message="Out of time: the notebook had not run to its end when the deadline came."
+        )
     return scoring.result(line, finding)
 
 
@@ -293,7 +308,13 @@ def _model(model: Model, role: Any, reason: str) -> ReportModel:
     claim, fit = model.claim, model.fits[-1] if model.fits else None
     if model.graph is not None:
         layers = tuple(
-            ReportLayer(class_name=node.class_name, name=node.name, output_shape=node.output_shape, parameters=node.parameters, settings=graphs.settings(node))
+            ReportLayer(
+                class_name=node.class_name,
+                name=node.name,
+                output_shape=node.output_shape,
+                parameters=node.parameters,
+                settings=graphs.settings(node),
+            )
             for node in graphs.live(model.graph)
         )
     else:
@@ -324,7 +345,9 @@ def _recorded(found: Evidence) -> tuple[ReportCurve, ...]:
     """The stored curves, each under the role of the model that is trained in its cell."""
     by_cell = {fit.cell: role for role, match in found.roles.items() if match.model for fit in match.model.fits}
     return tuple(
-        ReportCurve(role=by_cell.get(curve.cell, "other"), cell=curve.cell, values={key: tuple(values) for key, values in curve.values.items()})
+        ReportCurve(
+            role=by_cell.get(curve.cell, "other"), cell=curve.cell, values={key: tuple(values) for key, values in curve.values.items()}
+        )
         for curve in found.recorded[:12]
     )
 
@@ -337,4 +360,3 @@ def _hardware() -> Mapping[str, Any]:
     except OSError:
         model = platform.processor()
     return {"cpu": model, "cores": len(os.sched_getaffinity(0))}
-

@@ -22,7 +22,7 @@ Json = Any
 class Status(StrEnum):
     """What became of one criterion."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 (a verdict)
     PARTIAL = "partial"
     FAIL = "fail"
     SKIP = "skip"
@@ -89,6 +89,7 @@ class Notebook:
 
     @property
     def code(self) -> "tuple[Cell, ...]":
+        """The code cells."""
         return tuple(cell for cell in self.cells if cell.kind == "code")
 
 
@@ -370,6 +371,7 @@ class Model:
 
     @property
     def fitted(self) -> bool:
+        """Whether any training call reached it."""
         return bool(self.fits)
 
 
@@ -528,6 +530,8 @@ class ReportCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRubric:
+    """The rubric that was used; `sha256` of its file."""
+
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     id: str
     version: str
@@ -536,6 +540,8 @@ class ReportRubric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSubmission:
+    """The submission as reported; `file` is a display name."""
+
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     id: str
     file: str

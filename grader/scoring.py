@@ -13,19 +13,39 @@ class Line(Protocol):
     """What scoring needs to know of a rubric's criterion."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The criterion's fixed id."""
+        ...
+
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """What must hold, in a few words."""
+        ...
+
     @property
-    def section(self) -> int: ...
+    def section(self) -> int:
+        """The exercise's section."""
+        ...
+
     @property
-    def points(self) -> float: ...
+    def points(self) -> float:
+        """Points at stake."""
+        ...
+
     @property
-    def why(self) -> str: ...
+    def why(self) -> str:
+        """Why it matters, for students."""
+        ...
+
     @property
-    def expected(self) -> str: ...
+    def expected(self) -> str:
+        """What is expected, where the check does not say."""
+        ...
+
     @property
-    def hint(self) -> str: ...
+    def hint(self) -> str:
+        """What to try, where the check does not say."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from harness import ROOT, store
 
 from grader import cli
-from harness import ROOT, store
 
 HEAVY = ("tensorflow", "keras", "numpy", "nbformat", "nbconvert", "jinja2", "httpx", "pydantic", "rich", "IPython", "matplotlib")
 
@@ -69,9 +69,26 @@ def test_usage_errors_end_with_2_and_say_what_to_do(arguments, words, tmp_path):
 @pytest.mark.slow
 def test_fail_under_and_formats(tmp_path):
     out = tmp_path / "out"
-    done = command("run", "--fail-under", "99", "--format", "html,md,junit,gradescope,github", "--out", str(out), "--", str(ROOT / "tests/notebooks/wrong_mlp/submission.ipynb"))
+    done = command(
+        "run",
+        "--fail-under",
+        "99",
+        "--format",
+        "html,md,junit,gradescope,github",
+        "--out",
+        str(out),
+        "--",
+        str(ROOT / "tests/notebooks/wrong_mlp/submission.ipynb"),
+    )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert {path.name for path in out.iterdir()} == {"report.json", "report.html", "report.md", "junit.xml", "results.json", "github-summary.md"}
+    assert {path.name for path in out.iterdir()} == {
+        "report.json",
+        "report.html",
+        "report.md",
+        "junit.xml",
+        "results.json",
+        "github-summary.md",
+    }
     assert json.loads((out / "report.json").read_text(encoding="utf-8"))["status"] == "graded"
 
 

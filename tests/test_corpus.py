@@ -4,7 +4,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
 from harness import grade_file
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "notebooks").glob("*/expect.toml"))
@@ -36,5 +35,5 @@ def test_notebook(case):
     assert not wrong, f"(wanted, found): {wrong}\n{details}\n{[cell for cell in report.cells if cell.status != 'ok']}"
     for key, words in expect.get("messages", {}).items():
         line = next(line for line in report.criteria if line.id == key)
-        text = " ".join((line.message, line.hint, line.expected, line.actual))
+        text = f"{line.message} {line.hint} {line.expected} {line.actual}"
         assert words.lower() in text.lower(), text

@@ -23,10 +23,10 @@ def machine(tmp_path):
     files = {
         "proc/meminfo": "MemTotal:       16777216 kB\nMemFree: 1 kB\nMemAvailable:    8388608 kB\n",
         "proc/cpuinfo": "model name\t: Example 9000\nflags\t\t: fpu avx2 avx512f avx512_bf16\n",
-        "proc/self/cgroup": "0::/work/box\n",
+        "proc/self/cgroup": "0::/jobs/box\n",
         "sys/fs/cgroup/cgroup.controllers": "cpu memory\n",
-        "sys/fs/cgroup/work/box/memory.max": "max\n",
-        "sys/fs/cgroup/work/box/cpu.max": "max 100000\n",
+        "sys/fs/cgroup/jobs/box/memory.max": "max\n",
+        "sys/fs/cgroup/jobs/box/cpu.max": "max 100000\n",
         "dev/null": "",
     }
     root = tmp_path / "machine"
@@ -85,7 +85,7 @@ def test_a_sandbox_is_lacking_where_another_works_and_broken_where_none_does(exa
 )
 def test_memory_is_what_the_control_group_leaves(examine, machine, available, limit, expected):
     (machine / "proc/meminfo").write_text(f"MemTotal:       16777216 kB\nMemAvailable:    {available} kB\n")
-    (machine / "sys/fs/cgroup/work/memory.max").write_text(limit)
+    (machine / "sys/fs/cgroup/jobs/memory.max").write_text(limit)
     assert (examine()["memory"].state, examine()["memory"].found) == expected
 
 
@@ -97,7 +97,7 @@ def test_memory_that_cannot_be_read_is_said_to_be_unknown(examine, machine):
 def test_a_limit_on_processor_time_counts_as_fewer_cores(examine, machine, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
     assert (examine()["processor cores"].state, examine()["processor cores"].found) == ("ok", "4 usable")
-    (machine / "sys/fs/cgroup/work/box/cpu.max").write_text("150000 100000\n")
+    (machine / "sys/fs/cgroup/jobs/box/cpu.max").write_text("150000 100000\n")
     found = examine()["processor cores"]
     assert (found.state, found.found) == ("lacking", "4 usable, limited by the control group to 1.5")
 

@@ -8,11 +8,11 @@ import sys
 import time
 
 import pytest
+from harness import ROOT, grade_file, grade_notebook, statuses, store
 
 from grader import checks, pipeline, sandbox
 from grader.errors import InfrastructureError
 from grader.sandbox import Limits
-from harness import ROOT, grade_file, grade_notebook, statuses, store
 
 MODEL = """
 from tensorflow import keras
@@ -150,7 +150,9 @@ def test_an_empty_template_is_not_attempted(tmp_path):
 
 def grade_command(path, out, *options):
     command = [sys.executable, "-m", "grader", str(path), "--out", str(out), "--quiet", *options]
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "GRADER_DATA": str(store())}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "GRADER_DATA": str(store())}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def training_data(evidence: Evidence) -> DataClaim | None:
         return fit.train
     left = [data for data in evidence.run.variables if data.split == "train"] or [data for data in evidence.run.variables if data.dataset]
     small = [data for data in left if data.recipe and data.recipe.kind != "identity"]
-    return (small or left or [None])[0]
+    return next(iter(small or left), None)
 
 
 def held_out_data(evidence: Evidence) -> DataClaim | None:
@@ -48,7 +48,7 @@ def held_out_data(evidence: Evidence) -> DataClaim | None:
         return fit.train
     left = [data for data in evidence.run.variables if data.split == "test"]
     small = [data for data in left if data.recipe and data.recipe.kind != "identity"]
-    return (small or left or [None])[0]
+    return next(iter(small or left), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,14 @@ class Span:
 
     low: float
     high: float
+
+    def __str__(self) -> str:
+        return f"[{_short(self.low)}, {_short(self.high)}]"
+
+
+def _short(value: float) -> str:
+    """Three digits; what rounding left of zero is zero."""
+    return f"{0.0 if abs(value) < 1e-4 else value:.3g}"
 
 
 def span(data: DataClaim) -> Span | None:

@@ -66,5 +66,5 @@ def graph_or_finding(evidence: Evidence, role: str = "base") -> Graph | Finding:
 
 
 def layer_names(count: int) -> str:
-    """ "1 convolution", "3 convolutions"."""
+    """Write "1 convolution", "3 convolutions" and so on."""
     return f"{count} convolution{'' if count == 1 else 's'}"

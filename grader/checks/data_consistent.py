@@ -26,7 +26,7 @@ PARAMS: Params = {"tolerance": 0.04}
 
 def _text(data: DataClaim) -> str:
     found = span(data)
-    return "unknown" if found is None else f"[{found.low:.3g}, {found.high:.3g}]"
+    return "unknown" if found is None else str(found)
 
 
 def check(evidence: Evidence, params: Params) -> Finding:

@@ -36,12 +36,12 @@ def check(evidence: Evidence, params: Params) -> Finding:
         )
     model = model_of(evidence)
     seen, normalization, batch = through_model(given, model.graph if model else None)
-    expected, actual = "about [0, 1], [-1, 1] or standardised", f"[{seen.low:.3g}, {seen.high:.3g}]"
+    expected, actual = "about [0, 1], [-1, 1] or standardised", str(seen)
     if normalization:
         return passed(
             "The network normalises its input itself.",
             expected=expected,
-            actual=f"a normalisation layer after [{given.low:.3g}, {given.high:.3g}]",
+            actual=f"a normalisation layer after {given}",
         )
     largest = max(abs(seen.low), abs(seen.high))
     if largest <= params["magnitude"] and seen.high - seen.low >= params["spread"]:

@@ -47,4 +47,6 @@ def _model(claim: ModelClaim, record: RunRecord, rebuilt: Rebuilt, sections: Map
     compiled = [call for call in record.compiles if call.serial == claim.serial]
     first_seen = min((other.cell for other in record.models if other.serial == claim.serial), default=claim.cell)
     cell = fits[0].cell if fits else first_seen
-    return Model(claim=claim, graph=graph, refusal=refusal, compiled=compiled[-1] if compiled else None, fits=fits, section=sections.get(cell, 0))
+    return Model(
+        claim=claim, graph=graph, refusal=refusal, compiled=compiled[-1] if compiled else None, fits=fits, section=sections.get(cell, 0)
+    )

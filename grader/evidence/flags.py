@@ -18,17 +18,38 @@ def _models(evidence: Evidence) -> Iterator[Flag]:
     roles = {role: found.model for role, found in evidence.roles.items() if found.model is not None}
     for role, model in roles.items():
         if model.claim.pretrained:
-            yield Flag(id="pretrained", severity="warning", message=f"The {role} model contains a published network ({model.claim.pretrained}).", cell=model.claim.cell)
+            yield Flag(
+                id="pretrained",
+                severity="warning",
+                message=f"The {role} model contains a published network ({model.claim.pretrained}).",
+                cell=model.claim.cell,
+            )
         if model.claim.frozen:
-            yield Flag(id="frozen", severity="info", message=f"The {role} model has {len(model.claim.frozen)} layers that are not trained.", cell=model.claim.cell)
+            yield Flag(
+                id="frozen",
+                severity="info",
+                message=f"The {role} model has {len(model.claim.frozen)} layers that are not trained.",
+                cell=model.claim.cell,
+            )
         if model.graph is None:
-            yield Flag(id="not_rebuilt", severity="warning", message=f"The {role} model could not be rebuilt: {model.refusal}.", cell=model.claim.cell)
+            yield Flag(
+                id="not_rebuilt",
+                severity="warning",
+                message=f"The {role} model could not be rebuilt: {model.refusal}.",
+                cell=model.claim.cell,
+            )
     base = roles.get("base")
     if base is not None and base.graph is not None and evidence.claimed_parameters:
         own = {model.graph.parameters for model in evidence.models if model.graph is not None}
-        if not own & set(evidence.claimed_parameters) and not any(abs(count - 3 * size) < 10 for count in evidence.claimed_parameters for size in own):
+        if not own & set(evidence.claimed_parameters) and not any(
+            abs(count - 3 * size) < 10 for count in evidence.claimed_parameters for size in own
+        ):
             claimed = ", ".join(f"{count:,}" for count in evidence.claimed_parameters[:3])
-            yield Flag(id="parameters_differ", severity="info", message=f"The stored summaries show {claimed} parameters; the code builds {base.graph.parameters:,}: the outputs are of another version.")
+            yield Flag(
+                id="parameters_differ",
+                severity="info",
+                message=f"The stored summaries show {claimed} parameters; the code builds {base.graph.parameters:,}: the outputs are of another version.",
+            )
 
 
 def _data(evidence: Evidence) -> Iterator[Flag]:
@@ -36,11 +57,23 @@ def _data(evidence: Evidence) -> Iterator[Flag]:
         if fit.train is None:
             continue
         if fit.train.split in ("test", "mixed"):
-            yield Flag(id="test_images_in_training", severity="alert", message="Images of the test set are used for training.", cell=fit.cell)
+            yield Flag(
+                id="test_images_in_training", severity="alert", message="Images of the test set are used for training.", cell=fit.cell
+            )
         agreement = fit.train.labels.agreement if fit.train.labels else None
         if agreement is not None and agreement < _LABEL_AGREEMENT:
-            yield Flag(id="labels_changed", severity="warning", message=f"Only {agreement:.0%} of the sampled training labels are those of their images.", cell=fit.cell)
-        if fit.validation is not None and fit.validation.split == "train" and fit.train.split == "train" and fit.validation.rows == fit.train.rows:
+            yield Flag(
+                id="labels_changed",
+                severity="warning",
+                message=f"Only {agreement:.0%} of the sampled training labels are those of their images.",
+                cell=fit.cell,
+            )
+        if (
+            fit.validation is not None
+            and fit.validation.split == "train"
+            and fit.train.split == "train"
+            and fit.validation.rows == fit.train.rows
+        ):
             yield Flag(id="validation_is_training", severity="warning", message="The validation data are the training data.", cell=fit.cell)
 
 

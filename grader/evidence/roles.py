@@ -23,7 +23,9 @@ def match(models: tuple[Model, ...], record: RunRecord) -> Mapping[str, Role]:
         "base": Role(model=base, reason=_base_reason(base, able)),
         "dropout": Role(
             model=dropout,
-            reason=_reason(dropout, "has Dropout") if dropout else "No second model with Dropout was found: the section asks for a new model, built and trained again.",
+            reason=_reason(dropout, "has Dropout")
+            if dropout
+            else "No second model with Dropout was found: the section asks for a new model, built and trained again.",
         ),
         "augmentation": Role(
             model=augmentation,
@@ -85,7 +87,9 @@ def _as_base(model: Model, able: tuple[Model, ...]) -> float:
 def _as_dropout(model: Model) -> float:
     if model.graph is None or not graphs.dropout_layers(model.graph):
         return 0.0
-    score = 4.0 + 3.0 * bool(graphs.head(model.graph).dropouts) + 3.0 * (model.section == 5) + 0.5 * _structure(model) + 0.5 * _progress(model)
+    score = (
+        4.0 + 3.0 * bool(graphs.head(model.graph).dropouts) + 3.0 * (model.section == 5) + 0.5 * _structure(model) + 0.5 * _progress(model)
+    )
     rates = [float(node.config.get("rate", 0.0)) for node in graphs.head(model.graph).dropouts]
     score += 0.4 * any(0.1 <= rate <= 0.3 for rate in rates)  # of several rates tried, one from the suggested range
     return score - (6.0 if graphs.augmentation_layers(model.graph) else 0.0) - (5.0 if model.section == 6 else 0.0)
@@ -108,7 +112,9 @@ def _best(models: tuple[Model, ...], score: Callable[[Model], float]) -> Model |
 
 def _where(model: Model) -> str:
     names = " or ".join(f"`{name}`" for name in model.claim.names[:2]) or "a model without a name"
-    did = f"trained in cell {model.fits[-1].cell}" if model.fits else "compiled, never trained" if model.compiled else "built, never trained"
+    did = (
+        f"trained in cell {model.fits[-1].cell}" if model.fits else "compiled, never trained" if model.compiled else "built, never trained"
+    )
     return f"{names} of cell {model.claim.cell} ({did})"
 
 

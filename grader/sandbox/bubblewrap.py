@@ -25,7 +25,18 @@ _SHARED_MIB = 64
 def _arguments(job: Job | None, disk_mib: int) -> list[str]:
     """Bubblewrap's command line up to the program. `job` None: the same box with nothing to read (for the probe)."""
     arguments = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    arguments += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sandbox", "--clearenv", "--ro-bind", "/usr", "/usr"]
+    arguments += [
+        "--die-with-parent",
+        "--new-session",
+        "--cap-drop",
+        "ALL",
+        "--hostname",
+        "sandbox",
+        "--clearenv",
+        "--ro-bind",
+        "/usr",
+        "/usr",
+    ]
     for name in ("lib", "lib64", "bin", "sbin"):
         path = Path("/") / name
         if path.is_symlink():

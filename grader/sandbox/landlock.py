@@ -19,7 +19,18 @@ from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running
 
 _NOBODY = 65534
-_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat")
+_SYSTEM = (
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/bin",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/proc/self",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+)
 _DEVICES = ("/sys/devices/system/cpu", "/dev/urandom", "/dev/random", "/dev/null", "/dev/zero")
 
 
@@ -29,7 +40,9 @@ def _other_user() -> int | None:
     if os.geteuid() != 0:
         return None
     try:
-        done = subprocess.run([sys.executable, "-I", "-c", "pass"], user=_NOBODY, group=_NOBODY, extra_groups=[], capture_output=True, timeout=20, check=False)  # noqa: S603
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", "pass"], user=_NOBODY, group=_NOBODY, extra_groups=[], capture_output=True, timeout=20, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return _NOBODY if done.returncode == 0 else None

@@ -53,7 +53,9 @@ def launch(
     except OSError as error:
         os.close(frames)
         shutil.rmtree(folder, ignore_errors=True)
-        raise InfrastructureError(f"The sandbox could not be started: {error}. Run `grade doctor` to see what this machine lacks.") from None
+        raise InfrastructureError(
+            f"The sandbox could not be started: {error}. Run `grade doctor` to see what this machine lacks."
+        ) from None
     finally:
         os.close(frames_in_box)
     running = Running(process, frames, limits, folder, in_box=in_box)

@@ -18,7 +18,11 @@ _GRACE_S = 5.0
 
 def start_notebook(cells: tuple[Cell, ...], sandbox: Sandbox, limits: Limits, data: Path, seed: int = 0) -> Running:
     """Start box 1 on the code cells of a notebook; `data` is the folder of the CIFAR-10 arrays (`x_train.npy`, …); `seed` seeds every generator."""
-    spec = {"cells": [{"index": cell.index, "source": cell.source} for cell in cells if cell.kind == "code"], "data": str(data), "seed": seed}
+    spec = {
+        "cells": [{"index": cell.index, "source": cell.source} for cell in cells if cell.kind == "code"],
+        "data": str(data),
+        "seed": seed,
+    }
     return sandbox.start(Job(program=PROGRAM, module="box1", spec=spec, readable=(data,)), limits)
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from grader.decode import FrameReader
 from grader.errors import FrameError
@@ -37,7 +37,9 @@ class Ending:
 class Running:
     """One box. Use as a context manager: leaving it kills whatever is left and removes its folder."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", frames: int, limits: Limits, folder: Path, *, in_box: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", frames: int, limits: Limits, folder: Path, *, in_box: tuple[str, ...] = ()
+    ) -> None:
         """Take over a started process. `folder` is its host-side work folder; `in_box` are tmpfs mounts seen through /proc."""
         assert process.stdin is not None
         assert process.stdout is not None
@@ -60,7 +62,7 @@ class Running:
         for descriptor in (frames, self._input.fileno(), self._output.fileno()):
             os.set_blocking(descriptor, False)
 
-    def __enter__(self) -> "Running":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -224,7 +226,7 @@ def descendants(pid: int) -> list[int]:
     while todo:
         current = todo.pop()
         try:
-            tasks = os.listdir(f"/proc/{current}/task")
+            tasks = os.listdir(f"/proc/{current}/task")  # noqa: PTH208 (names only, many times a second)
         except OSError:
             continue
         for task in tasks:
@@ -241,11 +243,11 @@ def usage(family: list[int]) -> tuple[float, int]:
     for pid in family:
         with contextlib.suppress(OSError, ValueError, IndexError):
             resident += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-            threads += len(os.listdir(f"/proc/{pid}/task"))
+            threads += len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
     return resident / (1 << 20), threads
 
 
-def _entries(folder: Path) -> "Iterator[os.DirEntry[str]]":
+def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
     try:
         with os.scandir(folder) as entries:
             yield from entries
@@ -272,8 +274,8 @@ def unlinked_size(family: list[int]) -> float:
     blocks = 0
     for pid in family:
         with contextlib.suppress(OSError):
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208
                 with contextlib.suppress(OSError):
-                    found = os.stat(f"/proc/{pid}/fd/{descriptor}")
+                    found = Path(f"/proc/{pid}/fd/{descriptor}").stat()
                     blocks += found.st_blocks if found.st_nlink == 0 else 0
     return blocks * 512 / (1 << 20)

@@ -13,19 +13,127 @@ from grader.errors import RebuildRefused
 _TEXT = re.compile(r"[\w./,\->()* :]{0,128}\Z")
 
 LAYERS = frozenset(
-    """InputLayer Dense EinsumDense Embedding Activation Identity Masking Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose
-    Conv3DTranspose DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D MaxPooling1D MaxPooling2D MaxPooling3D
-    AveragePooling1D AveragePooling2D AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GlobalAveragePooling1D
-    GlobalAveragePooling2D GlobalAveragePooling3D AdaptiveAveragePooling2D AdaptiveMaxPooling2D BatchNormalization LayerNormalization
-    GroupNormalization UnitNormalization RMSNormalization SpectralNormalization Dropout SpatialDropout1D SpatialDropout2D
-    SpatialDropout3D GaussianDropout GaussianNoise AlphaDropout ActivityRegularization ReLU LeakyReLU PReLU ELU Softmax Flatten
-    Reshape Permute RepeatVector ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D UpSampling1D UpSampling2D
-    UpSampling3D Concatenate Add Subtract Multiply Average Maximum Minimum Dot LSTM GRU SimpleRNN ConvLSTM1D ConvLSTM2D LSTMCell
-    GRUCell SimpleRNNCell StackedRNNCells RNN Bidirectional TimeDistributed MultiHeadAttention GroupedQueryAttention Attention
-    AdditiveAttention Rescaling Resizing CenterCrop Normalization RandomFlip RandomRotation RandomZoom RandomTranslation RandomCrop
-    RandomContrast RandomBrightness RandomHeight RandomWidth RandomShear RandomSaturation RandomHue RandomGrayscale RandomColorJitter
-    RandomErasing RandomGaussianBlur RandomSharpness RandomPosterization RandomColorDegeneration RandomInvert AutoContrast Equalization
-    Solarization MixUp CutMix RandAugment AugMix CategoryEncoding""".split()
+    [
+        "InputLayer",
+        "Dense",
+        "EinsumDense",
+        "Embedding",
+        "Activation",
+        "Identity",
+        "Masking",
+        "Conv1D",
+        "Conv2D",
+        "Conv3D",
+        "Conv1DTranspose",
+        "Conv2DTranspose",
+        "Conv3DTranspose",
+        "DepthwiseConv1D",
+        "DepthwiseConv2D",
+        "SeparableConv1D",
+        "SeparableConv2D",
+        "MaxPooling1D",
+        "MaxPooling2D",
+        "MaxPooling3D",
+        "AveragePooling1D",
+        "AveragePooling2D",
+        "AveragePooling3D",
+        "GlobalMaxPooling1D",
+        "GlobalMaxPooling2D",
+        "GlobalMaxPooling3D",
+        "GlobalAveragePooling1D",
+        "GlobalAveragePooling2D",
+        "GlobalAveragePooling3D",
+        "AdaptiveAveragePooling2D",
+        "AdaptiveMaxPooling2D",
+        "BatchNormalization",
+        "LayerNormalization",
+        "GroupNormalization",
+        "UnitNormalization",
+        "RMSNormalization",
+        "SpectralNormalization",
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+        "GaussianDropout",
+        "GaussianNoise",
+        "AlphaDropout",
+        "ActivityRegularization",
+        "ReLU",
+        "LeakyReLU",
+        "PReLU",
+        "ELU",
+        "Softmax",
+        "Flatten",
+        "Reshape",
+        "Permute",
+        "RepeatVector",
+        "ZeroPadding1D",
+        "ZeroPadding2D",
+        "ZeroPadding3D",
+        "Cropping1D",
+        "Cropping2D",
+        "Cropping3D",
+        "UpSampling1D",
+        "UpSampling2D",
+        "UpSampling3D",
+        "Concatenate",
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Average",
+        "Maximum",
+        "Minimum",
+        "Dot",
+        "LSTM",
+        "GRU",
+        "SimpleRNN",
+        "ConvLSTM1D",
+        "ConvLSTM2D",
+        "LSTMCell",
+        "GRUCell",
+        "SimpleRNNCell",
+        "StackedRNNCells",
+        "RNN",
+        "Bidirectional",
+        "TimeDistributed",
+        "MultiHeadAttention",
+        "GroupedQueryAttention",
+        "Attention",
+        "AdditiveAttention",
+        "Rescaling",
+        "Resizing",
+        "CenterCrop",
+        "Normalization",
+        "RandomFlip",
+        "RandomRotation",
+        "RandomZoom",
+        "RandomTranslation",
+        "RandomCrop",
+        "RandomContrast",
+        "RandomBrightness",
+        "RandomHeight",
+        "RandomWidth",
+        "RandomShear",
+        "RandomSaturation",
+        "RandomHue",
+        "RandomGrayscale",
+        "RandomColorJitter",
+        "RandomErasing",
+        "RandomGaussianBlur",
+        "RandomSharpness",
+        "RandomPosterization",
+        "RandomColorDegeneration",
+        "RandomInvert",
+        "AutoContrast",
+        "Equalization",
+        "Solarization",
+        "MixUp",
+        "CutMix",
+        "RandAugment",
+        "AugMix",
+        "CategoryEncoding",
+    ]
 )
 _OBJECTS: dict[str, frozenset[str]] = {
     "keras.layers": LAYERS,
@@ -34,22 +142,102 @@ _OBJECTS: dict[str, frozenset[str]] = {
     "keras.src.models.functional": frozenset({"Functional"}),
     "keras.src.models.sequential": frozenset({"Sequential"}),
     "keras.initializers": frozenset(
-        """GlorotUniform GlorotNormal HeNormal HeUniform LecunNormal LecunUniform Zeros Ones Constant RandomNormal RandomUniform
-        TruncatedNormal VarianceScaling Orthogonal OrthogonalInitializer Identity""".split()
+        [
+            "GlorotUniform",
+            "GlorotNormal",
+            "HeNormal",
+            "HeUniform",
+            "LecunNormal",
+            "LecunUniform",
+            "Zeros",
+            "Ones",
+            "Constant",
+            "RandomNormal",
+            "RandomUniform",
+            "TruncatedNormal",
+            "VarianceScaling",
+            "Orthogonal",
+            "OrthogonalInitializer",
+            "Identity",
+        ]
     ),
     "keras.regularizers": frozenset({"L1", "L2", "L1L2", "OrthogonalRegularizer"}),
     "keras.constraints": frozenset({"MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm"}),
     "keras.src.ops.numpy": frozenset(
-        """Add Subtract Multiply Divide TrueDivide Power Negative Absolute Square Sqrt Exp Log Maximum Minimum Mean Sum Max Min Prod
-        Matmul Reshape Transpose Concatenate Stack Squeeze ExpandDims GetItem Flip Repeat Clip Tanh Var Std Argmax Pad""".split()
+        [
+            "Add",
+            "Subtract",
+            "Multiply",
+            "Divide",
+            "TrueDivide",
+            "Power",
+            "Negative",
+            "Absolute",
+            "Square",
+            "Sqrt",
+            "Exp",
+            "Log",
+            "Maximum",
+            "Minimum",
+            "Mean",
+            "Sum",
+            "Max",
+            "Min",
+            "Prod",
+            "Matmul",
+            "Reshape",
+            "Transpose",
+            "Concatenate",
+            "Stack",
+            "Squeeze",
+            "ExpandDims",
+            "GetItem",
+            "Flip",
+            "Repeat",
+            "Clip",
+            "Tanh",
+            "Var",
+            "Std",
+            "Argmax",
+            "Pad",
+        ]
     ),
-    "keras.src.ops.nn": frozenset("Relu Relu6 Sigmoid Softplus Silu Gelu Elu Selu LeakyRelu Softmax LogSoftmax HardSigmoid Normalize MaxPool AveragePool".split()),
+    "keras.src.ops.nn": frozenset(
+        [
+            "Relu",
+            "Relu6",
+            "Sigmoid",
+            "Softplus",
+            "Silu",
+            "Gelu",
+            "Elu",
+            "Selu",
+            "LeakyRelu",
+            "Softmax",
+            "LogSoftmax",
+            "HardSigmoid",
+            "Normalize",
+            "MaxPool",
+            "AveragePool",
+        ]
+    ),
     "keras.src.ops.math": frozenset({"Rsqrt", "Logsumexp"}),
     "keras.src.ops.core": frozenset({"Cast"}),
 }
 _TENSOR_PARTS = frozenset({"__keras_tensor__", "__slice__", "__ellipsis__"})
 _FORBIDDEN = frozenset(
-    "vocabulary vocab cls function arguments output_shape_fn custom_objects quantization_config shared_object_id idf_weights".split()
+    [
+        "vocabulary",
+        "vocab",
+        "cls",
+        "function",
+        "arguments",
+        "output_shape_fn",
+        "custom_objects",
+        "quantization_config",
+        "shared_object_id",
+        "idf_weights",
+    ]
 )
 _MODELS = ("Functional", "Sequential")
 MAX_NODES, MAX_LAYERS, MAX_DEPTH, MAX_INT = 20_000, 1000, 40, 10**8
@@ -82,7 +270,12 @@ class _Canonical:
             raise RebuildRefused(f"it is a Sequential of more than {MAX_SEQUENTIAL} layers")
         if config.get("unroll") not in (None, False):
             raise RebuildRefused(f"{name} asks to be unrolled")
-        result: dict[str, Any] = {"module": module, "class_name": name, "config": self.walk(config, depth + 1), "registered_name": registered}
+        result: dict[str, Any] = {
+            "module": module,
+            "class_name": name,
+            "config": self.walk(config, depth + 1),
+            "registered_name": registered,
+        }
         if name in _MODELS:
             result["config"].pop("build_input_shape", None)
             result["config"].setdefault("trainable", True)

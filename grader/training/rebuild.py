@@ -82,7 +82,9 @@ class Box2:
                 return f"rebuilding it took longer than {PATIENCE_S:g} s"
         said = bytes(self._running.output[-400:]).decode("utf-8", "replace").strip()
         detail = self._running.ending.detail if self._running.ending else ""
-        raise InfrastructureError(f"Box 2 ended before it answered. {detail} Its last words: {said[-300:] or '(none)'}. Run `grade doctor`.")
+        raise InfrastructureError(
+            f"Box 2 ended before it answered. {detail} Its last words: {said[-300:] or '(none)'}. Run `grade doctor`."
+        )
 
 
 def _graph(body: dict[str, Any]) -> Graph | str:

@@ -80,7 +80,12 @@ def test_text_is_cleaned_of_what_a_terminal_or_reader_would_obey():
     assert clean_text("\x1b[31mred\x1b[0m\x07 \u202eabc\r\n\x1b]0;title\x07ok") == "red� �abc\nok"
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_a_record_or_a_frame_error_and_nothing_else(body):
     try:
         to_record(FitClaim, body)

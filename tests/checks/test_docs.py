@@ -24,7 +24,31 @@ def test_every_check_is_used():
 
 
 def test_the_ids_are_the_contracts():
-    ids = """model.built model.no_pooling model.no_flatten model.strided_downsampling model.same_padding model.score_maps model.head model.parameters
-        model.nonlinear data.cifar10 data.normalized data.consistent train.loss train.protocol train.learns train.accuracy curves.plotted curves.answers
-        dropout.placed dropout.rate dropout.learns dropout.answers augmentation.placed augmentation.learns augmentation.answers""".split()
+    ids = [
+        "model.built",
+        "model.no_pooling",
+        "model.no_flatten",
+        "model.strided_downsampling",
+        "model.same_padding",
+        "model.score_maps",
+        "model.head",
+        "model.parameters",
+        "model.nonlinear",
+        "data.cifar10",
+        "data.normalized",
+        "data.consistent",
+        "train.loss",
+        "train.protocol",
+        "train.learns",
+        "train.accuracy",
+        "curves.plotted",
+        "curves.answers",
+        "dropout.placed",
+        "dropout.rate",
+        "dropout.learns",
+        "dropout.answers",
+        "augmentation.placed",
+        "augmentation.learns",
+        "augmentation.answers",
+    ]
     assert [line.id for line in rubric.load("all_cnn_c").criteria] == ids

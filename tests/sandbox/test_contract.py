@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from harness import REQUIRE_ALL, ROOT
 
 from grader import sandbox
 from grader.errors import UsageError
 from grader.sandbox import Job, Limits
-from harness import REQUIRE_ALL, ROOT
 
 ATTEMPTS = Path(__file__).resolve().parent / "attempts"
 CONFINING = [backend for backend in sandbox.BACKENDS if backend.name != "none"]
@@ -30,7 +30,14 @@ def box(request):
 
 def attempt(box, *tries, limits=SMALL, readable=(), **spec):
     """Outcome of each attempt, and how the box ended."""
-    places = {"package": str(ROOT / "grader"), "repository": str(ROOT), "outside": tempfile.gettempdir(), "secret": "/none", "port": 9, **spec}
+    places = {
+        "package": str(ROOT / "grader"),
+        "repository": str(ROOT),
+        "outside": tempfile.gettempdir(),
+        "secret": "/none",
+        "port": 9,
+        **spec,
+    }
     job = Job(program=ATTEMPTS, module="tries", spec={"tries": tries, **places}, readable=readable)
     found = {}
     with box.start(job, limits) as running:

@@ -67,7 +67,9 @@ def test_both_splits_together_are_mixed(store):
     assert identify(both[order], None, store)["split"] == "mixed"
 
 
-@pytest.mark.parametrize("change", [lambda x: x.transpose(0, 3, 1, 2), lambda x: x.reshape(len(x), -1), lambda x: x.repeat(2, axis=1).repeat(2, axis=2)])
+@pytest.mark.parametrize(
+    "change", [lambda x: x.transpose(0, 3, 1, 2), lambda x: x.reshape(len(x), -1), lambda x: x.repeat(2, axis=1).repeat(2, axis=2)]
+)
 def test_layouts(change, store):
     assert identify(change(TEST / 255), TEST_LABELS, store)["dataset"] == "cifar10"
 
@@ -82,7 +84,14 @@ def test_nothing_is_raised_for_nonsense(images, store):
 
 
 @pytest.mark.parametrize(
-    ("labels", "encoding"), [(LABELS, "integer"), (LABELS.reshape(-1, 1), "integer"), (np.eye(10)[LABELS], "one_hot"), (np.zeros((2000, 4)), "other"), (LABELS + 0.5, "other")]
+    ("labels", "encoding"),
+    [
+        (LABELS, "integer"),
+        (LABELS.reshape(-1, 1), "integer"),
+        (np.eye(10)[LABELS], "one_hot"),
+        (np.zeros((2000, 4)), "other"),
+        (LABELS + 0.5, "other"),
+    ],
 )
 def test_label_encodings(labels, encoding, store):
     assert identify(TRAIN, labels, store)["labels"]["encoding"] == encoding

@@ -44,7 +44,10 @@ def test_build_and_compile_configurations_are_left_behind():
         (layer("Dense", registered="Custom>Dense", units=1), "another name"),
         (layer("Dense", units=10**9), "1000000000"),
         (layer("Dense", units=float("inf")), "not finite"),
-        (layer("Dense", activation={"class_name": "function", "module": "builtins", "config": "system", "registered_name": "function"}), "'function'"),
+        (
+            layer("Dense", activation={"class_name": "function", "module": "builtins", "config": "system", "registered_name": "function"}),
+            "'function'",
+        ),
         (layer("Dense", name="$(touch x)"), "text"),
         (layer("LSTM", units=3, unroll=True), "unrolled"),
         (layer("Embedding", vocabulary="x"), "'vocabulary'"),

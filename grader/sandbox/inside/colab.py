@@ -57,7 +57,11 @@ def answerer(context):
         "drive": {"mount": mount, "flush_and_unmount": quiet("drive.flush_and_unmount()")},
         "files": {"upload": upload, "download": quiet("files.download()"), "view": quiet("files.view()")},
         "auth": {"authenticate_user": quiet("auth.authenticate_user()")},
-        "output": {"clear": quiet("output.clear()"), "eval_js": quiet("output.eval_js()"), "enable_custom_widget_manager": quiet("widgets")},
+        "output": {
+            "clear": quiet("output.clear()"),
+            "eval_js": quiet("output.eval_js()"),
+            "enable_custom_widget_manager": quiet("widgets"),
+        },
         "userdata": {"get": secret, "SecretNotFoundError": SecretNotFoundError, "NotebookAccessError": NotebookAccessError},
         "runtime": {"unassign": quiet("runtime.unassign()")},
         "data_table": {"enable_dataframe_formatter": quiet("data_table"), "disable_dataframe_formatter": quiet("data_table")},

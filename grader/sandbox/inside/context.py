@@ -45,4 +45,8 @@ def describe_error(error):
         message = str(error)
     except Exception:
         message = "(the error's own message could not be read)"
-    return {"type": type(error).__name__[:80], "message": message.strip()[:600], "line": line if isinstance(line, int) and line > 0 else None}
+    return {
+        "type": type(error).__name__[:80],
+        "message": message.strip()[:600],
+        "line": line if isinstance(line, int) and line > 0 else None,
+    }

@@ -84,16 +84,16 @@ def drop_capabilities():
     _libc.syscall(_CAPSET, struct.pack("Ii", 0x20080522, 0), b"\0" * 24)
 
 
-def landlock_abi():
+def landlock_abi() -> int:
     """The kernel's Landlock ABI version; 0 where it has none."""
     version = _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
-    return max(version, 0)
+    return int(max(version, 0))
 
 
-def seccomp_available():
+def seccomp_available() -> bool:
     """Whether the kernel takes seccomp filters (asks for the ERRNO action)."""
     action = ctypes.c_uint32(0x00050000)
-    return _libc.syscall(_SECCOMP, 2, 0, ctypes.byref(action)) == 0
+    return bool(_libc.syscall(_SECCOMP, 2, 0, ctypes.byref(action)) == 0)
 
 
 def restrict_files(readable, writable):

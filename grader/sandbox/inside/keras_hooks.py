@@ -66,13 +66,29 @@ class Recorder:
         self.keras = keras
         self._datasets()
         self._applications()
-        self.original = {name: getattr(Model, name) for name in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "compile")}
+        self.original = {
+            name: getattr(Model, name) for name in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "compile")
+        }
         recorder = self
 
-        def fit(model, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0, validation_data=None, *args, **kwargs):
+        def fit(
+            model,
+            x=None,
+            y=None,
+            batch_size=None,
+            epochs=1,
+            verbose="auto",
+            callbacks=None,
+            validation_split=0.0,
+            validation_data=None,
+            *args,
+            **kwargs,
+        ):
             return recorder.fit(model, "fit", x, y, batch_size, epochs, callbacks, validation_split, validation_data, args, kwargs)
 
-        def fit_generator(model, generator, steps_per_epoch=None, epochs=1, verbose=1, callbacks=None, validation_data=None, *args, **kwargs):
+        def fit_generator(
+            model, generator, steps_per_epoch=None, epochs=1, verbose=1, callbacks=None, validation_data=None, *args, **kwargs
+        ):
             recorder.context.note("shim", "fit_generator answered as fit (it was removed from Keras)")
             return recorder.fit(model, "fit_generator", generator, None, None, epochs, callbacks, 0.0, validation_data, (), kwargs)
 
@@ -144,7 +160,10 @@ class Recorder:
             generator = np.random.default_rng(zlib.crc32(name.encode()))
             kept = []
             for shape in (train, test):
-                kept += [generator.integers(0, 256, shape, dtype=np.uint8), generator.integers(0, classes, (shape[0], 1) if classes == 100 else shape[0]).astype(np.uint8)]
+                kept += [
+                    generator.integers(0, 256, shape, dtype=np.uint8),
+                    generator.integers(0, classes, (shape[0], 1) if classes == 100 else shape[0]).astype(np.uint8),
+                ]
             given = [array.copy() for array in kept]
             self.context.note("data", f"{name} is answered with made-up images: the exercise is about CIFAR-10")
         self.store.add(name, "train", kept[0], kept[1])
@@ -152,7 +171,7 @@ class Recorder:
         return (given[0], given[1]), (given[2], given[3])
 
     def _applications(self):
-        import keras.applications as applications
+        from keras import applications
 
         for name in dir(applications):
             function = getattr(applications, name)
@@ -219,7 +238,9 @@ class Recorder:
         if digest != last:
             version += 1
             self.sent[serial] = (digest, version)
-            self.context.send("model", {"serial": serial, "version": version, "cell": self.context.cell, "names": self.names(model), **found})
+            self.context.send(
+                "model", {"serial": serial, "version": version, "cell": self.context.cell, "names": self.names(model), **found}
+            )
         return serial, version
 
     def mend_compile(self, kwargs):
@@ -247,7 +268,10 @@ class Recorder:
                 "optimizer": type(optimizer).__name__ if optimizer is not None else "none",
                 "learning_rate": rate,
                 "optimizer_config": json.loads(json.dumps(config, default=str)) if config else None,
-                "metrics": [str(getattr(metric, "name", getattr(metric, "__name__", metric)))[:60] for metric in (metrics if isinstance(metrics, (list, tuple)) else [metrics])][:10],
+                "metrics": [
+                    str(getattr(metric, "name", getattr(metric, "__name__", metric)))[:60]
+                    for metric in (metrics if isinstance(metrics, (list, tuple)) else [metrics])
+                ][:10],
                 **self._loss(loss),
             },
         )
@@ -267,7 +291,7 @@ class Recorder:
             known = self.keras.losses.get(loss) if isinstance(loss, str) else loss
             if isinstance(known, self.keras.losses.Loss) and type(known).__module__.startswith("keras.src."):
                 config = known.get_config()
-                if "fn" in config and not isinstance(getattr(known, "fn", None), type(None)) and type(known).__name__ == "LossFunctionWrapper":
+                if "fn" in config and getattr(known, "fn", None) is not None and type(known).__name__ == "LossFunctionWrapper":
                     result["loss"] = known.fn.__name__
                 else:
                     result["loss"] = _snake(type(known).__name__)
@@ -316,7 +340,12 @@ class Recorder:
         positions = np.unique(np.linspace(0, max(total - 1, 0), min(recipe.SAMPLES, max(total, 1))).astype(int))
         picked = _pick(images, positions)
         picked_labels = None if labels is None or _length(labels) < total else _pick(labels, positions)
-        digest = zlib.crc32(np.ascontiguousarray(picked).tobytes()), total, len(self.store.sets), None if picked_labels is None else zlib.crc32(np.ascontiguousarray(picked_labels).tobytes())
+        digest = (
+            zlib.crc32(np.ascontiguousarray(picked).tobytes()),
+            total,
+            len(self.store.sets),
+            None if picked_labels is None else zlib.crc32(np.ascontiguousarray(picked_labels).tobytes()),
+        )
         if digest not in self.cache:
             self.cache[digest] = recipe.identify(picked, picked_labels, positions, total, self.store)
         claim = {
@@ -346,7 +375,17 @@ class Recorder:
         generator = iterator.image_data_generator
         switches = [
             name
-            for name in ("rotation_range", "width_shift_range", "height_shift_range", "shear_range", "zoom_range", "horizontal_flip", "vertical_flip", "brightness_range", "channel_shift_range")
+            for name in (
+                "rotation_range",
+                "width_shift_range",
+                "height_shift_range",
+                "shear_range",
+                "zoom_range",
+                "horizontal_flip",
+                "vertical_flip",
+                "brightness_range",
+                "channel_shift_range",
+            )
             if _is_on(getattr(generator, name, None))
         ]
         batch = next(iterator)
@@ -399,7 +438,13 @@ class Recorder:
         for factor in (1.0, 1 / 255, 1 / 127.5, 1 / 256):
             if abs(ratio / factor - 1) < 0.12:
                 offset = -1.0 if claim["minimum"] < -0.5 and factor == 1 / 127.5 else known["offset"][0] * factor
-                return {**known, "kind": "affine" if factor != 1.0 or known["kind"] == "affine" else "identity", "scale": [value * factor for value in known["scale"]], "offset": [offset] * len(known["scale"]), "residual": 0.1}
+                return {
+                    **known,
+                    "kind": "affine" if factor != 1.0 or known["kind"] == "affine" else "identity",
+                    "scale": [value * factor for value in known["scale"]],
+                    "offset": [offset] * len(known["scale"]),
+                    "residual": 0.1,
+                }
         return None
 
     # ------------------------------------------------------------------ answering calls
@@ -417,19 +462,47 @@ class Recorder:
 
     def fit(self, model, call, x, y, batch_size, epochs, callbacks, validation_split, validation_data, args, kwargs):
         if self.context.busy:
-            return self.original["fit"](model, x, y, batch_size, epochs, callbacks=callbacks, validation_split=validation_split, validation_data=validation_data, **kwargs)
+            return self.original["fit"](
+                model,
+                x,
+                y,
+                batch_size,
+                epochs,
+                callbacks=callbacks,
+                validation_split=validation_split,
+                validation_data=validation_data,
+                **kwargs,
+            )
         for old in ("nb_epoch",):
             if old in kwargs:
                 epochs = kwargs.pop(old)
                 self.context.note("shim", f"fit({old}=) answered as fit(epochs=) (its name changed in Keras 2)")
-        for gone in ("workers", "use_multiprocessing", "max_queue_size", "samples_per_epoch", "nb_val_samples", "max_q_size", "pickle_safe", "nb_worker"):
+        for gone in (
+            "workers",
+            "use_multiprocessing",
+            "max_queue_size",
+            "samples_per_epoch",
+            "nb_val_samples",
+            "max_q_size",
+            "pickle_safe",
+            "nb_worker",
+        ):
             if gone in kwargs:
                 kwargs.pop(gone)
                 self.context.note("shim", f"fit({gone}=) ignored (it was removed from Keras)")
-        allowed = {"shuffle", "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps", "validation_batch_size", "validation_freq"}
+        allowed = {
+            "shuffle",
+            "class_weight",
+            "sample_weight",
+            "initial_epoch",
+            "steps_per_epoch",
+            "validation_steps",
+            "validation_batch_size",
+            "validation_freq",
+        }
         unknown = set(kwargs) - allowed
         if unknown:
-            raise TypeError(f"Model.fit() got an unexpected keyword argument '{sorted(unknown)[0]}'")
+            raise TypeError(f"Model.fit() got an unexpected keyword argument '{min(unknown)}'")
         index = self.fits
         self.fits += 1
         claim, error, history = {"epochs": _whole(epochs), "batch_size": _whole(batch_size)}, None, None
@@ -476,10 +549,25 @@ class Recorder:
 
     def _short_fit(self, model, small, held, callbacks, kwargs):
         options = {key: kwargs[key] for key in ("class_weight",) if kwargs.get(key) is not None}
-        callbacks = [item for item in (callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []) if type(item).__name__ not in ("TensorBoard", "BackupAndRestore")]
+        callbacks = [
+            item
+            for item in (callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else [])
+            if type(item).__name__ not in ("TensorBoard", "BackupAndRestore")
+        ]
         return self._eagerly(
             model,
-            lambda: self.original["fit"](model, small[0], small[1], batch_size=_BATCH, epochs=1, verbose=0, callbacks=list(callbacks), validation_data=held if held is None or held[1] is not None else held[0], shuffle=False, **options),
+            lambda: self.original["fit"](
+                model,
+                small[0],
+                small[1],
+                batch_size=_BATCH,
+                epochs=1,
+                verbose=0,
+                callbacks=list(callbacks),
+                validation_data=held if held is None or held[1] is not None else held[0],
+                shuffle=False,
+                **options,
+            ),
         )
 
     def _stretch(self, history, epochs, index):
@@ -523,10 +611,22 @@ class Recorder:
         count, last = self.batches.get((serial, call), (0, None))
         if count >= 3:
             return last
-        small_x, small_y, claim, found = self.data(x, y)
+        small_x, small_y, claim, _ = self.data(x, y)
         if count == 0 and call == "train_on_batch":
             serial, version = self.look(model, tuple(claim["shape"]) if claim else None)
-            self.context.send("fit", {"index": self.fits, "cell": self.context.cell, "call": call, "serial": serial, "version": version, "epochs": None, "batch_size": (claim or {}).get("rows"), "train": claim})
+            self.context.send(
+                "fit",
+                {
+                    "index": self.fits,
+                    "cell": self.context.cell,
+                    "call": call,
+                    "serial": serial,
+                    "version": version,
+                    "epochs": None,
+                    "batch_size": (claim or {}).get("rows"),
+                    "train": claim,
+                },
+            )
             self.fits += 1
         options = {"return_dict": True} if kwargs.get("return_dict") else {}
         result = self._eagerly(model, lambda: self.original[call](model, small_x, small_y, **options))
@@ -536,14 +636,20 @@ class Recorder:
     def custom_step(self, variables):
         """An optimiser was applied outside `fit`: a training loop of the student's own."""
         self.custom_steps += 1
-        wanted = {id(variable) for variable in (variables or [])} | {id(getattr(variable, "_value", None)) for variable in (variables or [])}
+        wanted = {id(variable) for variable in (variables or [])} | {
+            id(getattr(variable, "_value", None)) for variable in (variables or [])
+        }
         for model in self._models_in_namespace():
             key = (self.serial(model), self.context.cell)
-            own = {id(variable) for variable in model.trainable_variables} | {id(getattr(variable, "_value", None)) for variable in model.trainable_variables}
+            own = {id(variable) for variable in model.trainable_variables} | {
+                id(getattr(variable, "_value", None)) for variable in model.trainable_variables
+            }
             if key not in self.custom_seen and (not wanted or wanted & own):
                 self.custom_seen.add(key)
                 serial, version = self.look(model)
-                self.context.send("fit", {"index": self.fits, "cell": self.context.cell, "call": "custom_loop", "serial": serial, "version": version})
+                self.context.send(
+                    "fit", {"index": self.fits, "cell": self.context.cell, "call": "custom_loop", "serial": serial, "version": version}
+                )
                 self.fits += 1
 
     # ------------------------------------------------------------------ after each cell, and at the end
@@ -581,7 +687,13 @@ class Recorder:
             for name, value in list(self.context.namespace.items()):
                 if name.startswith("_") or name in ("In", "Out"):
                     continue
-                items = list(value.values())[:50] if isinstance(value, dict) and not isinstance(value, Keys) else list(value)[:50] if isinstance(value, (list, tuple)) else []
+                items = (
+                    list(value.values())[:50]
+                    if isinstance(value, dict) and not isinstance(value, Keys)
+                    else list(value)[:50]
+                    if isinstance(value, (list, tuple))
+                    else []
+                )
                 flat = [value, *items, *(inner for item in items if isinstance(item, (list, tuple)) for inner in list(item)[:10])]
                 attributes = list(getattr(value, "__dict__", {}).values())[:50] if type(value).__module__ == "__main__" else []
                 if any(item is history or item is values for item in [*flat, *attributes]):
@@ -621,7 +733,9 @@ class _Shortened:
 
 
 def _snake(name):
-    return "".join(("_" if index and letter.isupper() and not name[index - 1].isupper() else "") + letter.lower() for index, letter in enumerate(name))
+    return "".join(
+        ("_" if index and letter.isupper() and not name[index - 1].isupper() else "") + letter.lower() for index, letter in enumerate(name)
+    )
 
 
 def _whole(value):
@@ -664,5 +778,3 @@ def _pick(array, positions):
 
         return np.asarray(tf.gather(array, positions))
     return np.asarray([array[int(position)] for position in positions])
-
-

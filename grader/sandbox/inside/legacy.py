@@ -81,7 +81,9 @@ def answerer(context):
 
                 context.note("shim", f"import {name} answered with keras.{target} (it was moved or removed)")
                 module = types.ModuleType(name)
-                module.__dict__.update({key: value for key, value in vars(importlib.import_module(f"keras.{target}")).items() if not key.startswith("__")})
+                module.__dict__.update(
+                    {key: value for key, value in vars(importlib.import_module(f"keras.{target}")).items() if not key.startswith("__")}
+                )
                 module.__path__ = []
                 if target == "utils":
                     module.np_utils = module
@@ -193,15 +195,33 @@ def _take_old_arguments(context, cls, name):
             if old not in kwargs or (old == "p" and name != "Dropout") or (old == "mode" and name != "BatchNormalization"):
                 continue
             value = kwargs.pop(old)
-            context.note("shim", f"{name}({old}=) answered" + (f" as {new}=" if new else " by leaving it out") + " (its name changed since Keras 1)")
+            context.note(
+                "shim", f"{name}({old}=) answered" + (f" as {new}=" if new else " by leaving it out") + " (its name changed since Keras 1)"
+            )
             if new:
-                if old == "init" and value in ("glorot_uniform", "he_normal", "he_uniform", "uniform", "normal", "lecun_uniform", "glorot_normal"):
+                if old == "init" and value in (
+                    "glorot_uniform",
+                    "he_normal",
+                    "he_uniform",
+                    "uniform",
+                    "normal",
+                    "lecun_uniform",
+                    "glorot_normal",
+                ):
                     value = {"uniform": "random_uniform", "normal": "random_normal"}.get(value, value)
                 kwargs[new] = value
         if "nb_row" in kwargs and "nb_col" in kwargs:
             kwargs["kernel_size"] = (kwargs.pop("nb_row"), kwargs.pop("nb_col"))
         shape = kwargs.get("input_shape")
-        if shape is not None and name == "Conv2D" and not kwargs.get("data_format") and isinstance(shape, (tuple, list)) and len(shape) == 3 and shape[0] == 3 and shape[2] != 3:
+        if (
+            shape is not None
+            and name == "Conv2D"
+            and not kwargs.get("data_format")
+            and isinstance(shape, (tuple, list))
+            and len(shape) == 3
+            and shape[0] == 3
+            and shape[2] != 3
+        ):
             context.note("shim", "input_shape is channels-first; left as it is")
         original(self, *args, **kwargs)
 
@@ -307,7 +327,10 @@ def _tensorflow_datasets(context):
             images, labels = arrays[base]
             if window:
                 start, _, stop = window.rstrip("]").partition(":")
-                share = [int(float(text.strip("% ")) * len(images) / 100) if text.endswith("%") else int(text) if text else None for text in (start, stop)]
+                share = [
+                    int(float(text.strip("% ")) * len(images) / 100) if text.endswith("%") else int(text) if text else None
+                    for text in (start, stop)
+                ]
                 images, labels = images[slice(*share)], labels[slice(*share)]
             if batch_size == -1:
                 pair = (tf.constant(images), tf.constant(labels))
@@ -324,11 +347,15 @@ def _tensorflow_datasets(context):
             result = one(split)
         if with_info:
             examples = {part: types.SimpleNamespace(num_examples=len(pair[0])) for part, pair in arrays.items()}
-            label = types.SimpleNamespace(num_classes=10, names=["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])
-            return result, types.SimpleNamespace(splits=examples, features={"label": label, "image": types.SimpleNamespace(shape=(32, 32, 3))}, name="cifar10")
+            label = types.SimpleNamespace(
+                num_classes=10, names=["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+            )
+            return result, types.SimpleNamespace(
+                splits=examples, features={"label": label, "image": types.SimpleNamespace(shape=(32, 32, 3))}, name="cifar10"
+            )
         return result
 
     module.load = load
-    module.as_numpy = lambda dataset: (dataset.as_numpy_iterator() if hasattr(dataset, "as_numpy_iterator") else dataset)
+    module.as_numpy = lambda dataset: dataset.as_numpy_iterator() if hasattr(dataset, "as_numpy_iterator") else dataset
     module.disable_progress_bar = lambda: None
     return module

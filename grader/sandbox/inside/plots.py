@@ -53,8 +53,7 @@ def install(pyplot):
 
 
 def _look_at_all(pyplot):
-    for number in pyplot.get_fignums():
-        _seen.append(_look(pyplot.figure(number)))
+    _seen.extend(_look(pyplot.figure(number)) for number in pyplot.get_fignums())
 
 
 def collect(context, outputs):

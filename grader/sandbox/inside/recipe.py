@@ -122,7 +122,12 @@ def solve(pixels, values):
         scale, offset, residual = _affine(x, y)
         per_pixel = float(np.sqrt(residual.mean() * len(x) / (len(x) - 2))) / spread
         if per_pixel < _RESIDUAL:
-            return {"kind": "per_pixel", "scale": scale.mean(axis=(0, 1)).tolist(), "offset": offset.mean(axis=(0, 1)).tolist(), "residual": per_pixel}
+            return {
+                "kind": "per_pixel",
+                "scale": scale.mean(axis=(0, 1)).tolist(),
+                "offset": offset.mean(axis=(0, 1)).tolist(),
+                "residual": per_pixel,
+            }
     flat_x, flat_y = (a.reshape(len(a), -1).T for a in (x, y))
     scale, offset, residual = _affine(flat_x, flat_y)
     per_image = float(np.sqrt(residual.mean())) / spread

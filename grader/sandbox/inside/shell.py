@@ -184,7 +184,11 @@ def _shell_line(context, command):
     first = command.split(" ")[0] if command else ""
     kind = "pip" if "pip" in command.split("install")[0] or first in ("pip", "pip3", "conda") else "shell"
     context.note(kind, f"shell line not run: {command[:160]}")
-    print("(shell lines are not run while grading)" if kind == "shell" else "(packages are not installed while grading; the provided set is used)")
+    print(
+        "(shell lines are not run while grading)"
+        if kind == "shell"
+        else "(packages are not installed while grading; the provided set is used)"
+    )
 
 
 def _magics(shell, context):
@@ -193,14 +197,40 @@ def _magics(shell, context):
     def nothing(line="", cell=None, _name=""):
         if cell is not None:
             context.note("shell", "a cell of another language was not run")
-        return None
 
     def register(function, kind, name):
         shell.magics_manager.magics[kind][name] = function
 
-    for name in ("tensorflow_version", "matplotlib", "load_ext", "reload_ext", "tensorboard", "autoreload", "config", "pylab_inline", "notebook"):
+    for name in (
+        "tensorflow_version",
+        "matplotlib",
+        "load_ext",
+        "reload_ext",
+        "tensorboard",
+        "autoreload",
+        "config",
+        "pylab_inline",
+        "notebook",
+    ):
         register(nothing, "line", name)
-    for name in ("bash", "sh", "shell", "script", "html", "HTML", "javascript", "js", "svg", "SVG", "latex", "markdown", "perl", "ruby", "cmd", "R"):
+    for name in (
+        "bash",
+        "sh",
+        "shell",
+        "script",
+        "html",
+        "HTML",
+        "javascript",
+        "js",
+        "svg",
+        "SVG",
+        "latex",
+        "markdown",
+        "perl",
+        "ruby",
+        "cmd",
+        "R",
+    ):
         register(nothing, "cell", name)
 
     def install(line=""):
@@ -276,7 +306,9 @@ def run_cells(shell, outputs, cells, context, limits, after_cell):
         if body is not None:
             outputs.left = max(outputs.left, 1000)
             outputs.add("error", f"{body['type']}: {body['message']}")
-        context.send("cell", {"index": cell["index"], "status": status, "error": body, "outputs": outputs.items, "seconds": round(seconds, 3)})
+        context.send(
+            "cell", {"index": cell["index"], "status": status, "error": body, "outputs": outputs.items, "seconds": round(seconds, 3)}
+        )
     sys.stdout, sys.stderr = kept
 
 

@@ -19,7 +19,7 @@ def _is_stock(layer):
 def all_layers(model):
     """Every layer below `model`, nested ones too, the model itself left out."""
     try:
-        return [layer for layer in model._flatten_layers(include_self=False, recursive=True)]
+        return list(model._flatten_layers(include_self=False, recursive=True))
     except Exception:
         return list(getattr(model, "layers", []))
 
@@ -33,7 +33,21 @@ def _activation_name(function):
         wanted = np.asarray(function(keras.ops.convert_to_tensor(grid)))
     except Exception:
         return None
-    for name in ("relu", "linear", "softmax", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu", "softplus", "relu6", "hard_sigmoid"):
+    for name in (
+        "relu",
+        "linear",
+        "softmax",
+        "sigmoid",
+        "tanh",
+        "elu",
+        "selu",
+        "gelu",
+        "silu",
+        "leaky_relu",
+        "softplus",
+        "relu6",
+        "hard_sigmoid",
+    ):
         candidate = np.asarray(keras.activations.get(name)(keras.ops.convert_to_tensor(grid)))
         if wanted.shape == candidate.shape and np.allclose(wanted, candidate, atol=1e-4):
             return name
@@ -83,7 +97,10 @@ def _symbolic_tensorflow():
         original = getattr(place, name)
 
         def either(*args, **kwargs):
-            if any(isinstance(value, keras.KerasTensor) for value in [*args, *kwargs.values()] + [v for a in args if isinstance(a, (list, tuple)) for v in a]):
+            if any(
+                isinstance(value, keras.KerasTensor)
+                for value in [*args, *kwargs.values()] + [v for a in args if isinstance(a, (list, tuple)) for v in a]
+            ):
                 return function(*args, **kwargs)
             return original(*args, **kwargs)
 
@@ -137,7 +154,12 @@ def _through_custom_layers():
             for layer in self.layers:
                 tensor = layer(tensor)
             return tensor
-        if not type(self).call.__module__.startswith("keras.src.") and not hasattr(self, "layers") and self.weights and not all_layers(self):
+        if (
+            not type(self).call.__module__.startswith("keras.src.")
+            and not hasattr(self, "layers")
+            and self.weights
+            and not all_layers(self)
+        ):
             raise NotTraceable(f"the layer {type(self).__name__} has weights of its own")
         return _plain_call(self, *args, **kwargs)
 
@@ -199,7 +221,11 @@ def _mend(config, activations):
 
 
 def _input_shape(model, given):
-    for source in (lambda: model.input_shape, lambda: model.inputs[0].shape, lambda: model._build_shapes_dict and next(iter(model._build_shapes_dict.values()))):
+    for source in (
+        lambda: model.input_shape,
+        lambda: model.inputs[0].shape,
+        lambda: model._build_shapes_dict and next(iter(model._build_shapes_dict.values())),
+    ):
         try:
             shape = source()
             if isinstance(shape, (tuple, list)) and shape and not isinstance(shape[0], (tuple, list)):
@@ -233,7 +259,9 @@ def snapshot(model, given_shape=None):
         config = keras.saving.serialize_keras_object(target)
         result["config"] = _mend(json.loads(json.dumps(config, default=_plain)), activations)
     except Exception as error:
-        result["unbuildable"] = f"{type(error).__name__ if not isinstance(error, NotTraceable) else 'its layers cannot be followed'}: {error}"[:300]
+        result["unbuildable"] = (
+            f"{type(error).__name__ if not isinstance(error, NotTraceable) else 'its layers cannot be followed'}: {error}"[:300]
+        )
     result["layers"] = [_describe(layer) for layer in layers[:300]]
     result["frozen"] = [layer.name[:80] for layer in layers if not layer.trainable and layer.weights][:50]
     return result

@@ -49,9 +49,19 @@ class _Walker:
     def add(self, class_name, name, config, inputs, shape, parameters):
         known = None if shape is None else _without_batch(shape)
         if known is not None and math.prod(size or 1 for size in known) > self._caps["activation"]:
-            raise TooLarge(f"the output of layer {name!r} has the shape {tuple(known)}; at most {self._caps['activation']:,} values an image are rebuilt")
+            raise TooLarge(
+                f"the output of layer {name!r} has the shape {tuple(known)}; at most {self._caps['activation']:,} values an image are rebuilt"
+            )
         self.nodes.append(
-            {"index": len(self.nodes), "class_name": class_name, "name": name[:120], "config": config, "inputs": list(inputs), "output_shape": known, "parameters": parameters}
+            {
+                "index": len(self.nodes),
+                "class_name": class_name,
+                "name": name[:120],
+                "config": config,
+                "inputs": list(inputs),
+                "output_shape": known,
+                "parameters": parameters,
+            }
         )
         if len(self.nodes) > self._caps["nodes"]:
             raise TooLarge(f"it applies more than {self._caps['nodes']} layers")
@@ -72,7 +82,9 @@ class _Walker:
                     results = self.walk(operation, sources)
                 else:
                     parameters = sum(math.prod(weight.shape) for weight in getattr(operation, "weights", []))
-                    made = self.add(type(operation).__name__, operation.name, _config(operation), sources, node.outputs[0].shape, parameters)
+                    made = self.add(
+                        type(operation).__name__, operation.name, _config(operation), sources, node.outputs[0].shape, parameters
+                    )
                     results = [made] * len(node.outputs)
                 for tensor, result in zip(node.outputs, results, strict=False):
                     where[id(tensor)] = result
