@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from grader import records
 from grader.errors import FrameError
@@ -93,7 +93,7 @@ def to_record(kind: type[T], body: Any) -> T:
     from pydantic import ValidationError  # noqa: PLC0415
 
     try:
-        result: T = _adapter(kind).validate_json(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), strict=True)
+        result: T = _adapter(cast("Any", kind)).validate_json(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -216,10 +216,10 @@ def head(graph: Graph) -> Head:
     tail = [node for node in live(graph) if (not last or node.index > last[-1].index) and node.class_name != "InputLayer"]
     average = next((node for node in tail if is_global_average(graph, node)), None)
     maximum = next((node for node in tail if node.class_name == "GlobalMaxPooling2D"), None)
-    denses = [node for node in tail if node.class_name == "Dense"]
-    dense = denses[-1] if denses else None
     pooled = average or maximum
     start = pooled.index if pooled else -1
+    denses = [node for node in tail if node.class_name == "Dense" and node.index > start]
+    dense = denses[-1] if denses else None
     between = [node for node in tail if dense is not None and start < node.index < dense.index]
     final = "linear"
     for node in tail:

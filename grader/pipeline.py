@@ -35,7 +35,6 @@ from grader.records import (
     RunRecord,
     RunStatus,
     Status,
-    Submission,
 )
 from grader.sandbox import Limits
 from grader.sandbox.notebook_run import collect_notebook, start_notebook
@@ -78,7 +77,7 @@ class Outcome:
         return self.executed.report
 
 
-class Interrupted(Exception):  # noqa: N818 (it is no error)
+class Interrupted(Exception):
     """A signal asked for an end. `code` is the exit code, 128 + the signal's number."""
 
     def __init__(self, name: str, code: int) -> None:
@@ -179,8 +178,9 @@ def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rub
         reports.write_started(
             options.out, rubric=draft.rubric, submission=draft.submission, max_score=lines.max_points, formats=options.formats
         )
-        read, recognition = _read(submission, lines)
-        draft.notebook = read
+        anchors = notebook.load_anchors(lines.folder / "anchors.toml")
+        draft.notebook = read = notebook.read(submission.data, anchors)
+        recognition = notebook.recognise(read, anchors)
         _refuse_other_exercises(read, recognition)
     box = sandbox.choose(options.sandbox)
     draft.environment["sandbox"] = box.name
@@ -202,17 +202,11 @@ def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rub
         with draft.timed("rebuild"):
             rebuilt = {(claim.serial, claim.version): rebuilder.rebuild(claim, deadline) for claim in evidence.candidates(record)}
     with draft.timed("judge"):
-        attempted = bool(rebuilt) or recognition.unfilled_cells < recognition.code_cells
+        attempted = bool(rebuilt) or not notebook.untouched(read, anchors)
         seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)
         found = evidence.build(read, seen, rebuilt, attempted=attempted, out_of_time=record.ending == "deadline")
         results = tuple(_judge(line, found) for line in lines.criteria)
     return _report(draft, lines, found, results, record)
-
-
-def _read(submission: Submission, lines: rubric.Rubric) -> tuple[Notebook, notebook.Recognition]:
-    anchors = notebook.load_anchors(lines.folder / "anchors.toml")
-    read = notebook.read(submission.data, anchors)
-    return read, notebook.recognise(read, anchors)
 
 
 def _refuse_other_exercises(read: Notebook, found: notebook.Recognition) -> None:

@@ -120,7 +120,7 @@ def test_a_defect_of_a_check_is_ours_and_costs_no_points(monkeypatch, tmp_path):
 
 
 def test_a_defect_anywhere_else_is_ours_too(monkeypatch, tmp_path):
-    monkeypatch.setattr(pipeline, "_read", lambda *_: 1 / 0)
+    monkeypatch.setattr(pipeline.notebook, "recognise", lambda *_: 1 / 0)
     outcome = grade_file(write(tmp_path / "a.ipynb", MODEL), out=tmp_path / "out")
     assert (outcome.report.status.value, outcome.exit_code) == ("grader_error", 3)
     assert "ZeroDivisionError" in outcome.staff

@@ -333,6 +333,7 @@ def test_outputs_keep_text_and_only_name_images(anchors):
         ("abc\x08\x08XY", "aXY"),
         ("\x08\x08\x08a", "a"),
         ("1/2\x08\x08\x08\r2/2 done\r\nnext", "2/2 done\nnext"),
+        ("\r 9/10 [=>] - ETA: 10s - loss: 1.25\r10/10 [==] - 1s - loss: 1.0\n", "10/10 [==] - 1s - loss: 1.0\n"),
         ("plain", "plain"),
         ("\x1b[", ""),
     ],

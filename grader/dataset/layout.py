@@ -47,7 +47,7 @@ class SetStatus:
         return self.records == tuple(RECORDS.values())
 
 
-class _Broken(Exception):  # noqa: N818 - a verdict on its way to `look`, never an error of ours
+class _Broken(Exception):
     """Why a set is not as it should be; a sentence."""
 
 

@@ -13,7 +13,7 @@ Rebuilt = Mapping[tuple[int, int], tuple[Graph | None, str | None]]
 def candidates(record: RunRecord) -> tuple[ModelClaim, ...]:
     """The claims worth rebuilding: for every model object as it was at its last training call, else as it was last seen.
 
-    Models without layers (an unfilled template builds one) are left out.
+    Stock models without layers (an unfilled template builds one) are left out.
     """
     last: dict[int, ModelClaim] = {}
     by_version = {(claim.serial, claim.version): claim for claim in record.models}
@@ -22,7 +22,7 @@ def candidates(record: RunRecord) -> tuple[ModelClaim, ...]:
     for fit in record.fits:
         if (fit.serial, fit.version) in by_version:
             last[fit.serial] = by_version[fit.serial, fit.version]
-    return tuple(claim for claim in last.values() if any(layer.class_name != "InputLayer" for layer in claim.layers))
+    return tuple(claim for claim in last.values() if claim.kind == "Subclassed" or any(layer.class_name != "InputLayer" for layer in claim.layers))
 
 
 def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted: bool, out_of_time: bool = False) -> Evidence:

@@ -59,7 +59,10 @@ def read(data: bytes, anchors: Anchors) -> Notebook:
         )
     if version < 4:
         document = _converted(document, version)
-    cells = _cells(document["cells"], anchors, repairs)
+    raw = document["cells"]
+    if len(raw) > MAX_CELLS:
+        raise NotGradable(f"At most {MAX_CELLS} cells were expected; there are {len(raw)}. Hand in the exercise's notebook only.")
+    cells = _cells(raw, anchors, repairs)
     return Notebook(
         cells=cells,
         language=_language(document),

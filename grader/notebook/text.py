@@ -9,6 +9,7 @@ MAX_KEPT = 200_000
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*+[ -/]*+[@-~]?|\][^\x07\x1b]*+(?:\x07|\x1b\\)?|[ -/]*+[0-~]?)")
 _MOVES = re.compile(r"\r+|\x08+|[^\r\x08]+")
+_BAR = re.compile(r"\s{0,9}\d{1,9}/(?:\d|Unknown)")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -37,7 +38,7 @@ def terminal(text: str) -> str:
 
 
 def _carried_out(line: str) -> str:
-    """Overwrite a line as a terminal does."""
+    """Overwrite a line as a terminal does; a progress bar replaces the whole line, though it may be shorter than the last one."""
     if "\r" not in line and "\x08" not in line:
         return line
     shown: list[str] = []
@@ -49,6 +50,8 @@ def _carried_out(line: str) -> str:
         elif piece[0] == "\x08":
             at = max(0, at - len(piece))
         else:
+            if at == 0 and _BAR.match(piece):
+                shown.clear()
             shown[at : at + len(piece)] = piece
             at += len(piece)
     return "".join(shown).rstrip()

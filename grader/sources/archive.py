@@ -29,9 +29,11 @@ _BROKEN = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EO
 
 def is_zip(path: Path) -> bool:
     """Whether a file begins and ends as a zip archive."""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
-            return path.is_file() and file.read(2) == b"PK" and zipfile.is_zipfile(path)
+            return file.read(2) == b"PK" and zipfile.is_zipfile(path)
     except OSError:
         return False
 
@@ -40,7 +42,7 @@ def split(reference: str) -> tuple[Path, str] | None:
     """Split `class.zip!member.ipynb` or `class.zip/member.ipynb` into an existing archive and a member's name; None if it is neither."""
     for match in re.finditer(r"[!/\\]", reference):
         path = Path(reference[: match.start()])
-        if match.start() and exists(path) and path.is_file() and is_zip(path):
+        if match.start() and exists(path) and is_zip(path):
             return path, reference[match.end() :]
     return None
 

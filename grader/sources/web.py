@@ -85,6 +85,8 @@ def translate(reference: str) -> Link:
         raise UsageError(f"{shown}: this is no valid address ({error}). Copy the link again.") from error
     if parts.username is not None or parts.password is not None:
         raise UsageError("The link holds a user name or password; give it without them.")
+    if parts.scheme.lower() not in {"http", "https"}:
+        raise UsageError(f"{shown}: only https links are fetched; this one is {parts.scheme}. Give the https link, or download the file.")
     steps = [step for step in parts.path.split("/") if step]
     if host in DRIVE or (host in COLAB and steps[:1] == ["drive"]):
         raise NothingToGrade(f"{shown}: a Google Drive notebook can only be read by people it is shared with. {_BY_HAND}")

@@ -268,8 +268,10 @@ SCORE_MAPS = (
     mutant("score_maps_1", swap(9, convolution(1, 1)), loses="model.score_maps"),
     mutant("score_maps_missing", without(9), loses="model.score_maps"),
     mutant("score_maps_192", swap(9, convolution(192, 1)), loses="model.score_maps"),
-    mutant("score_maps_before_the_last_convolution", without(8), after(9, convolution(192, 1)), loses="model.score_maps"),
-    mutant("score_maps_followed_by_3x3", after(9, convolution(64, 3)), loses="model.score_maps"),
+    mutant(
+        "score_maps_before_the_last_convolution", without(8), swap(9, convolution(10, 1), convolution(192, 1)), loses="model.score_maps"
+    ),
+    mutant("score_maps_followed_by_3x3", swap(9, convolution(10, 1), convolution(64, 3)), loses="model.score_maps"),
 )
 
 HEAD = (

@@ -24,6 +24,7 @@ def main(writer, spec):
     after = imports.AfterImport()
     recorder = keras_hooks.Recorder(context)
     after.after("keras", recorder.install)
+    after.after("matplotlib", plots.keep_backend)
     after.after("matplotlib.pyplot", plots.install)
     legacy.install(context, after)
     sys.meta_path.insert(0, after)
