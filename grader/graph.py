@@ -198,7 +198,7 @@ def nonlinearity_after(graph: Graph, node: Node) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What stands after the last convolution. `dropouts` and `hidden` count what lies between the average and the last Dense."""
+    """What stands after the last convolution. `dropouts` and `hidden` lie between the average and the last Dense; `softmaxes` counts them all."""
 
     average: Node | None = None
     global_maximum: Node | None = None
@@ -207,6 +207,7 @@ class Head:
     hidden: tuple[Node, ...] = ()
     dropouts: tuple[Node, ...] = ()
     activation: str = "linear"
+    softmaxes: int = 0
     units: int | None = None
 
 
@@ -221,8 +222,9 @@ def head(graph: Graph) -> Head:
     denses = [node for node in tail if node.class_name == "Dense" and node.index > start]
     dense = denses[-1] if denses else None
     between = [node for node in tail if dense is not None and start < node.index < dense.index]
-    final = "linear"
+    final, softmaxes = "linear", 0
     for node in tail:
+        softmaxes += activation(node) == "softmax"
         if (dense is not None and node.index >= dense.index) or (dense is None and node.index >= start):
             final = activation(node) if activation(node) != "linear" else final
     output = graph.nodes[graph.outputs[0]].output_shape if graph.outputs else None
@@ -234,6 +236,7 @@ def head(graph: Graph) -> Head:
         hidden=tuple(denses[:-1]),
         dropouts=tuple(node for node in between if node.class_name in DROPOUTS),
         activation=final,
+        softmaxes=softmaxes,
         units=output[-1] if output and len(output) == 1 else None,
     )
 

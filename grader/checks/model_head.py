@@ -43,6 +43,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
         faults.append("no Dense layer stands after the average (the paper's own head; the exercise asks for the Dense layer)")
     elif head.hidden:
         faults.append(f"{len(head.hidden)} more Dense layer{'s stand' if len(head.hidden) > 1 else ' stands'} before the last one")
+    if head.softmaxes > 1:
+        faults.append(f"softmax is applied {head.softmaxes} times")
     if head.units != classes:
         faults.append(f"the output has {head.units} scores instead of {classes}")
     if head.activation not in ("softmax", "log_softmax") and not (head.activation == "linear" and logits):

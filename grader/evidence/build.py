@@ -22,7 +22,9 @@ def candidates(record: RunRecord) -> tuple[ModelClaim, ...]:
     for fit in record.fits:
         if (fit.serial, fit.version) in by_version:
             last[fit.serial] = by_version[fit.serial, fit.version]
-    return tuple(claim for claim in last.values() if claim.kind == "Subclassed" or any(layer.class_name != "InputLayer" for layer in claim.layers))
+    return tuple(
+        claim for claim in last.values() if claim.kind == "Subclassed" or any(layer.class_name != "InputLayer" for layer in claim.layers)
+    )
 
 
 def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted: bool, out_of_time: bool = False) -> Evidence:
