@@ -4,8 +4,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from grader.sandbox import Limits
 from harness import grade_file
+
+from grader.sandbox import Limits
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "notebooks").glob("*/expect.toml"))
 MANUAL = {"curves.answers", "dropout.answers", "augmentation.answers"}
