@@ -1,0 +1,250 @@
+"""Checks judged from plain evidence: a graph of a few nodes, a training call, a figure. No box, no Keras."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grader import checks
+from grader.records import (
+    CompileClaim,
+    DataClaim,
+    Evidence,
+    FitClaim,
+    Graph,
+    HistoryClaim,
+    LabelClaim,
+    LayerClaim,
+    Model,
+    ModelClaim,
+    Node,
+    Notebook,
+    PlotClaim,
+    Recipe,
+    Role,
+    RunRecord,
+    Status,
+)
+
+SAME = {"padding": "same", "strides": [1, 1]}
+
+
+def chain(*parts, size=(32, 32, 3), parameters=1_369_848):
+    """A graph of layers one after another; a part is (class, output shape, config)."""
+    nodes = [Node(index=0, class_name="InputLayer", name="input", output_shape=size)]
+    for index, (name, shape, config) in enumerate(parts, start=1):
+        nodes.append(
+            Node(index=index, class_name=name, name=f"{name.lower()}_{index}", config=config, inputs=(index - 1,), output_shape=shape)
+        )
+    return Graph(nodes=tuple(nodes), outputs=(len(nodes) - 1,), parameters=parameters, trainable_parameters=parameters, input_shape=size)
+
+
+def conv(shape, kernel=3, stride=1, padding="same", activation="relu"):
+    return "Conv2D", shape, {"kernel_size": [kernel, kernel], "strides": [stride, stride], "padding": padding, "activation": activation}
+
+
+BODY = [conv((32, 32, 96)), conv((16, 16, 96), stride=2), conv((16, 16, 192)), conv((8, 8, 192), stride=2), conv((8, 8, 192), kernel=1)]
+SCORES = conv((8, 8, 10), kernel=1, activation="linear")
+AVERAGE = ("GlobalAveragePooling2D", (10,), {})
+DENSE = ("Dense", (10,), {"units": 10, "activation": "softmax"})
+GOOD = chain(*BODY, SCORES, AVERAGE, DENSE)
+
+
+def data(split="train", scale=1 / 255, offset=0.0, encoding="integer"):
+    recipe = Recipe(kind="affine", scale=(scale,), offset=(offset,))
+    return DataClaim(
+        container="array", dataset="cifar10", split=split, rows=50_000, shape=(32, 32, 3), minimum=offset, maximum=255 * scale + offset, recipe=recipe,
+        labels=LabelClaim(encoding=encoding),
+    )  # fmt: skip
+
+
+def evidence(graph=GOOD, role="base", compiled=True, fit=True, run=None, **compile_with):
+    claim = ModelClaim(serial=0, version=0, cell=1, kind="Sequential", layers=(LayerClaim(class_name="Conv2D", name="c"),))
+    call = CompileClaim(**{"serial": 0, "cell": 2, "optimizer": "Adam", "loss": "sparse_categorical_crossentropy", **compile_with})
+    trained = FitClaim(index=0, cell=3, call="fit", serial=0, version=0, epochs=30, batch_size=128, train=data(), validation=data("test"))
+    model = Model(
+        claim=claim,
+        graph=graph,
+        refusal=None if graph else "it has a Lambda",
+        compiled=call if compiled else None,
+        fits=(trained,) if fit else (),
+    )
+    record = run or RunRecord(
+        fits=model.fits,
+        loads=("cifar10",),
+        histories=(HistoryClaim(fit=0, kept_as="history"),),
+        plots=(PlotClaim(cell=4, curves=((0, "accuracy"), (0, "val_accuracy")), lines=2),),
+    )
+    return Evidence(notebook=Notebook(cells=()), run=record, models=(model,), roles={role: Role(model=model, reason="the only one")})
+
+
+def judge(name, found):
+    check = checks.get(name)
+    return check.check(found, check.PARAMS)
+
+
+MODEL_CHECKS = [name for name in checks.names() if name.startswith("model_")]
+
+
+@pytest.mark.parametrize(
+    "name", [*MODEL_CHECKS, "data_cifar10", "data_normalized", "data_consistent", "train_loss", "train_protocol", "curves_plotted"]
+)
+def test_the_reference_passes(name):
+    finding = judge(name, evidence())
+    assert (finding.status, finding.fraction) == (Status.PASS, 1.0), finding
+
+
+@pytest.mark.parametrize(
+    ("name", "graph", "fraction"),
+    [
+        ("model_built", chain(*BODY, SCORES, AVERAGE, ("Dense", (100,), {"units": 100})), 0),
+        ("model_built", chain(*BODY, SCORES, AVERAGE, DENSE, size=(64, 64, 3)), 0.5),
+        ("model_no_pooling", chain(conv((32, 32, 96)), ("MaxPooling2D", (16, 16, 96), {"pool_size": [2, 2]}), SCORES, AVERAGE, DENSE), 0),
+        (
+            "model_no_pooling",
+            chain(*BODY, SCORES, ("AveragePooling2D", (1, 1, 10), {"pool_size": [8, 8]}), ("Flatten", (10,), {}), DENSE),
+            1,
+        ),
+        ("model_no_flatten", chain(*BODY, ("Flatten", (12288,), {}), DENSE), 0),
+        (
+            "model_no_flatten",
+            chain(*BODY, SCORES, ("AveragePooling2D", (1, 1, 10), {"pool_size": [8, 8]}), ("Flatten", (10,), {}), DENSE),
+            1,
+        ),
+        ("model_strided_downsampling", chain(conv((32, 32, 96)), SCORES, AVERAGE, DENSE), 0),
+        ("model_strided_downsampling", chain(conv((16, 16, 96), stride=2), SCORES, AVERAGE, DENSE), 0.5),
+        ("model_strided_downsampling", chain(*BODY, conv((4, 4, 10), kernel=1, stride=2), AVERAGE, DENSE), 0.5),
+        ("model_same_padding", chain(conv((30, 30, 96), padding="valid"), conv((30, 30, 96)), SCORES, AVERAGE, DENSE), 0.5),
+        ("model_same_padding", chain(("ZeroPadding2D", (34, 34, 3), {}), conv((32, 32, 96), padding="valid"), SCORES, AVERAGE, DENSE), 1),
+        ("model_score_maps", chain(*BODY, AVERAGE, DENSE), 0),
+        ("model_score_maps", chain(*BODY, conv((8, 8, 10)), AVERAGE, DENSE), 0.5),
+        ("model_head", chain(*BODY, SCORES, AVERAGE, ("Softmax", (10,), {})), 0.5),
+        ("model_head", chain(*BODY, SCORES, AVERAGE, ("Dropout", (10,), {"rate": 0.2}), DENSE), 1),
+        ("model_head", chain(*BODY, SCORES, AVERAGE, ("Dense", (10,), {"units": 10}), ("Activation", (10,), {"activation": "softmax"})), 1),
+        ("model_head", chain(*BODY, SCORES, AVERAGE, ("Dense", (10,), {"units": 10})), 0.5),
+        ("model_head", chain(*BODY, SCORES, AVERAGE, DENSE, ("Softmax", (10,), {})), 0.5),
+        ("model_head", chain(*BODY, ("Flatten", (12288,), {}), DENSE), 0),
+        ("model_parameters", chain(*BODY, parameters=375_000), 0.5),
+        ("model_parameters", chain(*BODY, parameters=3_000_000), 0.5),
+        ("model_parameters", chain(*BODY, parameters=4_000_000), 0),
+        ("model_parameters", chain(*BODY, parameters=0), 0),
+        ("model_nonlinear", chain(conv((32, 32, 96), activation="linear"), conv((16, 16, 96), stride=2), SCORES, AVERAGE, DENSE), 0.5),
+        (
+            "model_nonlinear",
+            chain(conv((32, 32, 96), activation="linear"), ("BatchNormalization", (32, 32, 96), {}), ("ReLU", (32, 32, 96), {}), SCORES),
+            1,
+        ),
+        ("model_nonlinear", chain(conv((32, 32, 96), activation="linear"), SCORES, AVERAGE, DENSE), 0),
+    ],
+)
+def test_structure(name, graph, fraction):
+    finding = judge(name, evidence(graph))
+    assert finding.fraction == pytest.approx(fraction), finding
+    assert finding.status == {0: Status.FAIL, 1: Status.PASS}.get(fraction, Status.PARTIAL)
+
+
+@pytest.mark.parametrize("name", MODEL_CHECKS)
+def test_a_model_that_cannot_be_rebuilt_is_for_a_person(name):
+    finding = judge(name, evidence(None))
+    assert (finding.status, finding.fraction) == (Status.ERROR, None)
+    assert "Lambda" in finding.message
+
+
+@pytest.mark.parametrize("name", MODEL_CHECKS)
+def test_no_model_at_all_fails_with_the_reason(name):
+    found = Evidence(
+        notebook=Notebook(cells=()), run=RunRecord(), roles={"base": Role(model=None, reason="No model was built: NameError in cell 2")}
+    )
+    assert "NameError in cell 2" in judge(name, found).message
+
+
+def with_fit(**changes):
+    found = evidence()
+    fit = replace(found.run.fits[0], **changes)
+    model = replace(found.models[0], fits=(fit,))
+    return replace(found, models=(model,), run=replace(found.run, fits=(fit,)), roles={"base": Role(model=model, reason="")})
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "status"),
+    [
+        ("data_normalized", with_fit(train=data(scale=1.0)), Status.FAIL),
+        ("data_normalized", with_fit(train=data(scale=1 / 127.5, offset=-1)), Status.PASS),
+        ("data_normalized", with_fit(train=data(scale=1 / 255**2)), Status.FAIL),
+        ("data_consistent", with_fit(validation=data("test", scale=1 / 225)), Status.FAIL),
+        ("data_consistent", with_fit(validation=data("test", scale=1 / 256)), Status.PASS),
+        ("data_cifar10", with_fit(train=replace(data(), dataset="cifar100")), Status.FAIL),
+        ("train_loss", evidence(loss="mean_squared_error"), Status.FAIL),
+        ("train_loss", evidence(loss="categorical_crossentropy"), Status.FAIL),
+        ("train_loss", evidence(from_logits=True), Status.PARTIAL),
+        ("train_loss", evidence(compiled=False), Status.FAIL),
+        ("train_loss", evidence(loss=None, custom_loss="mine"), Status.ERROR),
+        ("train_loss", evidence(chain(*BODY, SCORES, AVERAGE, ("Dense", (10,), {"units": 10}))), Status.FAIL),
+        ("train_loss", evidence(chain(*BODY, SCORES, AVERAGE, ("Dense", (10,), {"units": 10})), from_logits=True), Status.PASS),
+        ("train_protocol", with_fit(validation=None), Status.PARTIAL),
+        ("train_protocol", evidence(fit=False), Status.FAIL),
+        ("curves_plotted", evidence(run=RunRecord(plots=(PlotClaim(cell=4, curves=((0, "loss"),), lines=1),))), Status.PARTIAL),
+        ("curves_plotted", evidence(run=RunRecord()), Status.FAIL),
+    ],
+)
+def test_data_training_and_curves(name, found, status):
+    assert judge(name, found).status == status
+
+
+@pytest.mark.parametrize(
+    ("rate", "place", "placed", "rated"),
+    [
+        (0.2, -1, "pass", "pass"),
+        (0.5, -1, "pass", "partial"),
+        (0.8, -1, "pass", "fail"),
+        (0.2, 2, "fail", "pass"),
+        (0.0, -1, "pass", "fail"),
+        (0.3, -1, "pass", "pass"),
+    ],
+)
+def test_dropout(rate, place, placed, rated):
+    parts = [*BODY, SCORES, AVERAGE, DENSE]
+    where = len(parts) - 1 if place == -1 else place
+    parts.insert(where, ("Dropout", parts[where - 1][1], {"rate": rate}))
+    found = evidence(chain(*parts), role="dropout")
+    assert (judge("dropout_placed", found).status, judge("dropout_rate", found).status) == (placed, rated)
+
+
+@pytest.mark.parametrize(("place", "status"), [(0, "pass"), (2, "fail"), (None, "fail")])
+def test_augmentation(place, status):
+    parts = [*BODY, SCORES, AVERAGE, DENSE]
+    if place is not None:
+        parts.insert(place, ("RandomFlip", parts[place - 1][1] if place else (32, 32, 3), {"mode": "horizontal"}))
+    assert judge("augmentation_placed", evidence(chain(*parts), role="augmentation")).status == status
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *BODY,
+                SCORES,
+                AVERAGE,
+                DENSE,
+                ("Flatten", (640,), {}),
+                ("MaxPooling2D", (4, 4, 10), {}),
+                ("Dropout", (10,), {"rate": math.nan}),
+            ]
+        ),
+        max_size=8,
+    ),
+    st.integers(0, 10**9),
+)
+def test_every_answer_of_every_check_is_within_bounds(parts, parameters):
+    found = evidence(chain(*parts, parameters=parameters))
+    found = replace(found, roles=dict.fromkeys(("base", "dropout", "augmentation"), found.roles["base"]))
+    for name in checks.names():
+        finding = judge(name, found)
+        assert finding.message
+        if finding.fraction is not None:
+            assert 0 <= finding.fraction <= 1
+            assert {Status.PASS: finding.fraction == 1, Status.FAIL: finding.fraction == 0, Status.PARTIAL: 0 < finding.fraction < 1}[
+                finding.status
+            ]
