@@ -23,7 +23,10 @@ def main(writer, spec):
     warnings.filterwarnings("ignore")
     after = imports.AfterImport()
     recorder = keras_hooks.Recorder(context)
+    for name in ("tensorflow", "keras"):
+        after.hide(name, *keras_hooks.OPTIONAL)
     after.after("keras", recorder.install)
+    after.after("pandas", recorder.give_pandas)
     after.after("matplotlib", plots.keep_backend)
     after.after("matplotlib.pyplot", plots.install)
     legacy.install(context, after)

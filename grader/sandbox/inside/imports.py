@@ -1,22 +1,37 @@
 """Doing something right after a module was imported, and answering for modules that no longer exist under their old names."""
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
 
 
-class _Loader(importlib.abc.Loader):
-    """The real loader, with callbacks after the module's body ran."""
+@contextlib.contextmanager
+def without(*names):
+    """While this holds, modules `names` that are not imported yet cannot be: optional parts of a package are then left out."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            if sys.modules.get(name, name) is None:
+                del sys.modules[name]
 
-    def __init__(self, loader, callbacks):
-        self._loader, self._callbacks = loader, callbacks
+
+class _Loader(importlib.abc.Loader):
+    """The real loader, with packages that are hidden while the module's body runs, and callbacks after it."""
+
+    def __init__(self, loader, callbacks, hidden):
+        self._loader, self._callbacks, self._hidden = loader, callbacks, hidden
 
     def create_module(self, spec):
         return self._loader.create_module(spec)
 
     def exec_module(self, module):
-        self._loader.exec_module(module)
+        with without(*self._hidden):
+            self._loader.exec_module(module)
         for callback in self._callbacks:
             callback(module)
 
@@ -29,10 +44,16 @@ class AfterImport(importlib.abc.MetaPathFinder):
 
     def __init__(self):
         self._callbacks = {}
+        self._hidden = {}
         self._searching = set()
 
     def after(self, name, callback):
         self._callbacks.setdefault(name, []).append(callback)
+
+    def hide(self, name, *packages):
+        """Leave `packages` out while module `name` is imported."""
+        self._hidden[name] = packages
+        self._callbacks.setdefault(name, [])
 
     def find_spec(self, name, path=None, target=None):
         if name not in self._callbacks or name in self._searching:
@@ -43,7 +64,7 @@ class AfterImport(importlib.abc.MetaPathFinder):
         finally:
             self._searching.discard(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._callbacks[name])
+            spec.loader = _Loader(spec.loader, self._callbacks[name], self._hidden.get(name, ()))
         return spec
 
     def _find(self, name, path):

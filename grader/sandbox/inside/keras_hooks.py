@@ -6,6 +6,7 @@ student) and a history of the asked length. `load_data` answers from the local s
 
 import json
 import os
+import sys
 import weakref
 import zlib
 
@@ -13,6 +14,9 @@ import numpy as np
 
 from . import plots, recipe, trace
 from .context import describe_error
+
+OPTIONAL = ("sklearn", "pandas", "matplotlib")
+"""What Keras imports only because it is there: 1.0 s of 3.6 s processor time. Notebooks that want them import them themselves."""
 
 _BATCH = 4  # images of the one real training step: enough for every error to surface
 _STAND_INS = {  # other data sets: (train images' shape, test images' shape, classes); arrays of noise, so that the cells can run
@@ -119,6 +123,12 @@ class Recorder:
         self._custom_loops()
         keras.utils.disable_interactive_logging()
         keras.utils.set_random_seed(self.context.spec["seed"])
+
+    def give_pandas(self, pandas):
+        """Called right after `pandas` was imported: Keras takes data frames once it knows of them."""
+        slicing = sys.modules.get("keras.src.trainers.data_adapters.array_slicing")
+        if slicing is not None:
+            slicing.pandas = pandas
 
     def _datasets(self):
         import keras.datasets as public
