@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from harness import ROOT, grade_file, grade_notebook, statuses, store
+from harness import REQUIRE_ALL, ROOT, grade_file, grade_notebook, statuses, store
 
 from grader import checks, pipeline, sandbox
 from grader.errors import InfrastructureError
@@ -183,3 +183,18 @@ def test_a_signal_ends_in_order(which, code, tmp_path):
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert (process.returncode, report["status"]) == (code, "infra_error"), said
     assert which.name in report["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["landlock", "none"])
+def test_every_sandbox_gives_the_same_verdicts_and_is_named(name, tmp_path):
+    state = next(state for state in sandbox.tiers() if state.name == name)
+    if not state.works:
+        if REQUIRE_ALL:
+            pytest.fail(state.reason)
+        pytest.skip(state.reason)
+    usual = grade_file(write(tmp_path / "a.ipynb", MODEL)).report
+    other = grade_file(tmp_path / "a.ipynb", sandbox=name).report
+    assert statuses(other) == statuses(usual)
+    assert other.environment["sandbox"] == name
+    assert any("without a sandbox" in notice for notice in other.notices) == (name == "none")

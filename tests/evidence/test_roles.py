@@ -1,0 +1,81 @@
+"""Which model plays which role: by structure first, then by section and order; names count for nothing."""
+
+from checks.test_checks import AVERAGE, BODY, DENSE, SCORES, chain, conv
+
+from grader.evidence.roles import match
+from grader.records import CellError, CellRun, CompileClaim, FitClaim, LayerClaim, Model, ModelClaim, RunRecord
+
+DROPOUT = ("Dropout", (10,), {"rate": 0.2})
+FLIP = ("RandomFlip", (32, 32, 3), {})
+MLP = chain(("Flatten", (3072,), {}), ("Dense", (512,), {"units": 512, "activation": "relu"}), DENSE)
+VGG = chain(conv((32, 32, 64)), ("MaxPooling2D", (16, 16, 64), {"pool_size": [2, 2]}), ("Flatten", (16384,), {}), DENSE)
+BASE = chain(*BODY, SCORES, AVERAGE, DENSE)
+WITH_DROPOUT = chain(*BODY, SCORES, AVERAGE, DROPOUT, DENSE)
+AUGMENTED = chain(FLIP, *BODY, SCORES, AVERAGE, DENSE)
+
+
+def models(*graphs, fitted=True, sections=()):
+    made = []
+    for serial, graph in enumerate(graphs):
+        claim = ModelClaim(
+            serial=serial,
+            version=0,
+            cell=serial,
+            kind="Sequential",
+            names=("model",),
+            layers=(LayerClaim(class_name="Dense", name="d", parameters=1),),
+        )
+        fits = (FitClaim(index=serial, cell=serial, call="fit", serial=serial, version=0),) if fitted else ()
+        section = sections[serial] if sections else 0
+        made.append(
+            Model(claim=claim, graph=graph, compiled=CompileClaim(serial=serial, cell=serial, optimizer="Adam"), fits=fits, section=section)
+        )
+    return tuple(made)
+
+
+def roles(*graphs, **options):
+    found = match(models(*graphs, **options), RunRecord())
+    return {role: match.model.claim.serial if match.model else None for role, match in found.items()}
+
+
+def test_the_three_models_in_order():
+    assert roles(BASE, WITH_DROPOUT, AUGMENTED) == {"base": 0, "dropout": 1, "augmentation": 2}
+
+
+def test_order_does_not_matter():
+    assert roles(AUGMENTED, WITH_DROPOUT, BASE) == {"base": 2, "dropout": 1, "augmentation": 0}
+
+
+def test_warm_up_models_are_passed_over():
+    assert roles(MLP, VGG, BASE, WITH_DROPOUT) == {"base": 2, "dropout": 3, "augmentation": None}
+
+
+def test_a_wrong_model_is_still_the_base_where_it_is_the_only_one():
+    assert roles(VGG)["base"] == 0
+
+
+def test_an_augmented_model_with_dropout_is_no_dropout_model_where_there_is_another():
+    both = chain(FLIP, *BODY, SCORES, AVERAGE, DROPOUT, DENSE)
+    assert roles(BASE, WITH_DROPOUT, both) == {"base": 0, "dropout": 1, "augmentation": 2}
+
+
+def test_one_model_for_everything_is_no_second_model():
+    both = chain(FLIP, *BODY, SCORES, AVERAGE, DROPOUT, DENSE)
+    assert roles(both) == {"base": 0, "dropout": None, "augmentation": 0}
+
+
+def test_sections_decide_between_equals():
+    assert roles(WITH_DROPOUT, WITH_DROPOUT, sections=(1, 5)) == {"base": 0, "dropout": 1, "augmentation": None}
+    assert roles(WITH_DROPOUT, WITH_DROPOUT, sections=(5, 1))["base"] == 1
+
+
+def test_every_choice_is_explained():
+    found = match(models(BASE, WITH_DROPOUT), RunRecord())
+    assert "closest to the wanted network" in found["base"].reason
+    assert "has Dropout" in found["dropout"].reason
+    assert "No model with augmentation layers" in found["augmentation"].reason
+
+
+def test_no_model_names_the_cell_that_failed():
+    run = RunRecord(cells=(CellRun(index=4, status="error", error=CellError(type="NameError", message="name 'keras' is not defined")),))
+    assert "cell 4: NameError" in match((), run)["base"].reason
