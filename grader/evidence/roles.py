@@ -111,7 +111,7 @@ def _best(models: tuple[Model, ...], score: Callable[[Model], float]) -> Model |
 
 
 def _where(model: Model) -> str:
-    names = " or ".join(f"`{name}`" for name in model.claim.names[:2]) or "a model without a name"
+    names = " or ".join(f'"{name}"' for name in model.claim.names[:2]) or "a model without a name"
     did = (
         f"trained in cell {model.fits[-1].cell}" if model.fits else "compiled, never trained" if model.compiled else "built, never trained"
     )

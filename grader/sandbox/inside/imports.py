@@ -23,13 +23,15 @@ def without(*names):
 class _Loader(importlib.abc.Loader):
     """The real loader, with packages that are hidden while the module's body runs, and callbacks after it."""
 
-    def __init__(self, loader, callbacks, hidden):
-        self._loader, self._callbacks, self._hidden = loader, callbacks, hidden
+    def __init__(self, loader, before, callbacks, hidden):
+        self._loader, self._before, self._callbacks, self._hidden = loader, before, callbacks, hidden
 
     def create_module(self, spec):
         return self._loader.create_module(spec)
 
     def exec_module(self, module):
+        for callback in self._before:
+            callback()
         with without(*self._hidden):
             self._loader.exec_module(module)
         for callback in self._callbacks:
@@ -45,10 +47,16 @@ class AfterImport(importlib.abc.MetaPathFinder):
     def __init__(self):
         self._callbacks = {}
         self._hidden = {}
+        self._before = {}
         self._searching = set()
 
     def after(self, name, callback):
         self._callbacks.setdefault(name, []).append(callback)
+
+    def before(self, name, callback):
+        """Call `callback()` right before module `name` is executed."""
+        self._before.setdefault(name, []).append(callback)
+        self._callbacks.setdefault(name, [])
 
     def hide(self, name, *packages):
         """Leave `packages` out while module `name` is imported."""
@@ -64,7 +72,7 @@ class AfterImport(importlib.abc.MetaPathFinder):
         finally:
             self._searching.discard(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._callbacks[name], self._hidden.get(name, ()))
+            spec.loader = _Loader(spec.loader, self._before.get(name, ()), self._callbacks[name], self._hidden.get(name, ()))
         return spec
 
     def _find(self, name, path):

@@ -6,8 +6,11 @@ argument names (`install`). What no shim covers fails in its cell with Keras' ow
 
 import functools
 import inspect
+import os
 import sys
 import types
+
+import numpy as np
 
 # old module below `keras.` -> present module whose contents it shows
 _MOVED = {
@@ -106,12 +109,28 @@ def _showing(name, shown):
 
 def install(context, after):
     """Register what happens once Keras' modules are imported."""
+    after.before("keras", lambda: _keep_backend(context))
+    _numpy(np)
     after.after("keras", lambda keras: _keras(context, keras))
     for prefix in ("keras", "tensorflow.keras", "keras._tf_keras.keras"):
         after.after(f"{prefix}.layers", lambda module: _layers_module(context, module))
         after.after(f"{prefix}.utils", lambda module: _utils_module(context, module))
         after.after(f"{prefix}.optimizers", lambda module: _optimizers_module(context, module))
         after.after(f"{prefix}.preprocessing.image", lambda module: _image_module(context, module))
+
+
+def _keep_backend(context):
+    """Only TensorFlow is provided: a notebook that asks Keras for JAX or PyTorch runs on it, too."""
+    if os.environ.get("KERAS_BACKEND") != "tensorflow":
+        context.note("shim", f"Keras runs on TensorFlow here, not on {str(os.environ.get('KERAS_BACKEND'))[:20]}")
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def _numpy(module):
+    """The aliases of Python's own types that NumPy 1.24 took away."""
+    for name, kind in (("float", float), ("int", int), ("object", object), ("complex", complex), ("str", str)):
+        if name not in vars(module):
+            setattr(module, name, kind)
 
 
 def _keras(context, keras):
@@ -125,6 +144,7 @@ def _keras(context, keras):
         _take_old_optimizer_arguments(context, getattr(keras.optimizers, name), name)
     _take_old_checkpoints(context, keras.callbacks.ModelCheckpoint)
     _take_old_saves(context, keras.Model)
+    keras.constraints.maxnorm = keras.constraints.max_norm
     keras.utils.plot_model = _quiet(context, "plot_model()")
     for module in (keras.layers,):
         _layers_module(context, module)
@@ -165,6 +185,9 @@ def _optimizers_module(context, module):
     for name in ("legacy", "experimental"):
         if not isinstance(vars(module).get(name), _Noting):
             setattr(module, name, _Noting(context, module, f"optimizers.{name}"))
+    for name in _OPTIMIZERS:
+        if name.lower() not in vars(module):
+            setattr(module, name.lower(), getattr(module, name))
 
 
 def _image_module(context, module):
