@@ -48,9 +48,9 @@ def test_a_failing_cell_is_the_students_result_and_later_cells_count(tmp_path):
 @pytest.mark.parametrize(
     ("code", "limits", "words"),
     [
-        ("while True: pass", Limits(cell_s=3), None),
-        ("import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass", Limits(cell_s=2), "could not be interrupted"),
-        ("x = []\nwhile True: x.append(bytearray(b'1' * (64 << 20)))", Limits(memory_mib=1500), "GiB of memory"),
+        ("while True: pass", Limits(cell_s=30), None),
+        ("import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass", Limits(cell_s=30), "could not be interrupted"),
+        ("x = []\nwhile True: x.append(bytearray(b'1' * (64 << 20)))", Limits(memory_mib=4000), "GiB of memory"),
         ("import os; os._exit(3)", Limits(), "exit code 3"),
         ("import os; os.kill(os.getpid(), 9)", Limits(), "ended by SIGKILL"),
     ],
@@ -68,13 +68,13 @@ def test_limits_and_deaths_are_the_students_result_and_what_ran_before_counts(co
 
 @pytest.mark.slow
 def test_a_deadline_skips_what_is_not_decided_and_costs_nothing(tmp_path):
-    outcome = grade_file(write(tmp_path / "a.ipynb", MODEL, "import time; time.sleep(60)"), deadline_s=20)
+    outcome = grade_file(write(tmp_path / "a.ipynb", MODEL, "import time; time.sleep(100)"), deadline_s=45)
     report = outcome.report
     assert (report.status.value, outcome.exit_code) == ("graded", 0)
     assert "Time was up" in report.reason
     assert {"fail", "partial"} & set(statuses(report).values()) == set()
     assert statuses(report)["model.score_maps"] == "pass"
-    assert report.timings["total"] < 30
+    assert report.timings["total"] < 60
 
 
 @pytest.mark.parametrize(
