@@ -15,7 +15,7 @@ RUBRIC = Path(__file__).parents[2] / "rubrics" / "all_cnn_c" / "rubric.toml"
 CASES = (*MUTANTS, *REWRITES)
 ALL = os.environ.get("GRADER_ALL_MUTANTS") == "1"
 GRADED_MUTANTS = MUTANTS if ALL else MUTANTS[::2]
-"""Those that are run: every second one, unless GRADER_ALL_MUTANTS=1 asks for all (20 minutes more on two cores)."""
+"""Those that are run: every second one, unless GRADER_ALL_MUTANTS=1 asks for all (a quarter of an hour more on two cores)."""
 GRADED_REWRITES = REWRITES if ALL else REWRITES[::3]
 JUDGED = frozenset(
     [
@@ -58,9 +58,9 @@ def told(line: CriterionResult) -> str:
 @pytest.fixture(scope="session")
 def expected() -> dict[str, CriterionResult]:
     """The reference solution's own results."""
-    from harness import grade_notebook
+    from harness import grade_notebook, small_store
 
-    return lines(grade_notebook(reference()))
+    return lines(grade_notebook(reference(), store=small_store()))
 
 
 # ------------------------------------------------------------------ the cases themselves (fast)
@@ -127,9 +127,9 @@ def test_the_reference_passes_everything(expected: dict[str, CriterionResult]) -
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", GRADED_MUTANTS, ids=by_name)
 def test_mutant(mutant: Mutant, expected: dict[str, CriterionResult]) -> None:
-    from harness import grade_notebook
+    from harness import grade_notebook, small_store
 
-    report = grade_notebook(mutant.notebook())
+    report = grade_notebook(mutant.notebook(), store=small_store())
     assert report.status is RunStatus.GRADED, report.reason
     found = lines(report)
     wrong = [f"must lose points: {told(found[each])}" for each in sorted(mutant.loses) if not is_less(found[each], expected[each])]
@@ -145,9 +145,9 @@ def test_mutant(mutant: Mutant, expected: dict[str, CriterionResult]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("rewrite", GRADED_REWRITES, ids=by_name)
 def test_rewrite(rewrite: Rewrite, expected: dict[str, CriterionResult]) -> None:
-    from harness import grade_notebook
+    from harness import grade_notebook, small_store
 
-    report = grade_notebook(rewrite.notebook())
+    report = grade_notebook(rewrite.notebook(), store=small_store())
     assert report.status is RunStatus.GRADED, report.reason
     wrong = [told(line) for line in lines(report).values() if differs(line, expected[line.id])]
     assert not wrong, "\n".join(wrong)
