@@ -76,8 +76,8 @@ def cli() -> None:
 @click.option("--verbose", is_flag=True, help="Every detail, and for defects of the grader the traceback.")
 def run(**given: Any) -> None:
     """Grade one submission (the default command)."""
-    from grader import pipeline  # noqa: PLC0415
-    from grader.errors import UsageError  # noqa: PLC0415
+    from grader import pipeline
+    from grader.errors import UsageError
 
     console = _console()
     _end_on_signals()
@@ -102,7 +102,7 @@ def run(**given: Any) -> None:
 
 
 def _show(outcome: "Outcome", console: "Console", *, quiet: bool, verbose: bool) -> None:
-    from grader.reports import terminal  # noqa: PLC0415
+    from grader.reports import terminal
 
     terminal.print_report(outcome.report, console, verbose=verbose, quiet=quiet)
     if outcome.staff and (verbose or outcome.exit_code == 3):
@@ -122,7 +122,7 @@ def _exit_code(outcome: "Outcome", fail_under: float | None) -> int:
 
 def _end_on_signals() -> None:
     """SIGTERM and ^C end the run in order: boxes killed, folders removed, the report written."""
-    from grader.pipeline import Interrupted  # noqa: PLC0415
+    from grader.pipeline import Interrupted
 
     def end(number: int, _frame: object) -> NoReturn:
         for which in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -134,7 +134,7 @@ def _end_on_signals() -> None:
 
 
 def _console() -> "Console":
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     return Console()
 
@@ -155,7 +155,7 @@ def rubric_group() -> None:
 @rubric_group.command("list")
 def rubric_list() -> None:
     """The built-in rubrics."""
-    from grader import rubric  # noqa: PLC0415
+    from grader import rubric
 
     for name in rubric.names():
         found = rubric.load(name)
@@ -166,7 +166,7 @@ def rubric_list() -> None:
 @click.argument("name", default="all_cnn_c")
 def rubric_show(name: str) -> None:
     """Every criterion of a rubric, explained."""
-    from grader import rubric  # noqa: PLC0415
+    from grader import rubric
 
     _guarded(lambda: click.echo(rubric.explain(rubric.load(name))))
 
@@ -175,7 +175,7 @@ def rubric_show(name: str) -> None:
 @click.argument("path")
 def rubric_check(path: str) -> None:
     """Check a rubric file; every mistake is named with its line."""
-    from grader import rubric  # noqa: PLC0415
+    from grader import rubric
 
     def check() -> None:
         found = rubric.load(path)
@@ -188,7 +188,7 @@ def rubric_check(path: str) -> None:
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 def rubric_new(path: Path | None) -> None:
     """Write a commented rubric to PATH (or to standard output) to start from."""
-    from grader import rubric  # noqa: PLC0415
+    from grader import rubric
 
     text = rubric.new_text()
     if path is None:
@@ -212,7 +212,7 @@ def data_group() -> None:
 @click.option("--verify", is_flag=True, help="Read everything and compare with the recorded checksums.")
 def data_status(*, verify: bool) -> None:
     """What the store holds."""
-    from grader import dataset  # noqa: PLC0415
+    from grader import dataset
 
     def show() -> None:
         found = dataset.status(dataset.default_store(), verify=verify)
@@ -230,7 +230,7 @@ def data_status(*, verify: bool) -> None:
 @click.option("--connect-timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS")
 def data_fetch(connect_timeout: float) -> None:
     """Download the original CIFAR-10 archive and check it."""
-    from grader import dataset  # noqa: PLC0415
+    from grader import dataset
 
     _guarded(lambda: _stored(dataset.fetch(dataset.default_store(), connect_timeout)))
 
@@ -239,7 +239,7 @@ def data_fetch(connect_timeout: float) -> None:
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def data_import(path: Path) -> None:
     """Fill the store from a file: the original binary archive, or an .npz of arrays or JPEG files."""
-    from grader import dataset  # noqa: PLC0415
+    from grader import dataset
 
     _guarded(lambda: _stored(dataset.import_file(path, dataset.default_store())))
 
@@ -255,7 +255,7 @@ def _stored(found: Any) -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The folder that reports would go to.")
 def doctor(out: Path) -> None:
     """What works on this machine, what each lack costs, and how to mend it."""
-    from grader import dataset, doctor, sandbox  # noqa: PLC0415
+    from grader import dataset, doctor, sandbox
 
     states = [doctor.TierState(name=state.name, works=state.works, reason=state.reason, mend=state.mend) for state in sandbox.tiers()]
     rows = doctor.examine(dataset.default_store(), tiers=states, out=out)
@@ -272,7 +272,7 @@ def doctor(out: Path) -> None:
 
 def _guarded(action: Any) -> None:
     """Run `action`; our own errors become a message and their exit code."""
-    from grader.errors import GraderError  # noqa: PLC0415
+    from grader.errors import GraderError
 
     try:
         action()

@@ -23,7 +23,7 @@ from grader.records import Evidence, Finding
 PARAMS: Params = {}
 
 
-def check(evidence: Evidence, params: Params) -> Finding:  # noqa: ARG001
+def check(evidence: Evidence, params: Params) -> Finding:
     """Look for augmentation layers, then for augmentation outside the model."""
     expected = "random augmentation layers between the input and the first convolution"
     outside = sorted({switch for fit in evidence.run.fits if fit.train for switch in fit.train.augmentation})

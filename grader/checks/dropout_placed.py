@@ -23,7 +23,7 @@ from grader.records import Evidence, Finding
 PARAMS: Params = {}
 
 
-def check(evidence: Evidence, params: Params) -> Finding:  # noqa: ARG001
+def check(evidence: Evidence, params: Params) -> Finding:
     """Look for Dropout in the right place."""
     graph = graph_or_finding(evidence, "dropout")
     if isinstance(graph, Finding):

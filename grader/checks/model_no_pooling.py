@@ -24,7 +24,7 @@ from grader.records import Evidence, Finding
 PARAMS: Params = {}
 
 
-def check(evidence: Evidence, params: Params) -> Finding:  # noqa: ARG001
+def check(evidence: Evidence, params: Params) -> Finding:
     """Look for pooling layers in the base model."""
     graph = graph_or_finding(evidence)
     if isinstance(graph, Finding):

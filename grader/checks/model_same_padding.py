@@ -24,7 +24,7 @@ from grader.records import Evidence, Finding
 PARAMS: Params = {}
 
 
-def check(evidence: Evidence, params: Params) -> Finding:  # noqa: ARG001
+def check(evidence: Evidence, params: Params) -> Finding:
     """Compare the map sizes around each convolution."""
     graph = graph_or_finding(evidence)
     if isinstance(graph, Finding):

@@ -26,7 +26,7 @@ _FITS = {"integer": "sparse_categorical_crossentropy", "one_hot": "categorical_c
 _WORDS = {"integer": "integer labels", "one_hot": "one-hot labels", "other": "labels of unknown encoding"}
 
 
-def check(evidence: Evidence, params: Params) -> Finding:  # noqa: ARG001
+def check(evidence: Evidence, params: Params) -> Finding:
     """Hold loss, labels and head against each other."""
     model = model_of(evidence)
     if model is None:

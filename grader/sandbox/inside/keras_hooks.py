@@ -103,7 +103,6 @@ class Recorder:
             return recorder.predict(model, x, args, kwargs)
 
         def compile(model, *args, **kwargs):
-            kwargs = recorder.mend_compile(kwargs)
             recorder.original["compile"](model, *args, **kwargs)
             if not recorder.context.busy:
                 recorder.compiled(model, args, kwargs)
@@ -252,12 +251,6 @@ class Recorder:
                 "model", {"serial": serial, "version": version, "cell": self.context.cell, "names": self.names(model), **found}
             )
         return serial, version
-
-    def mend_compile(self, kwargs):
-        loss = kwargs.get("loss")
-        if isinstance(loss, str) and loss.lower() in ("categorical_cross_entropy", "sparse_categorical_cross_entropy"):
-            return kwargs  # wrong in every Keras: let it fail as it would for the student
-        return kwargs
 
     def compiled(self, model, args, kwargs):
         serial, _ = self.look(model)
