@@ -209,12 +209,7 @@ class Running:
 
     def _disk(self, family: list[int]) -> tuple[float, int]:
         if self._in_box:  # size-limited tmpfs mounts: their sizes are bounded, inodes are counted here
-            files = 0
-            for mount in self._in_box:
-                with contextlib.suppress(OSError):
-                    found = os.statvfs(f"/proc/{family[-1]}/root{mount}")
-                    files += found.f_files - found.f_ffree
-            return 0.0, files
+            return 0.0, sum(private_inodes(family[-1], mount) for mount in self._in_box)
         size, files = folder_size(self._folder, self._limits.files)
         return size + unlinked_size(family), files
 
@@ -267,6 +262,20 @@ def folder_size(folder: Path, most: int) -> tuple[float, int]:
                 if entry.is_dir(follow_symlinks=False):
                     todo.append(Path(entry.path))
     return blocks * 512 / (1 << 20), files
+
+
+def private_inodes(pid: int, mount: str) -> int:
+    """Inodes used on process `pid`'s own file system at `mount`; 0 while it still sees the host's (bubblewrap not yet through its set-up)."""
+    try:
+        inside = f"/proc/{pid}/root{mount}"
+        device = Path(inside).stat().st_dev
+        with contextlib.suppress(FileNotFoundError):
+            if device == Path(mount).stat().st_dev:
+                return 0
+        found = os.statvfs(inside)
+    except OSError:
+        return 0
+    return found.f_files - found.f_ffree
 
 
 def unlinked_size(family: list[int]) -> float:

@@ -1,5 +1,6 @@
 """One contract that every backend must pass: what a box may not do, what it may, and how each limit ends it."""
 
+import os
 import socket
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from harness import REQUIRE_ALL, ROOT
 from grader import sandbox
 from grader.errors import UsageError
 from grader.sandbox import Job, Limits
+from grader.sandbox.process import private_inodes
 
 ATTEMPTS = Path(__file__).resolve().parent / "attempts"
 CONFINING = [backend for backend in sandbox.BACKENDS if backend.name != "none"]
@@ -132,3 +134,9 @@ def test_auto_never_takes_the_unprotected_one():
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match="bubblewrap, landlock, none"):
         sandbox.choose("jail")
+
+
+def test_the_hosts_own_files_are_never_counted_against_a_box(box):
+    """A box that is not yet through its set-up still sees the host's /tmp, which may hold any number of files."""
+    assert private_inodes(os.getpid(), "/tmp") == 0
+    assert attempt(box, "work", limits=replace(SMALL, files=200))[1].name == "ok"

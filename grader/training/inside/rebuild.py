@@ -80,7 +80,9 @@ class _Walker:
                 if isinstance(operation, keras.layers.InputLayer):
                     continue
                 sources = [where[id(tensor)] for tensor in node.arguments.keras_tensors]
-                if isinstance(operation, keras.Sequential):
+                if type(operation).__name__ == "ConvertToTensor":  # left by tracing a model's call; does nothing
+                    results = sources[:1]
+                elif isinstance(operation, keras.Sequential):
                     results = self.walk(operation._functional, sources)
                 elif isinstance(operation, keras.Model) and hasattr(operation, "_nodes_by_depth"):
                     results = self.walk(operation, sources)
