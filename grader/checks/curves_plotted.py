@@ -6,8 +6,8 @@
 
 *Units.* None.
 
-*Tolerance and source.* All of `curves`: full points. Some of them, or only others (the loss): half. Figures with at least two lines after a
-training call, none of them recognised (smoothed, or from a loop of the student's own): half.
+*Tolerance and source.* All of `curves`: full points. Some of them, or only others (the loss): half. A training loop of the student's own has no
+history to recognise: figures with at least two lines after it give half. Lines that are no history's (typed in) give nothing.
 
 *Edge cases.* The curves may be drawn by any means, in any cell, as fractions or percent, as accuracy or error.
 
@@ -42,12 +42,12 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if found:
         lacking = ", ".join(sorted(wanted - found))
         return partial(0.5, f"A figure shows {actual}, but not {lacking}.", expected=expected, actual=actual)
-    trained = [fit.cell for fit in evidence.run.fits]
-    lines = sum(plot.lines for plot in evidence.run.plots if trained and plot.cell >= min(trained))
+    own_loops = [fit.cell for fit in evidence.run.fits if fit.call in ("train_on_batch", "custom_loop")]
+    lines = sum(plot.lines for plot in evidence.run.plots if own_loops and plot.cell >= min(own_loops))
     if lines >= 2:
         return partial(
             0.5,
-            "Figures were drawn after training, but none shows the recorded curves as they are.",
+            "Figures were drawn after a training loop of the notebook's own; whether they show its curves cannot be told.",
             expected=expected,
             actual=f"{lines} other lines",
         )
