@@ -43,7 +43,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if (
         data is not None
         and data.dataset is None
-        and wanted in evidence.run.loads
+        and evidence.run.loads[-1:] == (wanted,)
         and (data.shape in ((32, 32, 3), (3, 32, 32)) or data.augmentation)
     ):
         if data.augmentation:
