@@ -290,7 +290,8 @@ class HistoryClaim:
 class Note:
     """Something the box did in the student's stead: a shim, a stand-in, a shell line that was not run.
 
-    `kind`: shim | colab | shell | pip | data | input | network | limit | other.
+    `kind`: shim | colab | shell | pip | data | input | network | limit | other, or grader: a defect of ours, which cost a claim. What may hang
+    on that claim is not decided then, and a person looks at the report.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -355,6 +356,164 @@ class Graph:
     input_shape: tuple[int | None, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """How a model does on held-back images: `loss` is the crossentropy whatever the student's loss is (None: not finite).
+
+    `constant`: every image gets the same output, to a millionth.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    loss: float | None
+    accuracy: float
+    images: int
+    constant: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A training run after `step` batches (`images` images). Everything since the checkpoint before is the window.
+
+    `train_loss`, `train_accuracy`: means over the window, each batch measured before it was learned from. `gradients`: each variable's
+    largest gradient norm in the window (None: not finite). `silent`: for each rectifying layer (name, share of its units that are zero on
+    every one of 256 images, units).
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    step: int
+    images: int
+    train_loss: float | None
+    train_accuracy: float
+    finite: bool
+    gradients: tuple[tuple[str, float | None], ...]
+    seconds: float
+    held: HeldOut | None = None
+    silent: tuple[tuple[str, float, int], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One evaluation point of a re-run: crossentropy and accuracy on held-back images after `images` training images."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    step: int
+    images: int
+    loss: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerun:
+    """One seed's re-run. `ending`: learns | dead | stuck (at chance to the end of the budget) | doubtful (between) | cut (out of time).
+
+    `accuracy` and its `interval` (95 %) are of the last point; `proof` is the sentence that proves death; `norms` are the largest gradient
+    norms of the last window, variable by variable.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    seed: int
+    ending: Literal["learns", "dead", "stuck", "doubtful", "cut"]
+    points: tuple[CurvePoint, ...]
+    images: int
+    steps: int
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+    train_loss: float | None = None
+    proof: str = ""
+    silent: tuple[tuple[str, float, int], ...] = ()
+    norms: tuple[tuple[str, float | None], ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counterfactual:
+    """The same model with one thing changed. `change` reads on from "with "; `cause` is an id of the diagnosis' list."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    cause: str
+    change: str
+    rerun: Rerun
+    cures: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandPoint:
+    """The reference band after `images` training images: quantiles of the honest calibration runs' accuracy on held-back images.
+
+    `passes`: from here on a run counts as learning; `zero`: up to here it is not told from guessing.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    images: int
+    low: float
+    median: float
+    high: float
+    passes: float
+    zero: float
+
+
+Verdict = Literal["learns", "fragile", "slow", "dead", "stuck", "doubtful", "not_measured"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """The measured verdict on one role's model.
+
+    `verdict`: learns | fragile (lives on some seeds, dies on others) | slow (trains, but not in this budget) | dead (proved on every
+    seed) | stuck (at chance, cause unknown) | doubtful | not_measured. `way`: rebuilt (in box 2, from data) | sandboxed (the student's own
+    code, scored outside). `cause`/`diagnosis`: id and sentences of what the interventions proved. `review`: why a person should look.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    role: str
+    verdict: Verdict
+    reason: str = ""
+    way: Literal["rebuilt", "sandboxed"] = "rebuilt"
+    fraction: float | None = None
+    budget: str = "short"
+    device: str = "cpu"
+    backend: str = ""
+    precision: str = ""
+    dataset: str = ""
+    reruns: tuple[Rerun, ...] = ()
+    counterfactuals: tuple[Counterfactual, ...] = ()
+    cause: str = ""
+    diagnosis: str = ""
+    band: tuple[BandPoint, ...] = ()
+    review: str = ""
+    notes: tuple[str, ...] = ()
+    images: int = 0
+    seconds: float = 0.0
+    cached: bool = False
+    key: str = ""
+
+    @property
+    def shown(self) -> Rerun | None:
+        """The re-run that speaks for the verdict: the furthest living one, else the first."""
+        living = [rerun for rerun in self.reruns if rerun.ending == "learns"]
+        return next(iter(living or self.reruns), None)
+
+    @property
+    def living(self) -> int:
+        """On how many seeds it took off."""
+        return sum(rerun.ending == "learns" for rerun in self.reruns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """How a notebook's stored training curve compares with the re-run of the same model.
+
+    `outcome`: agrees | contradicted | undecided (the re-run was not made or decided nothing) | not_shown (nothing is stored). `final` is
+    the stored curve's best validation accuracy, `epochs` its length; `sentence` says it in words.
+    """
+
+    outcome: Literal["agrees", "contradicted", "undecided", "not_shown"]
+    sentence: str
+    final: float | None = None
+    epochs: int = 0
+    cell: int | None = None
+
+
 # ------------------------------------------------------------------ evidence, findings, score
 
 
@@ -404,6 +563,8 @@ class Evidence:
     claimed_parameters: tuple[int, ...] = ()
     attempted: bool = True
     out_of_time: bool = False
+    training: "Mapping[str, Training]" = field(default_factory=dict)
+    audits: "Mapping[str, Audit]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -481,18 +642,12 @@ class ReportModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
-    """One evaluation point of a re-run."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    step: int
-    loss: float | None
-    accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportTraining:
-    """One short training check (empty list in a report: none was run)."""
+    """One training check (empty list in a report: none was run). Fields as in `Training`.
+
+    `curve` is the re-run shown, `reference` the band's columns over `images`; `runs` has one line a seed; `recorded` says in words how the
+    notebook's stored curve compares with the re-run.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     role: str
@@ -506,6 +661,20 @@ class ReportTraining:
     reference: dict[str, Json]
     verdict: str
     diagnosis: str
+    way: str = "rebuilt"
+    reason: str = ""
+    precision: str = ""
+    images: int = 0
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+    runs: tuple[Rerun, ...] = ()
+    counterfactuals: tuple[Counterfactual, ...] = ()
+    cause: str = ""
+    recorded: str = ""
+    review: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from grader import dataset, pipeline, sandbox
 from grader.records import Report
-from grader.training.rebuild import Box2
+from grader.training.box2 import Box2
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_ALL = os.environ.get("GRADER_REQUIRE_ALL") == "1"

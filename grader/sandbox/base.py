@@ -19,12 +19,17 @@ START = Path(__file__).resolve().parent / "inside" / "start.py"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to run in a box: `main(writer, spec)` of `module` in the folder `program`, told `spec`, allowed to read `readable`."""
+    """What to run in a box: `main(writer, spec)` of `module` in the folder `program`, told `spec`, allowed to read `readable`.
+
+    `backend` is Keras' (tensorflow, jax); `device`: cpu hides every GPU from the box.
+    """
 
     program: Path
     module: str
     spec: Mapping[str, Any] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()
+    backend: str = "tensorflow"
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ def command(job: Job, frames: int) -> list[str]:
     return [sys.executable, "-I", "-B", "-u", str(START), str(frames), str(job.program), job.module]
 
 
-def environment(work: str, temporary: str) -> dict[str, str]:
+def environment(job: Job | None, work: str, temporary: str) -> dict[str, str]:
     """The box's whole environment: nothing of the host's gets in. Threads and oneDNN are pinned (they move losses in the 6th digit)."""
     threads = str(min(len(os.sched_getaffinity(0)), 8))
     return {
@@ -67,10 +72,10 @@ def environment(work: str, temporary: str) -> dict[str, str]:
         "IPYTHONDIR": f"{temporary}/ipython",
         "MPLCONFIGDIR": f"{temporary}/matplotlib",
         "MPLBACKEND": "Agg",
-        "KERAS_BACKEND": "tensorflow",
+        "KERAS_BACKEND": job.backend if job else "tensorflow",
         "KERAS_HOME": f"{temporary}/keras",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1",
+        "CUDA_VISIBLE_DEVICES": "-1" if job is None or job.device == "cpu" else os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
         "OPENBLAS_NUM_THREADS": threads,
         "OMP_NUM_THREADS": threads,
         "TF_NUM_INTRAOP_THREADS": threads,

@@ -56,8 +56,11 @@ def _arguments(job: Job | None, disk_mib: int) -> list[str]:
         for path in (START.parent, job.program, *job.readable):
             arguments += ["--ro-bind", str(path), str(path)]
     arguments += ["--proc", "/proc", "--dev", "/dev", "--size", str(_SHARED_MIB << 20), "--tmpfs", "/dev/shm"]  # noqa: S108
+    if job is not None and job.device == "gpu":
+        for path in sorted(Path("/dev").glob("nvidia*")):
+            arguments += ["--dev-bind-try", str(path), str(path)]
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", _WORK]
-    for name, value in environment(_WORK, _TEMPORARY).items():
+    for name, value in environment(job, _WORK, _TEMPORARY).items():
         arguments += ["--setenv", name, value]
     return arguments
 

@@ -97,7 +97,7 @@ class Landlock:
             limits=limits,
             folder=folder,
             confinement=confinement,
-            environment=environment(str(work), str(temporary)),
+            environment=environment(job, str(work), str(temporary)),
             work=work,
             user=user,
         )

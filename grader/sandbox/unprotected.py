@@ -30,6 +30,6 @@ class Unprotected:
             limits=limits,
             folder=folder,
             confinement={"tier": self.name, "readable": [], "writable": []},
-            environment=environment(str(work), str(temporary)),
+            environment=environment(job, str(work), str(temporary)),
             work=work,
         )

@@ -1,6 +1,6 @@
-"""Box 2: waits for requests (one JSON line each on standard input) and answers each with one frame of the same `id`.
+"""Box 2: waits for requests (one JSON line each on standard input) and answers each with one frame `answer` of the same `id`.
 
-Requests: {"id", "ask": "rebuild", "config", "input_shape"} -> frame `graph` {id, graph, refusal}.
+`rebuild` {config, input_shape} -> {graph, refusal}; `open` {run} -> {refusal}; `advance` {steps, evaluate, probe} -> {checkpoint, refusal}.
 """
 
 import json
@@ -12,15 +12,64 @@ def main(writer, spec):
     """Answer requests until standard input ends; never returns."""
     from . import rebuild  # imports Keras: a few seconds, while box 1 runs
 
-    writer.send("ready", {"keras": rebuild.keras.__version__})
+    answers = _Answers(spec, rebuild)
+    writer.send("ready", {"keras": rebuild.keras.__version__, "backend": rebuild.keras.backend.backend(), "devices": answers.devices()})
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        graph, refusal = None, None
-        try:
-            graph = rebuild.graph(request["config"], request["input_shape"], spec["caps"])
-        except rebuild.TooLarge as error:
-            refusal = str(error)
-        except Exception as error:
-            refusal = f"Keras cannot build it: {type(error).__name__}: {str(error)[:300]}"
-        writer.send("graph", {"id": request["id"], "graph": graph, "refusal": refusal})
+        writer.send("answer", {"id": request["id"], **getattr(answers, request["ask"])(request)})
     os._exit(0)
+
+
+class _Answers:
+    """One method for each kind of request. What a model does wrong is a `refusal`, a sentence; what we do wrong ends the box."""
+
+    def __init__(self, spec, rebuild):
+        self._spec, self._rebuild = spec, rebuild
+        self._pool = self._run = None
+
+    def devices(self):
+        if not self._spec.get("data"):
+            return []
+        if self._rebuild.keras.backend.backend() == "jax":
+            import jax
+
+            return [str(device) for device in jax.devices()]
+        import tensorflow as tf
+
+        return [device.device_type for device in tf.config.list_physical_devices()]
+
+    def rebuild(self, request):
+        try:
+            return {"graph": self._rebuild.graph(request["config"], request["input_shape"], self._spec["caps"]), "refusal": None}
+        except self._rebuild.TooLarge as error:
+            return {"graph": None, "refusal": str(error)}
+        except Exception as error:
+            return {"graph": None, "refusal": f"Keras cannot build it: {type(error).__name__}: {str(error)[:300]}"}
+
+    def open(self, request):
+        from . import pool, trainer
+
+        if self._pool is None:
+            self._pool = pool.Pool(self._spec["data"], *self._spec["rows"])
+        asked = request["run"]
+        same = self._run is not None and {**self._run.ask, "seed": None} == {**asked, "seed": None}
+        try:
+            if same:
+                self._run.restart(asked["seed"])
+                return {"refusal": None}
+            self._run = None
+            self._run = trainer.Run(self._pool, request["run"], self._spec["caps"])
+        except (trainer.Refused, self._rebuild.TooLarge) as error:
+            return {"refusal": str(error)}
+        except Exception as error:
+            return {"refusal": f"Keras cannot build and compile it: {type(error).__name__}: {str(error)[:300]}"}
+        return {"refusal": None}
+
+    def advance(self, request):
+        try:
+            found = self._run.advance(request["steps"])
+            found["held"] = self._run.evaluate(request["evaluate"]) if request["evaluate"] else None
+            found["silent"] = self._run.probe() if request["probe"] else None
+        except Exception as error:
+            return {"checkpoint": None, "refusal": f"training it fails: {type(error).__name__}: {str(error)[:300]}"}
+        return {"checkpoint": found, "refusal": None}

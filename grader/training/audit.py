@@ -1,0 +1,70 @@
+"""The notebook's stored training curve beside the re-run of the same model: borne out, contradicted, or not shown.
+
+A stored curve is text that the student handed in. It is worth something only as far as the re-run bears it out.
+"""
+
+import math
+
+from grader.records import Audit, Evidence, RecordedCurve, Training
+
+NEAR_GUESSING = 0.13
+"""A stored validation accuracy up to here is guessing: three standard errors over 0.10 for 1,000 images, eleven for 10,000."""
+
+LEARNED = 0.25
+"""From this stored accuracy on the notebook says that its model learned."""
+
+EPOCH_IMAGES = 50_000
+LEAP = 0.45
+"""A first epoch of 390 steps took the reference from 0.10 to 0.38 (training-findings); a first value this far over the re-run's last is no first epoch."""
+
+
+def curve_of(evidence: Evidence, role: str) -> RecordedCurve | None:
+    """The stored curve of the cell in which the role's model is trained: the last one there."""
+    found = evidence.roles.get(role)
+    if found is None or found.model is None:
+        return None
+    cells = [fit.cell for fit in found.model.fits]
+    curves = [curve for curve in evidence.recorded if curve.cell in cells]
+    return curves[-1] if curves else None
+
+
+def audit(evidence: Evidence, role: str, training: Training | None) -> Audit:
+    """How the stored curve of a role's model compares with its re-run."""
+    curve = curve_of(evidence, role)
+    values = (
+        [value for value in (curve.values.get("val_accuracy") or curve.values.get("accuracy") or ()) if math.isfinite(value)]
+        if curve
+        else []
+    )
+    if curve is None or not values:
+        return Audit(
+            outcome="not_shown",
+            sentence="The notebook holds no stored training output for this model (cleared outputs?), so there is nothing to compare.",
+        )
+    scale = 0.01 if max(values) > 1.5 else 1.0
+    values = [value * scale for value in values]
+    final, last, epochs = max(values), values[-1], curve.epochs
+    says = f"The notebook records {last:.2f} after {epochs} epoch{'s' if epochs != 1 else ''}"
+    fields = {"final": final, "epochs": epochs, "cell": curve.cell}
+    if final > 1.0:
+        return Audit(outcome="contradicted", sentence=f"{says}; no accuracy is larger than 1.", **fields)  # type: ignore[arg-type]
+    if training is None or training.shown is None or training.verdict == "not_measured":
+        return Audit(outcome="undecided", sentence=f"{says}; the model was not trained again, so nothing bears it out.", **fields)  # type: ignore[arg-type]
+    shown = training.shown
+    reached = f"{shown.accuracy:.2f}" if shown.accuracy is not None else "0.10"
+    seeds = f" over {len(training.reruns)} seeds" if len(training.reruns) > 1 else ""
+    dead = training.verdict in ("dead", "stuck")
+    if dead and final >= LEARNED:
+        text = f"{says}; the same model trained again stays at {reached}{seeds}."
+        return Audit(outcome="contradicted", sentence=text, **fields)  # type: ignore[arg-type]
+    if training.verdict == "learns" and final <= NEAR_GUESSING and epochs > 1:
+        text = f"{says}, which is guessing; the same model trained again learns ({reached} after {shown.images:,} images{seeds})."
+        return Audit(outcome="contradicted", sentence=text, **fields)  # type: ignore[arg-type]
+    if not dead and shown.accuracy is not None and values[0] - shown.accuracy > LEAP and shown.images < EPOCH_IMAGES:
+        text = f"{says} and {values[0]:.2f} already after the first; the same model trained again is at {reached} after {shown.images:,} images{seeds}."
+        return Audit(outcome="contradicted", sentence=text, **fields)  # type: ignore[arg-type]
+    if training.verdict in ("learns", "fragile") or (dead and final <= NEAR_GUESSING):
+        text = f"{says}; the same model trained again is at {reached} after {shown.images:,} images{seeds}, which bears it out as far as a short run can."
+        return Audit(outcome="agrees", sentence=text, **fields)  # type: ignore[arg-type]
+    text = f"{says}; the same model trained again is at {reached} after {shown.images:,} images{seeds}, too little to say."
+    return Audit(outcome="undecided", sentence=text, **fields)  # type: ignore[arg-type]

@@ -1,0 +1,73 @@
+"""The reference bands: how accurate honest models are after so many images, and from where a run counts as learning.
+
+`thresholds.toml` is computed from `runs.csv` (`grade calibrate`); nothing in it is typed by hand.
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.decode import to_record
+from grader.errors import FrameError, UsageError
+from grader.records import BandPoint
+
+CHANCE = 0.1
+"""Accuracy of guessing among ten balanced classes."""
+
+FILE = "thresholds.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bands:
+    """The bands of one data set: for each role the points in order of images. `dataset` is its name, `sha256` that of the file."""
+
+    dataset: str
+    roles: Mapping[str, tuple[BandPoint, ...]]
+    sha256: str
+    rates: Mapping[str, str]
+
+    def points(self, role: str) -> tuple[BandPoint, ...]:
+        """The role's band; the base model's where the role has none of its own."""
+        return self.roles.get(role) or self.roles["base"]
+
+    def at(self, role: str, images: int) -> BandPoint:
+        """The point for a run that has seen about `images` images: the nearest one."""
+        return min(self.points(role), key=lambda point: abs(math.log(point.images / max(images, 1))))
+
+
+def load(folder: Path, dataset: str) -> Bands | None:
+    """The bands of `dataset` in a reference folder; None where it was never calibrated. Raises UsageError for a damaged file."""
+    import hashlib  # noqa: PLC0415
+
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    try:
+        found = tomllib.loads(data.decode("utf-8"))
+        part = found.get("dataset", {}).get(dataset)
+        if part is None:
+            return None
+        roles = {role: tuple(to_record(BandPoint, point) for point in points) for role, points in part["band"].items()}
+        rates = {str(key): str(value) for key, value in part.get("rates", {}).items()}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError, FrameError) as error:
+        raise UsageError(
+            f"{path}: expected the thresholds that `grade calibrate` writes; found something else ({error}). Make it anew."
+        ) from None
+    if not roles.get("base"):
+        raise UsageError(
+            f"{path}: dataset.{dataset}.band.base: expected at least one point; found none. Make the file anew with `grade calibrate`."
+        )
+    return Bands(dataset=dataset, roles=roles, sha256=hashlib.sha256(data).hexdigest(), rates=rates)
+
+
+def wilson(hits: float, of: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (z = 1.96: 95 %). (0, 1) where nothing was counted."""
+    if of <= 0:
+        return 0.0, 1.0
+    share = hits / of
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
+    return max(0.0, middle - half), min(1.0, middle + half)

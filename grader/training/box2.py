@@ -1,0 +1,161 @@
+"""Box 2 from the host's side: started early (its imports overlap box 1's run), asked for rebuilt models and training runs.
+
+One request at a time; every answer is one frame. What is asked and answered is ours on both sides, but the models inside are the
+students', so box 2 has limits of its own, and what it answers is decoded as strictly as a claim.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from grader.decode import to_record
+from grader.errors import FrameError, InfrastructureError, RebuildRefused
+from grader.records import Checkpoint, Graph, ModelClaim
+from grader.sandbox import Job, Limits, Sandbox
+from grader.training.canonical import canonical
+from grader.training.specification import Specification
+
+PROGRAM = Path(__file__).resolve().parent / "inside"
+CAPS = {"parameters": 500_000_000, "activation": 500_000_000, "nodes": 2000, "memory_mib": 4096}
+"""Largest model that is rebuilt: parameters, values of one activation per image, layer applications; and memory of one training step, MiB."""
+
+PATIENCE_S = 60.0
+"""Seconds that one rebuilding may take: All-CNN-C 65 ms, MobileNetV2 540 ms, 150 sequential layers about 5 s (measured)."""
+
+STEP_PATIENCE_S = 600.0
+"""Seconds that one piece of a training run may take; the budget's own pieces take 5 to 30 s on two cores."""
+
+TRAIN_ROWS, HELD_ROWS = 50_000, 2_000
+"""Images in box 2's pool: all of the training set (147 MiB), and held-back ones from the test set."""
+
+
+class TrainingRefused(RebuildRefused):
+    """The model cannot be trained in box 2; the message is a sentence for the report."""
+
+
+class OutOfTime(Exception):
+    """The deadline came before box 2 answered."""
+
+
+class Box2:
+    """A warm box 2. Use as a context manager."""
+
+    def __init__(
+        self, sandbox: Sandbox, limits: Limits, *, data: Path | None = None, backend: str = "tensorflow", device: str = "cpu"
+    ) -> None:
+        """Start the box; returns at once, its imports go on in the background. `data`: the folder of the images to train on, if any."""
+        spec = {"caps": CAPS, "data": None if data is None else str(data), "rows": [TRAIN_ROWS, HELD_ROWS]}
+        job = Job(program=PROGRAM, module="box2", spec=spec, readable=() if data is None else (data,), backend=backend, device=device)
+        if data is not None:  # hours of training for a class; every piece has its own patience
+            limits = replace(limits, wall_s=24 * 3600.0, cpu_s=200 * 3600)
+        self._running = sandbox.start(job, limits)
+        self._ready = False
+        self._asked = 0
+        self._known: dict[str, Graph | str] = {}
+        self.about: Mapping[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the box. Safe to call twice."""
+        self._running.close()
+
+    @property
+    def peak_mib(self) -> float:
+        """Largest resident size seen, MiB."""
+        return self._running.peak_mib
+
+    # ------------------------------------------------------------------ rebuilding
+
+    def rebuild(self, claim: ModelClaim, deadline: float | None = None) -> tuple[Graph | None, str | None]:
+        """The rebuilt model, or None and a sentence why not. `deadline`: a `time.monotonic()` value.
+
+        Raises InfrastructureError where box 2 itself does not start or dies.
+        """
+        if claim.unbuildable:
+            return None, claim.unbuildable
+        try:
+            config = canonical(claim.config)
+        except RebuildRefused as refusal:
+            return None, str(refusal)
+        key = json.dumps([config, claim.input_shape], sort_keys=True)
+        if key not in self._known:
+            try:
+                body = self._ask({"ask": "rebuild", "config": config, "input_shape": claim.input_shape}, PATIENCE_S, deadline)
+            except OutOfTime:
+                return None, "time for grading was up before it could be rebuilt"
+            except TrainingRefused:
+                return None, f"rebuilding it took longer than {PATIENCE_S:g} s"
+            self._known[key] = _graph(body)
+        answer = self._known[key]
+        return (answer, None) if isinstance(answer, Graph) else (None, answer)
+
+    # ------------------------------------------------------------------ training
+
+    def open(self, specification: Specification, *, seed: int, precision: str, most_steps: int, deadline: float | None = None) -> None:
+        """Build and compile a model and make it the current training run; an earlier one is dropped.
+
+        Raises TrainingRefused (too large, or Keras refuses the parts), OutOfTime, InfrastructureError.
+        """
+        request = {"ask": "open", "run": {**specification.as_request(), "seed": seed, "precision": precision, "most_steps": most_steps}}
+        body = self._ask(request, PATIENCE_S, deadline)
+        if body.get("refusal"):
+            raise TrainingRefused(str(body["refusal"])[:500])
+
+    def advance(self, steps: int, *, evaluate: int = 0, probe: bool = False, deadline: float | None = None) -> Checkpoint:
+        """Train the current run `steps` batches further; measure it on `evaluate` held-back images, look for silent units if `probe`.
+
+        Raises TrainingRefused (the student's model fails while it trains, or takes too long), OutOfTime, InfrastructureError.
+        """
+        body = self._ask({"ask": "advance", "steps": steps, "evaluate": evaluate, "probe": probe}, STEP_PATIENCE_S, deadline)
+        if body.get("refusal"):
+            raise TrainingRefused(str(body["refusal"])[:500])
+        try:
+            return to_record(Checkpoint, body["checkpoint"])
+        except FrameError as error:
+            raise InfrastructureError(f"Box 2 answered with something unreadable: {error}") from None
+
+    # ------------------------------------------------------------------ the conversation
+
+    def _ask(self, request: dict[str, Any], patience_s: float, deadline: float | None) -> dict[str, Any]:
+        self._asked += 1
+        self._running.send(json.dumps({"id": self._asked, **request}).encode() + b"\n")
+        until = time.monotonic() + patience_s
+        while (frames := self._running.read()) is not None:
+            for kind, body in frames:
+                if kind == "ready" and isinstance(body, dict):
+                    self._ready, until, self.about = True, time.monotonic() + patience_s, body
+                elif kind == "answer" and isinstance(body, dict) and body.get("id") == self._asked:
+                    return body
+            now = time.monotonic()
+            if deadline is not None and now > deadline:
+                raise OutOfTime
+            if now > until and self._ready:
+                self._running.stop("timeout", "Box 2 took too long.")
+                raise TrainingRefused(f"it took longer than {patience_s:g} s")
+        said = bytes(self._running.output[-400:]).decode("utf-8", "replace").strip()
+        detail = self._running.ending.detail if self._running.ending else ""
+        with suppress(AttributeError):
+            if self._running.ending is not None and self._running.ending.name == "memory":
+                raise TrainingRefused("training it needs more memory than the limit allows")
+        raise InfrastructureError(
+            f"Box 2 ended before it answered. {detail} Its last words: {said[-300:] or '(none)'}. Run `grade doctor`."
+        )
+
+
+def _graph(body: dict[str, Any]) -> Graph | str:
+    if body.get("graph") is None:
+        return str(body.get("refusal") or "it could not be rebuilt")
+    try:
+        return to_record(Graph, body["graph"])
+    except FrameError as error:
+        raise InfrastructureError(f"Box 2 answered with something unreadable: {error}") from None

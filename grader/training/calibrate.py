@@ -1,0 +1,175 @@
+"""`grade calibrate`: run the reference's variants over many seeds and keep every run, one row a checkpoint, in `runs.csv`.
+
+The runs go through the same box 2, in the same sandbox, as a student's. A calibration resumes: a run that is already in the file is not
+made again, and a run is written only when it is complete.
+"""
+
+import csv
+import fcntl
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from grader.errors import GraderError, UsageError
+from grader.records import Checkpoint
+from grader.training.box2 import Box2, TrainingRefused
+from grader.training.course import checkpoints
+from grader.training.proof import death
+from grader.training.specification import Specification
+
+COLUMNS = (
+    *("variant", "kind", "seed", "dataset", "backend", "precision", "hardware", "keras", "batch", "step", "images"),
+    *("train_loss", "train_accuracy", "held_loss", "held_accuracy", "held_images", "lowest_gradient", "silent", "dead", "seconds"),
+)
+FAR = 0.17
+"""An accuracy so far over guessing (ten standard errors) that a calibration run needs not go to the end of the budget."""
+
+AFTER_PROOF = 2
+"""Checkpoints that a run goes on after its death was proved, to see whether a proof ever errs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where runs are made: what every row says of it."""
+
+    dataset: str
+    backend: str
+    precision: str
+    hardware: str
+
+
+def variants(folder: Path) -> ModuleType:
+    """The module `calibrate.py` of a reference folder. Raises UsageError where there is none."""
+    path = folder / "calibrate.py"
+    if not path.is_file():
+        raise UsageError(f"{path}: expected the calibration's variants there; found none. This rubric cannot be calibrated.")
+    spec = importlib.util.spec_from_file_location("grader_reference_variants", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def known(path: Path) -> set[tuple[str, ...]]:
+    """The runs that a file holds: (variant, seed, dataset, backend, precision)."""
+    return {(row["variant"], row["seed"], row["dataset"], row["backend"], row["precision"]) for row in rows(path)}
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Every row of a runs file; none where there is no file. Raises UsageError where its columns are others."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise UsageError(f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(reader.fieldnames or ('none',))}.")
+        return list(reader)
+
+
+def calibrate(
+    box: Box2,
+    bases: Mapping[str, Specification],
+    queue: Iterable[tuple[Any, int]],
+    path: Path,
+    setting: Setting,
+    *,
+    least: int = 9600,
+    most: int = 12800,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Make every run of `queue` ((variant, seed) pairs) that `path` does not hold yet. `bases`: the solution's specification of each role.
+
+    A run takes `least` images; on to `most` goes what is at chance by then and not dead.
+    """
+    for variant, seed in queue:
+        name = (variant.name, str(seed), setting.dataset, setting.backend, setting.precision)
+        if not _claim(path, name):
+            continue
+        specification = variant.make(bases[variant.role])
+        deaths: list[int] = []
+        points: list[Checkpoint] = []
+
+        try:
+            for point in checkpoints(box, specification, seed=seed, precision=setting.precision, most=most):
+                points.append(point)
+                if death(point):
+                    deaths.append(point.step)
+                if len(deaths) > AFTER_PROOF and (variant.kind != "fragile" or seed % 2):  # every second fragile run is followed further
+                    break
+                if point.images >= least and (deaths or (point.held is not None and point.held.accuracy >= FAR)):
+                    break
+        except TrainingRefused as refusal:
+            tell(f"{variant.name} seed {seed}: {refusal}")
+            continue
+        _write(path, [_row(variant, seed, setting, specification.batch_size, point, str(box.about.get("keras", ""))) for point in points])
+        last = points[-1]
+        tell(
+            f"{variant.name} seed {seed}: {last.images} images, accuracy {last.held.accuracy if last.held else float('nan'):.3f}, dead at {deaths[:1]}, {sum(point.seconds for point in points):.0f} s"
+        )
+
+
+def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoint, keras: str) -> dict[str, Any]:
+    def shown(value: float | None, digits: int = 5) -> str:
+        return "" if value is None else f"{value:.{digits}g}"
+
+    held = point.held
+    return {
+        "variant": variant.name,
+        "kind": variant.kind,
+        "seed": seed,
+        "dataset": setting.dataset,
+        "backend": setting.backend,
+        "precision": setting.precision,
+        "hardware": setting.hardware,
+        "keras": keras,
+        "batch": batch,
+        "step": point.step,
+        "images": point.images,
+        "train_loss": shown(point.train_loss),
+        "train_accuracy": shown(point.train_accuracy),
+        "held_loss": shown(held.loss if held else None),
+        "held_accuracy": shown(held.accuracy if held else None),
+        "held_images": held.images if held else "",
+        "lowest_gradient": shown(min((norm for _, norm in point.gradients if norm is not None), default=None), 3),
+        "silent": ";".join(f"{name}:{share:.3g}" for name, share, _ in point.silent or () if share >= 0.5),
+        "dead": "yes" if death(point) else "no",
+        "seconds": shown(point.seconds, 4),
+    }
+
+
+def _claim(path: Path, name: tuple[str, ...]) -> bool:
+    """Whether this process is to make the run: it is neither in the file nor being made by another process."""
+    folder = path.parent / ".calibrating"
+    folder.mkdir(exist_ok=True)
+    if name in known(path):
+        return False
+    lock = (folder / "-".join(name).replace("/", "_")).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    _LOCKS.append(lock)  # held until this process ends: the kernel lets go of it then, whatever happens
+    return True
+
+
+_LOCKS: list[Any] = []
+
+
+def _write(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Append a whole run under a lock."""
+    try:
+        with path.open("a", encoding="utf-8", newline="") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            if path.stat().st_size == 0:
+                writer.writeheader()
+            writer.writerows(lines)
+    except OSError as error:
+        raise GraderError(f"{path}: the run could not be written: {error}.") from error

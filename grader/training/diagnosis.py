@@ -1,0 +1,455 @@
+"""Why a model does not learn: candidate causes read from its specification, in the order in which they are tried.
+
+A candidate is only a suspicion. It becomes the diagnosis when the same model with that one thing changed learns from the same seed
+(`measure`). Adding a cause is adding a function to `CAUSES`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from grader.records import Counterfactual, Rerun, Training
+from grader.training import transform as t
+from grader.training.specification import Specification
+
+USUAL_RATE = {"SGD": 0.01, "Adagrad": 0.01, "Adadelta": 1.0, "Ftrl": 0.01}
+"""Keras' default rates where they are not 0.001; Adadelta's and Adagrad's defaults in Keras 3 (0.001) are far below their papers'."""
+
+_ADAPTIVE_RATE = 1e-3
+_HIGH, _LOW = 3.0, 0.1
+"""A rate over `_HIGH` or under `_LOW` times the usual one is suspected. Measured: Adam learns at 3e-4 and 1e-3 (training-findings)."""
+
+_SATURATING = frozenset(["sigmoid", "tanh", "hard_sigmoid", "softmax", "softplus", "softsign", "exponential"])
+_RECTIFIERS = frozenset(["relu", "relu6"])
+_HIGH_DROPOUT = 0.5
+_SMALL_NORM = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervention:
+    """One change. `change` reads on from "with "; `cure` is what the student is told to do; `because` names what in the model is suspected."""
+
+    cause: str
+    because: str
+    change: str
+    cure: str
+    apply: Callable[[Specification], Specification]
+
+
+Cause = Callable[[Specification, Rerun], Iterator[Intervention]]
+
+
+def candidates(specification: Specification, failing: Rerun) -> list[Intervention]:
+    """The interventions to try for a run that does not learn, most likely cause first, each cause once."""
+    found: dict[str, Intervention] = {}
+    for cause in CAUSES:
+        for intervention in cause(specification, failing):
+            found.setdefault(intervention.cause, intervention)
+    return list(found.values())
+
+
+def at_risk(specification: Specification) -> bool:
+    """Whether the model is known to die by chance: a rectifier on the convolution to ten maps."""
+    return any(_is_scores(layer) and t.activation(layer) in _RECTIFIERS for layer in t.layers(specification.config)) or bool(
+        _rectifier_behind_scores(specification)
+    )
+
+
+def by_cause(specification: Specification, failing: Rerun, cause: str) -> Intervention | None:
+    """The intervention of one cause."""
+    return next((found for found in candidates(specification, failing) if found.cause == cause), None)
+
+
+def told(training: Training, failing: Rerun) -> Training:
+    """`training` with the diagnosis in words, from its counterfactuals."""
+    cured = next((found for found in training.counterfactuals if found.cures), None)
+    if cured is None:
+        tried = ", ".join(found.change for found in training.counterfactuals)
+        text = f"No single change that was tried made it learn ({tried})." if tried else ""
+        return replace(training, diagnosis=text)
+    verdict = "slow" if training.verdict in ("stuck", "doubtful") and cured.cause in ("optimizer", "rate_too_low") else training.verdict
+    return replace(training, verdict=verdict, cause=cured.cause, diagnosis=compared(cured, failing))
+
+
+def compared(cured: Counterfactual, failing: Rerun) -> str:
+    """The proof in one sentence: the same model with and without the change."""
+    reached = f"{cured.rerun.accuracy:.2f}" if cured.rerun.accuracy is not None else "more"
+    stays = f"{failing.accuracy:.2f}" if failing.accuracy is not None else "0.10"
+    after = f" (after {cured.rerun.images:,} training images from the same random start)"
+    return f"With {cured.change}, the same model reaches an accuracy of {reached} where yours stays at {stays}{after}."
+
+
+# ------------------------------------------------------------------ the causes, in order
+
+
+def silent_score_maps(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """A rectifier on the convolution to ten maps can silence all ten for good."""
+    behind = _rectifier_behind_scores(s)
+    if any(_is_scores(layer) and t.activation(layer) in _RECTIFIERS for layer in t.layers(s.config)):
+        yield Intervention(
+            cause="silent_score_maps",
+            because="the ReLU on the convolution to 10 maps: once all ten maps are zero everywhere, no gradient passes any more",
+            change="the ReLU on the 10-map convolution removed",
+            cure="Give the convolution to 10 maps no activation (activation=None).",
+            apply=lambda s: t.edited(s, t.set_activation("linear"), _is_scores),
+        )
+    elif behind:
+        yield Intervention(
+            cause="silent_score_maps",
+            because="the ReLU behind the convolution to 10 maps: once all ten maps are zero everywhere, no gradient passes any more",
+            change="the ReLU behind the 10-map convolution removed",
+            cure="Take the ReLU after the convolution to 10 maps out.",
+            apply=lambda s: t.edited(s, t.made_idle, lambda layer: layer["config"].get("name") in behind),
+        )
+
+
+def relu_before_softmax(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """A ReLU on the class scores cuts every negative score off before the softmax."""
+    last = _last_dense(s)
+    if last is not None and t.activation(last) in _RECTIFIERS:
+        name = last["config"].get("name")
+        yield Intervention(
+            cause="relu_before_softmax",
+            because="the ReLU on the last Dense layer: negative class scores become zero before the softmax sees them",
+            change="the ReLU on the last Dense layer removed",
+            cure="Give the last Dense layer the softmax itself and no ReLU.",
+            apply=lambda s: t.edited(s, t.set_activation("linear"), lambda layer: layer["config"].get("name") == name),
+        )
+
+
+def wrong_labels(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Labels that are not their images'."""
+    if s.labels.get("wrong", 0) > 0.1:
+        yield Intervention(
+            cause="wrong_labels",
+            because=f"the labels: about {s.labels['wrong']:.0%} of them are not those of their images",
+            change="every image's own label",
+            cure="Keep images and labels in the same order: shuffle both with one permutation, or neither.",
+            apply=lambda s: replace(s, labels={**s.labels, "wrong": 0.0}),
+        )
+
+
+def loss_does_not_fit(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """A loss that does not fit the labels or the head."""
+    one_hot, softmax = s.labels["encoding"] == "one_hot", _ends_in_softmax(s)
+    wanted: dict[str, Any] = {
+        "name": "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy",
+        "from_logits": not softmax,
+    }
+    if s.loss["name"] == wanted["name"] and bool(s.loss.get("from_logits")) == wanted["from_logits"]:
+        return
+    told_logits = s.loss["name"] == wanted["name"]
+    what = f"from_logits={wanted['from_logits']}" if told_logits else wanted["name"] + (", from_logits=True" if not softmax else "")
+    yield Intervention(
+        cause="loss_does_not_fit",
+        because=f"the loss {s.loss['name']}: it does not fit {'one-hot rows' if one_hot else 'class numbers'} and {'a softmax' if softmax else 'raw scores'}",
+        change=f"the loss {what}",
+        cure=f"Compile with {what}.",
+        apply=lambda s: replace(s, loss=wanted),
+    )
+
+
+def two_softmaxes(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """A softmax of a softmax is nearly flat."""
+    found = [layer for layer in t.layers(s.config) if _is_softmax(layer)]
+    if len(found) > 1:
+        first = found[0]["config"].get("name")
+
+        def edit(layer: t.Layer) -> None:
+            if layer["class_name"] in ("Softmax", "Activation"):
+                t.made_idle(layer)
+            else:
+                layer["config"]["activation"] = "linear"
+
+        yield Intervention(
+            cause="two_softmaxes",
+            because="two softmaxes in a row: the second sees numbers between 0 and 1 only, and its answer stays nearly flat",
+            change="one softmax instead of two",
+            cure="Keep the softmax of the last layer and take the other one out.",
+            apply=lambda s: t.edited(s, edit, lambda layer: layer["config"].get("name") == first),
+        )
+
+
+def initialisation(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Kernels that start equal or far too large or small."""
+    odd = {name for layer in t.layers(s.config) if layer["class_name"] in t.WEIGHTED for name in [_odd_initializer(layer)] if name}
+    if odd:
+        yield Intervention(
+            cause="initialisation",
+            because=f"the kernels' initial values ({', '.join(sorted(odd))}): equal weights get equal gradients and stay equal",
+            change="Keras' own initial values (glorot_uniform)",
+            cure="Leave kernel_initializer at its default, or use he_normal.",
+            apply=lambda s: t.edited(s, t.set_initializer(t.initializer("GlorotUniform", seed=None)), t.is_class(*t.WEIGHTED)),
+        )
+
+
+def frozen(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Layers that are not trained."""
+    still = [layer for layer in t.layers(s.config) if layer["class_name"] in t.WEIGHTED and layer["config"].get("trainable") is False]
+    if still:
+
+        def edit(layer: t.Layer) -> None:
+            layer["config"]["trainable"] = True
+
+        yield Intervention(
+            cause="frozen",
+            because=f"trainable=False on {len(still)} layers: what they compute never changes",
+            change="all layers trainable",
+            cure="Set trainable=True before you compile.",
+            apply=lambda s: t.edited(s, edit),
+        )
+
+
+def rate_too_high(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Steps so large that the first ones destroy the network."""
+    rate, usual = _rate(s), _usual(s)
+    if rate is not None and rate > _HIGH * usual:
+        yield Intervention(
+            cause="rate_too_high",
+            because=f"the learning rate of {rate:g}: its first steps are so large that they destroy what the layers compute",
+            change=f"a learning rate of {usual:g} instead of {rate:g}",
+            cure=f"Compile with a learning rate of {usual:g}.",
+            apply=lambda s: t.with_rate(s, usual),
+        )
+
+
+def saturating(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Sigmoids between convolutions shrink the gradient at every layer."""
+    names = {t.activation(layer) for layer in t.layers(s.config) if _hidden(s, layer)} & _SATURATING
+    if names:
+
+        def edit(layer: t.Layer) -> None:
+            if layer["class_name"] == "Softmax":
+                layer.update(t.stock("ReLU", name=layer["config"].get("name")))
+            else:
+                layer["config"]["activation"] = "relu"
+
+        yield Intervention(
+            cause="saturating",
+            because=f"{' and '.join(sorted(str(name) for name in names))} between the convolutions: the gradient shrinks at every layer it passes",
+            change="ReLU between the convolutions",
+            cure='Use activation="relu" in the convolutions.',
+            apply=lambda s: t.edited(s, edit, lambda layer: _hidden(s, layer) and t.activation(layer) in _SATURATING),
+        )
+
+
+def dropout_too_high(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """So much is hidden that nothing is left to decide from."""
+    high = [
+        layer for layer in t.layers(s.config) if layer["class_name"].endswith("Dropout") or layer["class_name"].startswith("SpatialDropout")
+    ]
+    high = [layer for layer in high if (layer["config"].get("rate") or 0) > _HIGH_DROPOUT]
+    if high:
+
+        def edit(layer: t.Layer) -> None:
+            if (layer["config"].get("rate") or 0) > _HIGH_DROPOUT:
+                layer["config"]["rate"] = 0.2
+
+        yield Intervention(
+            cause="dropout_too_high",
+            because=f"a dropout rate of {high[0]['config']['rate']:g}: most of what the layer computes is hidden in every step",
+            change="dropout rates of 0.2",
+            cure="Use a rate from 0.1 to 0.3.",
+            apply=lambda s: t.edited(s, edit),
+        )
+
+
+def regularisation_too_strong(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """A penalty that outweighs the loss."""
+    keys = ("kernel_regularizer", "bias_regularizer", "activity_regularizer")
+    if any(layer["config"].get(key) for layer in t.layers(s.config) for key in keys):
+
+        def edit(layer: t.Layer) -> None:
+            layer["config"].update({key: None for key in keys if key in layer["config"]})
+
+        yield Intervention(
+            cause="regularisation_too_strong",
+            because="the regularisation: its penalty outweighs the loss and pulls all weights to zero",
+            change="no regularisation",
+            cure="Use a factor of 1e-4 or less.",
+            apply=lambda s: t.edited(s, edit),
+        )
+
+
+def raw_pixels(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Pixels of 0 to 255 where the layers' initial weights expect numbers around one."""
+    scale = max((abs(number) for number in s.recipe["scale"]), default=1.0)
+    inside = any(layer["class_name"] in ("Rescaling", "Normalization") for layer in t.layers(s.config))
+    if s.recipe["kind"] in ("identity", "affine") and scale * 255 > 20 and not inside:
+        yield Intervention(
+            cause="raw_pixels",
+            because=f"pixel values of up to {scale * 255:.0f}: the first layer's outputs and gradients are that much too large",
+            change="pixels divided by 255",
+            cure="Divide both the training and the test images by 255.",
+            apply=lambda s: t.with_recipe(s, "affine", [1 / 255], [0.0]),
+        )
+
+
+def rate_too_low(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Steps so small that nothing happens in the time there is."""
+    rate, usual = _rate(s), _usual(s)
+    if rate is not None and rate < _LOW * usual:
+        yield Intervention(
+            cause="rate_too_low",
+            because=f"the learning rate of {rate:g}: the weights hardly move",
+            change=f"a learning rate of {usual:g} instead of {rate:g}",
+            cure=f"Compile with a learning rate of {usual:g}.",
+            apply=lambda s: t.with_rate(s, usual),
+        )
+
+
+def optimizer(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """An optimizer that is slow on this network at its usual rate."""
+    name, config = s.optimizer["class_name"], s.optimizer["config"]
+    if name in ("Adagrad", "Adadelta", "Ftrl") or (name == "SGD" and not config.get("momentum")):
+        yield Intervention(
+            cause="optimizer",
+            because=f"the optimizer {name}{' without momentum' if name == 'SGD' else ''}: on this network it needs many epochs to leave the start",
+            change="Adam at its usual rate of 0.001",
+            cure="Compile with Adam, or give SGD momentum=0.9.",
+            apply=lambda s: t.with_optimizer(s, "Adam", learning_rate=_ADAPTIVE_RATE),
+        )
+
+
+def no_nonlinearity(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Convolutions with nothing between them are one convolution."""
+    convolutions = [layer for layer in t.layers(s.config) if layer["class_name"] in t.CONVOLUTIONS]
+    others = any(layer["class_name"] in ("ReLU", "LeakyReLU", "ELU", "PReLU", "Activation") for layer in t.layers(s.config))
+    if convolutions and not others and all(t.activation(layer) in (None, "linear") for layer in convolutions):
+        yield Intervention(
+            cause="no_nonlinearity",
+            because="no nonlinearity between the convolutions: together they are one linear map",
+            change="ReLU after every convolution but the last",
+            cure='Add activation="relu" to the convolutions, all but the last one.',
+            apply=lambda s: t.edited(
+                s, t.set_activation("relu"), lambda layer: layer["class_name"] in t.CONVOLUTIONS and not _is_scores(layer)
+            ),
+        )
+
+
+def extreme_augmentation(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Random image layers so strong that nothing of the class is left."""
+    if any(layer["class_name"].startswith("Random") for layer in t.layers(s.config)):
+        yield Intervention(
+            cause="extreme_augmentation",
+            because="the random image layers: they change the images more than the classes differ",
+            change="no augmentation",
+            cure="Make the random changes smaller, and look at a few augmented images.",
+            apply=lambda s: t.edited(s, t.made_idle, lambda layer: layer["class_name"].startswith("Random")),
+        )
+
+
+def smaller_rate(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Last resort: units die at the usual rate, too; a third of it spared them where it was tried (training-findings)."""
+    rate = _rate(s)
+    if rate is not None and _LOW * _usual(s) <= rate <= _HIGH * _usual(s):
+        yield Intervention(
+            cause="rate_too_high",
+            because=f"the learning rate of {rate:g}, which this network does not bear",
+            change=f"a learning rate of {0.3 * rate:.2g} instead of {rate:g}",
+            cure=f"Compile with a learning rate of {0.3 * rate:.2g}.",
+            apply=lambda s: t.with_rate(s, 0.3 * rate),
+        )
+
+
+def unnormalised_depth(s: Specification, _: Rerun) -> Iterator[Intervention]:
+    """Last resort: initial values for rectifiers."""
+    if not any(_odd_initializer(layer) for layer in t.layers(s.config) if layer["class_name"] in t.WEIGHTED):
+        yield Intervention(
+            cause="initialisation",
+            because="the kernels' initial values, which let the signal fade on its way through the layers",
+            change="initial values for ReLU (he_normal)",
+            cure='Give the convolutions kernel_initializer="he_normal".',
+            apply=lambda s: t.edited(s, t.set_initializer(t.initializer("HeNormal", seed=None)), t.is_class(*t.WEIGHTED)),
+        )
+
+
+CAUSES: tuple[Cause, ...] = (
+    wrong_labels,
+    loss_does_not_fit,
+    initialisation,
+    rate_too_high,
+    frozen,
+    silent_score_maps,
+    relu_before_softmax,
+    saturating,
+    regularisation_too_strong,
+    raw_pixels,
+    rate_too_low,
+    two_softmaxes,
+    dropout_too_high,
+    optimizer,
+    no_nonlinearity,
+    extreme_augmentation,
+    smaller_rate,
+    unnormalised_depth,
+)
+
+
+# ------------------------------------------------------------------ questions about a specification
+
+
+def _is_scores(layer: t.Layer) -> bool:
+    return layer["class_name"] in t.CONVOLUTIONS and layer["config"].get("filters") == 10
+
+
+def _rectifier_behind_scores(s: Specification) -> set[str]:
+    """Names of rectifying layers that stand right behind the convolution to ten maps (a BatchNormalization may stand between)."""
+    found: set[str] = set()
+    behind = False
+    for layer in t.layers(s.config):
+        if _is_scores(layer):
+            behind = True
+        elif behind and (layer["class_name"] == "ReLU" or (layer["class_name"] == "Activation" and t.activation(layer) in _RECTIFIERS)):
+            found.add(str(layer["config"].get("name")))
+        elif layer["class_name"] != "BatchNormalization":
+            behind = False
+    return found
+
+
+def _last_dense(s: Specification) -> t.Layer | None:
+    found = [layer for layer in t.layers(s.config) if layer["class_name"] == "Dense"]
+    return found[-1] if found else None
+
+
+def _is_softmax(layer: t.Layer) -> bool:
+    return layer["class_name"] == "Softmax" or t.activation(layer) == "softmax"
+
+
+def _ends_in_softmax(s: Specification) -> bool:
+    return any(_is_softmax(layer) for layer in list(t.layers(s.config))[-3:])
+
+
+def _hidden(s: Specification, layer: t.Layer) -> bool:
+    """Whether the layer stands before the last layer with weights, and has a nonlinearity."""
+    names = [each["config"].get("name") for each in t.layers(s.config)]
+    weighted = [index for index, each in enumerate(t.layers(s.config)) if each["class_name"] in t.WEIGHTED]
+    return bool(weighted) and layer["config"].get("name") in names[: weighted[-1]]
+
+
+def _odd_initializer(layer: t.Layer) -> str:
+    found = layer["config"].get("kernel_initializer")
+    if not isinstance(found, Mapping):
+        return ""
+    name, config = str(found.get("class_name")), found.get("config") or {}
+    if name in ("Zeros", "Ones", "Constant", "Identity"):
+        return name
+    spread = config.get("stddev", config.get("maxval"))
+    if (
+        name in ("RandomNormal", "TruncatedNormal", "RandomUniform")
+        and isinstance(spread, int | float)
+        and not _SMALL_NORM < abs(spread) < 0.3
+    ):
+        return f"{name} of {spread:g}"
+    return ""
+
+
+def _rate(s: Specification) -> float | None:
+    rate = s.optimizer["config"].get("learning_rate")
+    if isinstance(rate, Mapping):
+        rate = rate.get("config", {}).get("initial_learning_rate")
+    return float(rate) if isinstance(rate, int | float) else None
+
+
+def _usual(s: Specification) -> float:
+    return USUAL_RATE.get(s.optimizer["class_name"], _ADAPTIVE_RATE)

@@ -1,0 +1,200 @@
+"""The verdict on one model: re-run it, over several seeds where one dies; where it does not learn, find the cause by changing one thing at a time.
+
+How sure the verdict is, is counted in `reference/<rubric>/README.md`.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from grader.errors import RebuildRefused
+from grader.records import BandPoint, Counterfactual, Model, Rerun, Training, Verdict
+from grader.training.bands import Bands
+from grader.training.box2 import TrainingRefused
+from grader.training.course import SHORT, Budget, Trainer, follow
+from grader.training.diagnosis import Intervention, at_risk, candidates, told
+from grader.training.specification import Specification, specify
+
+SEEDS_AT_RISK = 3
+"""Seeds tried in any case where the structure is known to die by chance (a rectifier on the score maps)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where and how re-runs are made."""
+
+    bands: Bands
+    budget: Budget = SHORT
+    precision: str = "float32"
+    device: str = "cpu"
+    backend: str = "tensorflow"
+    dataset: str = ""
+    first_seed: int = 0
+
+
+def measure(box: Trainer, role: str, model: Model, setting: Setting, deadline: float | None = None) -> Training:
+    """The verdict on one model. What cannot be repeated from data is `not_measured`, with the reason. Raises InfrastructureError."""
+    try:
+        specification = specify(model)
+    except RebuildRefused as refusal:
+        return Training(
+            role=role, verdict="not_measured", reason=f"The model was not trained again: {refusal}.", budget=setting.budget.name
+        )
+    return judge(box, role, specification, setting, deadline)
+
+
+def judge(box: Trainer, role: str, specification: Specification, setting: Setting, deadline: float | None = None) -> Training:
+    """The verdict on a specification (see `measure`)."""
+    began = time.monotonic()
+    head = Training(
+        role=role,
+        verdict="not_measured",
+        budget=setting.budget.name,
+        device=setting.device,
+        backend=setting.backend,
+        precision=setting.precision,
+        dataset=setting.dataset,
+        band=setting.bands.points(role),
+        notes=specification.notes,
+    )
+    one = _Follower(box, role, setting, deadline)
+    try:
+        reruns = _over_seeds(one, specification)
+    except TrainingRefused as refusal:
+        return replace(head, reason=f"The model was not trained again: {refusal}.", seconds=_since(began))
+    verdict = _verdict(reruns)
+    result = replace(head, verdict=verdict, reruns=tuple(reruns))
+    if verdict in ("dead", "stuck", "fragile", "doubtful"):
+        failing = next(rerun for rerun in reruns if rerun.ending != "learns")
+        counterfactuals = _intervene(one, specification, failing, setting)
+        result = told(replace(result, counterfactuals=tuple(counterfactuals)), failing)
+    spent = sum(rerun.images for rerun in reruns) + sum(found.rerun.images for found in result.counterfactuals)
+    return replace(result, reason=result.reason or reasoned(result), review=_review(result), images=spent, seconds=_since(began))
+
+
+class _Follower:
+    """`follow` with everything but the specification and the seed filled in."""
+
+    def __init__(self, box: Trainer, role: str, setting: Setting, deadline: float | None) -> None:
+        self._box, self._setting, self._deadline = box, setting, deadline
+        self.band: Callable[[int], BandPoint] = lambda images: setting.bands.at(role, images)
+
+    def __call__(self, specification: Specification, seed: int) -> Rerun:
+        setting = self._setting
+        return follow(
+            self._box, specification, self.band, seed=seed, precision=setting.precision, budget=setting.budget, deadline=self._deadline
+        )
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the deadline has come."""
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+
+def _over_seeds(one: _Follower, specification: Specification) -> list[Rerun]:
+    """Seeds one after another until the verdict is certain: one that learns, or enough that do not.
+
+    One death is tried on all seeds of the budget; a run that stays at chance without a proof, on one more.
+    """
+    setting = one._setting  # noqa: SLF001  (the same module)
+    least = SEEDS_AT_RISK if at_risk(specification) else 1
+    reruns: list[Rerun] = []
+    for index in range(setting.budget.seeds):
+        reruns.append(one(specification, setting.first_seed + index))
+        endings = [rerun.ending for rerun in reruns]
+        if "cut" in endings:
+            break
+        if "dead" in endings:
+            continue
+        if endings.count("learns") == len(endings) and len(endings) >= least:
+            break
+        if "learns" not in endings and len(endings) >= 2:
+            break
+    return reruns
+
+
+def _verdict(reruns: list[Rerun]) -> Verdict:
+    endings = [rerun.ending for rerun in reruns]
+    living, decided = endings.count("learns"), [ending for ending in endings if ending != "cut"]
+    if not decided:
+        return "not_measured"
+    if living == len(decided):
+        return "learns"
+    if living:
+        return "fragile"
+    if all(ending == "dead" for ending in decided):
+        return "dead"
+    return "doubtful" if "doubtful" in decided else "stuck"
+
+
+def _intervene(one: _Follower, specification: Specification, failing: Rerun, setting: Setting) -> list[Counterfactual]:
+    """Change one thing at a time, most likely cause first, until the same seed learns."""
+    found: list[Counterfactual] = []
+    for intervention in candidates(specification, failing)[: setting.budget.counterfactuals]:
+        if one.out_of_time:
+            break
+        try:
+            again = one(intervention.apply(specification), failing.seed)
+        except TrainingRefused:
+            continue
+        cures = again.ending == "learns" and _clearly_better(again, failing)
+        found.append(Counterfactual(cause=intervention.cause, change=intervention.change, rerun=again, cures=cures))
+        if cures:
+            break
+    return found
+
+
+def _clearly_better(again: Rerun, failing: Rerun) -> bool:
+    """Whether the 95 % intervals of the two accuracies leave a gap; a dead run that was never measured guesses."""
+    if again.interval is None:
+        return False
+    return failing.interval is None or again.interval[0] > failing.interval[1]
+
+
+def reasoned(training: Training) -> str:
+    """The verdict as sentences for the student."""
+    shown = training.shown
+    if training.verdict == "not_measured" or shown is None:
+        return "Out of time: the training check had not come to a verdict when the deadline came."
+    count = len(training.reruns)
+    reached = (
+        f"{shown.accuracy:.2f} of the held-back images right after {shown.images:,} training images" if shown.accuracy is not None else ""
+    )
+    match training.verdict:
+        case "learns":
+            more = f" on each of {count} seeds" if count > 1 else ""
+            return f"Trained again, the network learns{more}: {reached} (guessing gets 0.10)."
+        case "fragile":
+            return f"Trained again from {count} different random starts, the network learns on {training.living} and dies on the others."
+        case "dead":
+            proof = next((rerun.proof for rerun in training.reruns if rerun.proof), "")
+            return f"Trained again from {count} different random starts, the network dies every time: {proof}."
+        case "doubtful":
+            return f"Trained again, the network learns less than the reference does in the same time: {reached}."
+        case "slow":
+            return f"Trained again, the network has not left guessing: {reached}. It is not dead: gradients reach every layer."
+    return f"Trained again, the network stays at guessing: {reached}."
+
+
+def _review(training: Training) -> str:
+    """Why a person should look at the verdict; empty where it is certain."""
+    shown = training.shown
+    if training.verdict == "doubtful" and shown is not None and shown.interval is not None and training.band:
+        last = min(training.band, key=lambda point: abs(point.images - shown.images))
+        low, high = shown.interval
+        for limit in (last.zero, last.passes):
+            if low <= limit <= high:
+                return f"The accuracy's 95 % interval, {low:.3f} to {high:.3f}, lies across the limit {limit:.3f}."
+        return "The network learns more slowly than every reference run; a short check cannot tell how far it gets."
+    if training.verdict == "slow":
+        return "The network trains too slowly for a short check to tell how far it gets."
+    if training.verdict == "stuck" and not training.cause:
+        return "The network stays at guessing, and no single change that was tried cured it."
+    return ""
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 2)
+
+
+__all__ = ["Intervention", "Setting", "judge", "measure", "reasoned"]

@@ -1,0 +1,251 @@
+"""What a training run repeats: the claimed model, compile configuration, data recipe and batch size, as plain allow-listed data.
+
+Everything here was said by box 1. A lie in it only changes which model is trained (design, section 2.3).
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grader.errors import RebuildRefused
+from grader.records import CompileClaim, DataClaim, Model
+from grader.training.canonical import canonical
+
+OPTIMIZERS = frozenset(["Adam", "AdamW", "Adamax", "Nadam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Ftrl", "Lion", "Lamb", "Adafactor"])
+SCHEDULES = frozenset(
+    ["ExponentialDecay", "PiecewiseConstantDecay", "PolynomialDecay", "InverseTimeDecay", "CosineDecay", "CosineDecayRestarts"]
+)
+LOSSES = frozenset(
+    [
+        *("categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy", "categorical_focal_crossentropy"),
+        *("binary_focal_crossentropy", "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "log_cosh", "huber"),
+        *("mean_squared_logarithmic_error", "kl_divergence", "poisson", "hinge", "squared_hinge", "categorical_hinge", "cosine_similarity"),
+    ]
+)
+_LOSS_ALIASES = {
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "kld": "kl_divergence",
+    "kullback_leibler_divergence": "kl_divergence",
+}
+_ONLY_WITH_LOGITS = frozenset(
+    [
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+        "binary_crossentropy",
+        "categorical_focal_crossentropy",
+        "binary_focal_crossentropy",
+    ]
+)
+_ONLY_WITH_SMOOTHING = _ONLY_WITH_LOGITS - {"sparse_categorical_crossentropy"}
+_DROPPED = frozenset(["name", "loss_scale_factor", "is_legacy_optimizer", "jit_compile", "decay", "gradient_accumulation_steps"])
+_LABELS_ARE_OWN = 0.9
+"""From this share of sampled labels equal to the stored ones, all labels count as the images' own (48 samples; duplicates and one slip)."""
+MOST_BATCH = 2048
+DEFAULT_BATCH = 32
+"""Keras' own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specification:
+    """One training run to make. All values are plain JSON data from allow-lists; `notes` are sentences about what is not repeated exactly."""
+
+    config: Mapping[str, Any]
+    input_shape: tuple[int, ...]
+    optimizer: Mapping[str, Any]  # class_name, config
+    loss: Mapping[str, Any]  # name, from_logits, label_smoothing
+    recipe: Mapping[str, Any]  # as records.Recipe
+    labels: Mapping[str, Any]  # encoding, tail (shape after the batch axis), wrong (share of labels that are not the image's)
+    batch_size: int
+    notes: tuple[str, ...] = ()
+
+    def as_request(self) -> dict[str, Any]:
+        """What box 2 is told."""
+        return {
+            "config": self.config,
+            "input_shape": list(self.input_shape),
+            "optimizer": self.optimizer,
+            "loss": self.loss,
+            "recipe": self.recipe,
+            "labels": self.labels,
+            "batch_size": self.batch_size,
+        }
+
+    def key(self, **more: Any) -> str:
+        """The content key, sha256 in hexadecimal: equal for submissions that ask for the same training, whatever their layers are called."""
+        named = {**self.as_request(), "config": _without_names(self.config)}
+        return hashlib.sha256(json.dumps([named, more], sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def specify(model: Model) -> Specification:
+    """The training run that a model's last fitted state asks for. Raises RebuildRefused with a sentence where it cannot be repeated from data."""
+    claim, compiled = model.claim, model.compiled
+    if model.graph is None:
+        raise RebuildRefused(model.refusal or "it could not be rebuilt")
+    if compiled is None:
+        raise RebuildRefused("it is never compiled, so there is no optimizer and no loss to train it with")
+    fits = [fit for fit in model.fits if fit.train is not None]
+    if not fits or fits[-1].train is None:
+        raise RebuildRefused("no training call reached it" if not model.fits else "what reached its training call could not be read")
+    fit = fits[-1]
+    train = fits[-1].train
+    notes: list[str] = []
+    shape = model.graph.input_shape or claim.input_shape
+    if shape is None:
+        raise RebuildRefused("its input shape is not known")
+    shape = tuple(size if size is not None else known for size, known in zip(shape, train.shape or shape, strict=False))
+    if any(size is None for size in shape):
+        raise RebuildRefused(f"its input shape {shape} leaves sizes open")
+    if fit.callbacks:
+        notes.append(f"Callbacks are not repeated ({', '.join(fit.callbacks[:4])}).")
+    if train.augmentation:
+        notes.append(f"Augmentation outside the model is not repeated ({', '.join(train.augmentation[:4])}).")
+    return Specification(
+        config=canonical(claim.config),
+        input_shape=tuple(int(size) for size in shape if size is not None),
+        optimizer=_optimizer(compiled, notes),
+        loss=_loss(compiled),
+        recipe=_recipe(train, notes),
+        labels=_labels(train),
+        batch_size=_batch(fit.batch_size, train, notes),
+        notes=tuple(notes),
+    )
+
+
+def _optimizer(compiled: CompileClaim, notes: list[str]) -> dict[str, Any]:
+    name = compiled.optimizer
+    if name not in OPTIMIZERS:
+        raise RebuildRefused(f"its optimizer {name[:40]!r} is not one of Keras' own")
+    given = compiled.optimizer_config if isinstance(compiled.optimizer_config, dict) else {}
+    config: dict[str, Any] = {}
+    for key, value in given.items():
+        if key in _DROPPED:
+            continue
+        if key == "learning_rate":
+            config[key] = _rate(value, compiled, notes)
+        elif value is None or isinstance(value, bool) or (isinstance(value, int | float) and math.isfinite(value) and abs(value) < 1e9):
+            config[str(key)[:40]] = value
+        else:
+            raise RebuildRefused(f"its optimizer sets {str(key)[:40]!r} to something that is not a number")
+    if "learning_rate" not in config and compiled.learning_rate is not None:
+        config["learning_rate"] = _rounded(compiled.learning_rate)
+    return {"class_name": name, "config": config}
+
+
+def _rate(value: Any, compiled: CompileClaim, notes: list[str]) -> Any:
+    if isinstance(value, dict):
+        inner = value.get("config")
+        if value.get("class_name") in SCHEDULES and isinstance(inner, dict):
+            plain = {
+                str(key)[:40]: item
+                for key, item in inner.items()
+                if isinstance(item, int | float | bool) or (isinstance(item, list) and all(isinstance(each, int | float) for each in item))
+            }
+            return {"class_name": value["class_name"], "config": plain}
+        if compiled.learning_rate is None:
+            raise RebuildRefused("its learning rate follows a schedule that is not one of Keras' own")
+        notes.append("The learning rate's schedule is not repeated; its first value is used.")
+        return compiled.learning_rate
+    if isinstance(value, int | float) and math.isfinite(value):
+        return _rounded(value)
+    if compiled.learning_rate is not None and math.isfinite(compiled.learning_rate):
+        return _rounded(compiled.learning_rate)
+    raise RebuildRefused("its learning rate is not a number")
+
+
+def _loss(compiled: CompileClaim) -> dict[str, Any]:
+    name = _LOSS_ALIASES.get(compiled.loss or "", compiled.loss or "")
+    if name not in LOSSES:
+        what = f"a loss of its own ({compiled.custom_loss[:60]})" if compiled.custom_loss else f"no stock loss ({name[:40] or 'none'})"
+        raise RebuildRefused(f"it is compiled with {what}")
+    result: dict[str, Any] = {"name": name}
+    if name in _ONLY_WITH_LOGITS:
+        result["from_logits"] = compiled.from_logits
+    if name in _ONLY_WITH_SMOOTHING:
+        result["label_smoothing"] = compiled.label_smoothing if 0 <= compiled.label_smoothing < 1 else 0.0
+    return result
+
+
+def _recipe(train: DataClaim, notes: list[str]) -> dict[str, Any]:
+    found = train.recipe
+    if found is None:
+        raise RebuildRefused(
+            "the images that reached fit could not be matched with the stored ones, so their preprocessing cannot be repeated"
+        )
+    if found.kind == "unknown" and not found.grayscale:
+        raise RebuildRefused("the preprocessing of its images fits no rule that can be repeated (such as a scale and an offset)")
+    if found.kind == "per_pixel":
+        notes.append("The images' own map per pixel is repeated per channel.")
+    numbers = [*found.scale, *found.offset]
+    if not all(math.isfinite(number) and abs(number) < 1e6 for number in numbers):
+        raise RebuildRefused("the preprocessing of its images has numbers that are not finite")
+    kind = "affine" if found.kind == "unknown" else found.kind
+    scale, offset = (list(found.scale) or [1 / 255], list(found.offset) or [0.0])
+    if found.resized and max(found.resized) > 128:
+        raise RebuildRefused(f"its images are enlarged to {found.resized[0]}x{found.resized[1]}, too large for the short training check")
+    return {
+        "kind": kind,
+        "scale": [_rounded(number) for number in scale],
+        "offset": [round(number, 5) for number in offset],
+        "resized": list(found.resized) if found.resized else None,
+        "channels_first": found.channels_first,
+        "flattened": found.flattened,
+        "grayscale": found.grayscale,
+    }
+
+
+def _rounded(number: float) -> float:
+    """Six significant digits: a recipe is solved for by least squares, and equal preprocessing must give equal keys."""
+    return float(f"{number:.5e}")
+
+
+def _labels(train: DataClaim) -> dict[str, Any]:
+    found = train.labels
+    if found is None or found.encoding == "other":
+        raise RebuildRefused("its labels are neither class numbers nor one-hot rows")
+    tail = [] if found.encoding == "one_hot" or not found.shape else [1]
+    agreement = 1.0 if found.agreement is None or found.agreement >= _LABELS_ARE_OWN else found.agreement
+    wrong = min(max((1.0 - agreement) / 0.9, 0.0), 1.0)  # a random label is right by chance one time in ten
+    return {"encoding": found.encoding, "tail": tail, "wrong": round(wrong, 2)}
+
+
+def _batch(claimed: int | None, train: DataClaim, notes: list[str]) -> int:
+    size = claimed if claimed is not None and claimed > 0 else DEFAULT_BATCH
+    if train.rows:
+        size = min(size, train.rows)
+    if size > MOST_BATCH:
+        notes.append(f"Batches of {size} are made smaller, to {MOST_BATCH}.")
+    return min(size, MOST_BATCH)
+
+
+def _without_names(value: Any) -> Any:
+    """The same data with layers numbered in order of appearance instead of named.
+
+    Only where a layer's name stands is it replaced (its own `name`, and references in the graph): a layer called "relu" must not make an
+    activation "relu" look like another.
+    """
+    numbers: dict[str, str] = {}
+
+    def number(name: Any) -> Any:
+        return numbers.setdefault(name, f"layer {len(numbers)}") if isinstance(name, str) else name
+
+    def reference(item: Any) -> Any:
+        """`[name, index, index]`, or a list or table of such."""
+        if isinstance(item, list):
+            return [number(each) if position == 0 and isinstance(each, str) else reference(each) for position, each in enumerate(item)]
+        return {key: reference(each) for key, each in item.items()} if isinstance(item, dict) else item
+
+    def walk(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: _named(key, each) for key, each in sorted(item.items())}
+        return [walk(each) for each in item] if isinstance(item, list | tuple) else item
+
+    def _named(key: str, each: Any) -> Any:
+        if key == "name":
+            return number(each)
+        return reference(each) if key in ("keras_history", "input_layers", "output_layers") else walk(each)
+
+    return walk(value)
