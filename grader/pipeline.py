@@ -261,6 +261,8 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
     if broken:
         status = RunStatus.NEEDS_REVIEW
         reason = f"A person needs to look: {len(broken)} criteria could not be judged ({', '.join(result.id for result in broken[:4])})."
+    elif any(note.kind == "grader" for note in record.notes):
+        status, reason = RunStatus.NEEDS_REVIEW, "A person needs to look: there was a defect in the grader while it ran the notebook."
     elif record.ending == "deadline":
         reason = "Time was up before everything was decided; what is not decided is not counted."
     elif record.ending != "ok":

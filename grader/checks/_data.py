@@ -6,8 +6,8 @@ Not a check.
 from dataclasses import dataclass
 
 from grader import graph as graphs
-from grader.checks._helpers import model_of
-from grader.records import DataClaim, Evidence, FitClaim, Graph
+from grader.checks._helpers import defect, model_of
+from grader.records import DataClaim, Evidence, Finding, FitClaim, Graph
 
 PIXELS = (0.0, 255.0)
 """Range of the stored images."""
@@ -20,6 +20,13 @@ def base_fit(evidence: Evidence) -> FitClaim | None:
         fit for fit in evidence.run.fits if fit.train is not None
     ]
     return fits[-1] if fits else None
+
+
+def lost(evidence: Evidence) -> Finding | None:
+    """The finding to give where a defect of ours kept back the data of the training calls to judge; None where they are known."""
+    model = model_of(evidence)
+    fits = [fit for fit in (model.fits if model and model.fits else evidence.run.fits) if fit.call != "custom_loop"]
+    return None if fits and all(fit.train is not None for fit in fits) else defect(evidence)
 
 
 def training_data(evidence: Evidence) -> DataClaim | None:
@@ -46,6 +53,8 @@ def held_out_data(evidence: Evidence) -> DataClaim | None:
         return used[-1]
     if fit is not None and fit.validation_split > 0:
         return fit.train
+    if defect(evidence) is not None:  # the call may have had other images than those that are left
+        return None
     left = [data for data in evidence.run.variables if data.split == "test"]
     small = [data for data in left if data.recipe and data.recipe.kind != "identity"]
     return next(iter(small or left), None)

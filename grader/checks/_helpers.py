@@ -1,4 +1,4 @@
-"""What several checks share: the base model's graph, and the answers where there is none.
+"""What several checks share: the base model's graph, and the answers where something is not there.
 
 Not a check (its name begins with an underscore).
 """
@@ -50,13 +50,30 @@ def why_missing(evidence: Evidence, role: str = "base") -> str:
     return found.reason if found else "No model was found for this part."
 
 
+def defect(evidence: Evidence) -> Finding | None:
+    """The finding to give where something is missing that a defect of ours may have kept back; None where the sandbox noted no defect.
+
+    The note is a claim: one that a student forges takes points from nobody and gives none, it calls a person.
+    """
+    note = next((note for note in evidence.run.notes if note.kind == "grader"), None)
+    if note is None:
+        return None
+    message = "This could not be judged because of a defect in the grader while it ran the notebook; a person needs to look."
+    return undecided(message, actual=f"cell {note.cell}: {note.text}")
+
+
+def absent(evidence: Evidence, message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
+    """No points for what was not seen. Not decided where it may be there all the same: a defect of ours was noted, or time was up."""
+    if evidence.out_of_time:
+        return skipped("Out of time: the notebook had not come to this when the deadline came.")
+    return defect(evidence) or failed(message, hint=hint, expected=expected, actual=actual)
+
+
 def graph_or_finding(evidence: Evidence, role: str = "base") -> Graph | Finding:
     """The graph of the model that plays `role`, or the finding to give where there is none."""
     model = model_of(evidence, role)
     if model is None:
-        if evidence.out_of_time:
-            return skipped("Out of time: the notebook had not built this model when the deadline came.")
-        return failed(why_missing(evidence, role))
+        return absent(evidence, why_missing(evidence, role))
     if model.graph is None:
         return undecided(
             f"This model could not be rebuilt from what the notebook says of it: {model.refusal}. A person needs to look at it.",

@@ -17,7 +17,7 @@
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, partial, passed
+from grader.checks._helpers import absent, graph_or_finding, partial, passed
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {}
@@ -45,9 +45,10 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if isinstance(graph, Finding):
         return graph
     if layers:
-        return failed(
+        return absent(
+            evidence,
             "The augmentation layers stand after a convolution: they move feature maps, not images.",
             expected=expected,
             actual=", ".join(node.class_name for node in layers),
         )
-    return failed("The model has no augmentation layer.", expected=expected, actual="none")
+    return absent(evidence, "The model has no augmentation layer.", expected=expected, actual="none")

@@ -9,7 +9,8 @@
 *Tolerance and source.* All of `curves`: full points. Some of them, or only others (the loss): half. A training loop of the student's own has no
 history to recognise: figures with at least two lines after it give half. Lines that are no history's (typed in) give nothing.
 
-*Edge cases.* The curves may be drawn by any means, in any cell, as fractions or percent, as accuracy or error.
+*Edge cases.* The curves may be drawn by any means, in any cell, as fractions or percent, as accuracy or error. What a defect of
+ours may have kept from being seen: `error`.
 
 *Errors.* None.
 
@@ -17,7 +18,7 @@ history to recognise: figures with at least two lines after it give half. Lines 
 """
 
 from grader.checks import Params
-from grader.checks._helpers import failed, model_of, partial, passed, skipped, why_missing
+from grader.checks._helpers import absent, defect, model_of, partial, passed, why_missing
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {"curves": ("accuracy", "val_accuracy")}
@@ -39,6 +40,9 @@ def check(evidence: Evidence, params: Params) -> Finding:
     expected, actual = " and ".join(sorted(wanted)), ", ".join(sorted(found)) or "none"
     if wanted <= found:
         return passed("The training and validation curves are plotted.", expected=expected, actual=actual)
+    unknown = defect(evidence)
+    if unknown is not None:
+        return unknown
     if found:
         lacking = ", ".join(sorted(wanted - found))
         return partial(0.5, f"A figure shows {actual}, but not {lacking}.", expected=expected, actual=actual)
@@ -51,9 +55,12 @@ def check(evidence: Evidence, params: Params) -> Finding:
             expected=expected,
             actual=f"{lines} other lines",
         )
-    if evidence.out_of_time:
-        return skipped("Out of time.")
-    return failed("No figure shows the training curves." if evidence.attempted else why_missing(evidence), expected=expected, actual=actual)
+    return absent(
+        evidence,
+        "No figure shows the training curves." if evidence.attempted else why_missing(evidence),
+        expected=expected,
+        actual=actual,
+    )
 
 
 def _same(key: str) -> str:

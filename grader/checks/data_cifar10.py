@@ -9,7 +9,7 @@
 *Tolerance and source.* At least 80 % of the sampled images must be found (correlation over 0.97, which survives any scale and offset).
 
 *Edge cases.* No training call was reached: what the notebook loaded counts. Images that match nothing: fail where another data set was loaded, partial where
-CIFAR-10 was loaded but changed beyond recognition.
+CIFAR-10 was loaded but changed beyond recognition. Images that a defect of ours kept from being examined: `error`.
 
 *Errors.* None.
 
@@ -17,7 +17,7 @@ CIFAR-10 was loaded but changed beyond recognition.
 """
 
 from grader.checks import Params
-from grader.checks._data import base_fit, training_data
+from grader.checks._data import base_fit, lost, training_data
 from grader.checks._helpers import failed, partial, passed, why_missing
 from grader.records import Evidence, Finding
 
@@ -26,6 +26,9 @@ PARAMS: Params = {"dataset": "cifar10"}
 
 def check(evidence: Evidence, params: Params) -> Finding:
     """Name the data set that reached training."""
+    unknown = lost(evidence)
+    if unknown is not None:
+        return unknown
     wanted = params["dataset"]
     fit, data = base_fit(evidence), training_data(evidence)
     loaded = ", ".join(dict.fromkeys(evidence.run.loads)) or "none"

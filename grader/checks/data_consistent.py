@@ -9,7 +9,7 @@
 *Tolerance and source.* The ends of the pixel range, mapped by both recipes, may differ by `tolerance` of the range: 0.04 lets images standardised by their own
 split's mean and deviation through (they differ by under 0.02) and catches a division by 225 (0.13).
 
-*Edge cases.* No held-out images anywhere: skip. Unknown recipes are compared by sampled range with three times the tolerance.
+*Edge cases.* No held-out images anywhere: skip. Images that a defect of ours kept from being examined: `error`. Unknown recipes are compared by sampled range with three times the tolerance.
 
 *Errors.* None.
 
@@ -17,8 +17,8 @@ split's mean and deviation through (they differ by under 0.02) and catches a div
 """
 
 from grader.checks import Params
-from grader.checks._data import held_out_data, span, training_data
-from grader.checks._helpers import failed, passed, skipped
+from grader.checks._data import held_out_data, lost, span, training_data
+from grader.checks._helpers import defect, failed, passed, skipped
 from grader.records import DataClaim, Evidence, Finding
 
 PARAMS: Params = {"tolerance": 0.04}
@@ -31,9 +31,12 @@ def _text(data: DataClaim) -> str:
 
 def check(evidence: Evidence, params: Params) -> Finding:
     """Compare the ranges of training and held-out images."""
+    unknown = lost(evidence)
+    if unknown is not None:
+        return unknown
     train, held_out = training_data(evidence), held_out_data(evidence)
     if train is None or held_out is None:
-        return skipped("No held-out images were used, so there is nothing to compare.")
+        return defect(evidence) or skipped("No held-out images were used, so there is nothing to compare.")
     a, b = span(train), span(held_out)
     if a is None or b is None:
         return skipped("The ranges of the images could not be found out.")

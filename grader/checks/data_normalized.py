@@ -9,7 +9,8 @@
 *Tolerance and source.* Largest absolute value at most `magnitude` (standardised CIFAR-10 reaches 2.8), range at least `spread`. A BatchNormalization as the very
 first layer on raw pixels: half the points.
 
-*Edge cases.* Images divided twice (range under `spread`) fail. Unknown ranges fail only if nothing was seen at all.
+*Edge cases.* Images divided twice (range under `spread`) fail, and so do images with values that are no numbers. No images seen at all: fail. Images whose
+range is not known, or that a defect of ours kept from being examined: `error`.
 
 *Errors.* None.
 
@@ -17,8 +18,8 @@ first layer on raw pixels: half the points.
 """
 
 from grader.checks import Params
-from grader.checks._data import span, through_model, training_data
-from grader.checks._helpers import failed, model_of, partial, passed, why_missing
+from grader.checks._data import lost, span, through_model, training_data
+from grader.checks._helpers import absent, failed, model_of, partial, passed, undecided, why_missing
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {"magnitude": 6.0, "spread": 0.2}
@@ -26,14 +27,27 @@ PARAMS: Params = {"magnitude": 6.0, "spread": 0.2}
 
 def check(evidence: Evidence, params: Params) -> Finding:
     """Work out the range of the network's input."""
+    unknown = lost(evidence)
+    if unknown is not None:
+        return unknown
     data = training_data(evidence)
-    given = span(data) if data is not None else None
-    if data is None or given is None:
-        return failed(
+    if data is None or data.rows == 0:
+        return absent(
+            evidence,
             "No images reached a training call, and no image array is left in the notebook."
             if evidence.attempted
-            else why_missing(evidence)
+            else why_missing(evidence),
         )
+    if "float" in data.dtype and (data.minimum is None or data.maximum is None):  # what is not finite leaves the sandbox as None
+        return failed(
+            "Some values of the images are no numbers (NaN or infinite).",
+            hint="Look for a division by zero, or a logarithm of zero, before fit.",
+            expected="finite values",
+            actual="NaN or infinite values",
+        )
+    given = span(data)
+    if given is None:
+        return undecided("The range of the images could not be found out; a person needs to look.", actual=data.dtype)
     model = model_of(evidence)
     seen, normalization, batch = through_model(given, model.graph if model else None)
     expected, actual = "about [0, 1], [-1, 1] or standardised", str(seen)

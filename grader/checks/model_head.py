@@ -18,7 +18,7 @@ a global maximum instead of the average, no softmax, another output activation. 
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, model_of, partial, passed
+from grader.checks._helpers import defect, failed, graph_or_finding, model_of, partial, passed
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {"classes": 10}
@@ -32,6 +32,9 @@ def check(evidence: Evidence, params: Params) -> Finding:
     model = model_of(evidence)
     logits = bool(model and model.compiled and model.compiled.from_logits)
     head, classes = graphs.head(graph), params["classes"]
+    unknown = defect(evidence) if head.activation == "linear" and model and not model.compiled else None
+    if unknown is not None:  # the loss may have been told from_logits=True
+        return unknown
     expected = f"global average, Dense({classes}), softmax"
     actual = _describe(head, logits=logits)
     if head.average is None and head.global_maximum is None:

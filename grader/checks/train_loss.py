@@ -8,7 +8,8 @@
 
 *Tolerance and source.* Exact. Softmax together with `from_logits=True` (softmax applied twice): half the points.
 
-*Edge cases.* A loss of the student's own cannot be judged here: `error`, a person looks. Labels of unknown encoding: judged by the head alone.
+*Edge cases.* A loss of the student's own cannot be judged here: `error`, a person looks; so it is with labels that a defect of ours kept from being
+examined. Labels of unknown encoding: judged by the head alone.
 
 *Errors.* None.
 
@@ -17,8 +18,8 @@
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._data import base_fit
-from grader.checks._helpers import failed, graph_or_finding, model_of, partial, passed, skipped, undecided, why_missing
+from grader.checks._data import base_fit, lost
+from grader.checks._helpers import absent, failed, graph_or_finding, model_of, partial, passed, undecided, why_missing
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {}
@@ -30,16 +31,21 @@ def check(evidence: Evidence, params: Params) -> Finding:
     """Hold loss, labels and head against each other."""
     model = model_of(evidence)
     if model is None:
-        return skipped("Out of time.") if evidence.out_of_time else failed(why_missing(evidence))
+        return absent(evidence, why_missing(evidence))
     compiled = model.compiled
     if compiled is None:
-        return failed("The network is never compiled.", hint='Call model.compile(optimizer=…, loss=…, metrics=["accuracy"]) before fit.')
+        return absent(
+            evidence, "The network is never compiled.", hint='Call model.compile(optimizer=…, loss=…, metrics=["accuracy"]) before fit.'
+        )
     if compiled.loss is None:
         if compiled.custom_loss:
             return undecided(
                 f"The loss {compiled.custom_loss!r} is the notebook's own; a person needs to look at it.", actual=compiled.custom_loss
             )
         return failed("compile is called without a loss.", expected="a crossentropy loss", actual="none")
+    unknown = lost(evidence)
+    if unknown is not None:
+        return unknown
     fit = base_fit(evidence)
     labels = fit.train.labels if fit and fit.train and fit.train.labels else fit.validation.labels if fit and fit.validation else None
     encoding = labels.encoding if labels else "other"

@@ -81,6 +81,10 @@ def _run(evidence: Evidence) -> Iterator[Flag]:
     run = evidence.run
     if run.ending not in ("ok", "deadline"):
         yield Flag(id="run_cut_short", severity="warning", message=f"The notebook did not run to its end. {run.detail}")
+    for note in [note for note in run.notes if note.kind == "grader"][:3]:
+        yield Flag(
+            id="grader_defect", severity="warning", message=f"The grader noted {note.text}.", cell=note.cell if note.cell >= 0 else None
+        )
     counts = [cell.execution_count for cell in evidence.notebook.code if cell.execution_count]
     if counts != sorted(counts):
         yield Flag(id="out_of_order", severity="info", message="The cells were last run in another order than they stand in.")

@@ -20,6 +20,7 @@ from grader.records import (
     Model,
     ModelClaim,
     Node,
+    Note,
     Notebook,
     PlotClaim,
     Recipe,
@@ -175,6 +176,9 @@ def with_fit(**changes):
         ("data_normalized", with_fit(train=data(scale=1 / 255**2)), Status.FAIL),
         ("data_consistent", with_fit(validation=data("test", scale=1 / 225)), Status.FAIL),
         ("data_consistent", with_fit(validation=data("test", scale=1 / 256)), Status.PASS),
+        ("data_normalized", with_fit(train=replace(data(), dtype="float64", minimum=None)), Status.FAIL),
+        ("data_normalized", with_fit(train=replace(data(), dtype="float64", rows=0, recipe=None, minimum=None)), Status.FAIL),
+        ("data_normalized", with_fit(train=replace(data(), dtype="uint4", recipe=None, minimum=None)), Status.ERROR),
         ("data_cifar10", with_fit(train=replace(data(), dataset="cifar100")), Status.FAIL),
         ("train_loss", evidence(loss="mean_squared_error"), Status.FAIL),
         ("train_loss", evidence(loss="categorical_crossentropy"), Status.FAIL),
@@ -191,6 +195,64 @@ def with_fit(**changes):
 )
 def test_data_training_and_curves(name, found, status):
     assert judge(name, found).status == status
+
+
+DEFECT = (Note(cell=3, kind="grader", text="a defect in the grader while examining the data of a call: ZeroDivisionError: ours"),)
+
+
+def noted(found):
+    """The same evidence, in a run in which a defect of ours was noted."""
+    return replace(found, run=replace(found.run, notes=DEFECT))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        *((name, with_fit(train=None)) for name in ("data_cifar10", "data_normalized", "data_consistent", "train_loss")),
+        ("data_consistent", with_fit(validation=None)),
+        ("train_protocol", with_fit(validation=None)),
+        ("train_protocol", replace(evidence(), run=replace(evidence().run, histories=(), plots=()))),
+        ("train_protocol", evidence(fit=False)),
+        ("train_loss", evidence(compiled=False)),
+        ("model_head", evidence(chain(*BODY, SCORES, AVERAGE, ("Dense", (10,), {"units": 10})), compiled=False)),
+        ("curves_plotted", evidence(run=RunRecord(plots=(PlotClaim(cell=4, curves=((0, "loss"),), lines=1),)))),
+        ("augmentation_placed", evidence(role="augmentation")),
+    ],
+)
+def test_what_a_defect_of_ours_may_have_kept_back_is_for_a_person(name, found):
+    finding = judge(name, noted(found))
+    assert (finding.status, finding.fraction) == (Status.ERROR, None)
+    assert "defect in the grader" in finding.message
+    assert "ZeroDivisionError" in finding.actual
+    assert judge(name, found).status is not Status.ERROR
+
+
+@pytest.mark.parametrize("name", [name for name in checks.names() if not name.startswith("training_")])
+def test_a_defect_of_ours_never_costs_points_where_nothing_was_seen(name):
+    nothing = Evidence(notebook=Notebook(cells=()), run=RunRecord(notes=DEFECT, loads=("cifar10",)))
+    assert judge(name, nothing).status in (Status.ERROR, Status.MANUAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("data_normalized", with_fit(train=data(scale=1.0))),
+        ("data_consistent", with_fit(validation=data("test", scale=1 / 225))),
+        ("train_loss", evidence(loss="mean_squared_error")),
+        ("model_no_flatten", evidence(chain(*BODY, ("Flatten", (12288,), {}), DENSE))),
+    ],
+)
+def test_what_was_seen_counts_whatever_else_a_defect_kept_back(name, found):
+    assert judge(name, noted(found)).status is Status.FAIL
+
+
+@pytest.mark.parametrize("name", [name for name in checks.names() if not name.startswith("training_")])
+def test_a_defect_of_ours_takes_nothing_away_that_was_seen(name):
+    parts = [("RandomFlip", (32, 32, 3), {}), *BODY, SCORES, AVERAGE, ("Dropout", (10,), {"rate": 0.2}), DENSE]
+    found = evidence(chain(*parts))
+    found = replace(found, roles=dict.fromkeys(("base", "dropout", "augmentation"), found.roles["base"]))
+    assert judge(name, noted(found)) == judge(name, found)
+    assert judge(name, found).status in (Status.PASS, Status.MANUAL)
 
 
 @pytest.mark.parametrize(
