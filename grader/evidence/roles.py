@@ -84,8 +84,15 @@ def _as_base(model: Model, able: tuple[Model, ...]) -> float:
     return score
 
 
+def _described(model: Model, classes: frozenset[str]) -> bool:
+    """Whether a model that could not be rebuilt says that it has such layers: its part is for a person then, not missing."""
+    return model.graph is None and any(layer.class_name in classes for layer in model.claim.layers)
+
+
 def _as_dropout(model: Model) -> float:
-    if model.graph is None or not graphs.dropout_layers(model.graph):
+    if model.graph is None:
+        return (1.0 + 3.0 * (model.section == 5)) * _described(model, graphs.DROPOUTS)
+    if not graphs.dropout_layers(model.graph):
         return 0.0
     score = (
         4.0 + 3.0 * bool(graphs.head(model.graph).dropouts) + 3.0 * (model.section == 5) + 0.5 * _structure(model) + 0.5 * _progress(model)
@@ -96,7 +103,7 @@ def _as_dropout(model: Model) -> float:
 
 
 def _as_augmentation(model: Model) -> float:
-    inside = model.graph is not None and bool(graphs.augmentation_layers(model.graph))
+    inside = _described(model, graphs.AUGMENTATION) or (model.graph is not None and bool(graphs.augmentation_layers(model.graph)))
     outside = any(fit.train is not None and fit.train.augmentation for fit in model.fits)
     if not inside and not outside:
         return 0.0

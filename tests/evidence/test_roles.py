@@ -1,5 +1,7 @@
 """Which model plays which role: by structure first, then by section and order; names count for nothing."""
 
+from dataclasses import replace
+
 from checks.test_checks import AVERAGE, BODY, DENSE, SCORES, chain, conv
 
 from grader.evidence.roles import match
@@ -67,6 +69,17 @@ def test_one_model_for_everything_is_no_second_model():
 def test_sections_decide_between_equals():
     assert roles(WITH_DROPOUT, WITH_DROPOUT, sections=(1, 5)) == {"base": 0, "dropout": 1, "augmentation": None}
     assert roles(WITH_DROPOUT, WITH_DROPOUT, sections=(5, 1))["base"] == 1
+
+
+def test_a_model_that_cannot_be_rebuilt_plays_the_role_that_its_layers_name():
+    base, second, third = models(BASE, None, None)
+    second, third = (
+        replace(model, claim=replace(model.claim, kind="Subclassed", layers=(LayerClaim(class_name=name, name="l", parameters=0),)))
+        for model, name in ((second, "Dropout"), (third, "RandomFlip"))
+    )
+    found = match((base, second, third), RunRecord())
+    assert (found["base"].model, found["dropout"].model, found["augmentation"].model) == (base, second, third)
+    assert match((base, third), RunRecord())["dropout"].model is None
 
 
 def test_every_choice_is_explained():
