@@ -3,6 +3,10 @@
 import json
 import math
 import os
+import threading
+
+MOST_BYTES = 4 << 20
+"""The largest frame that the host takes (`decode.FRAME_BYTES`, held by a test); after a larger one it would read no further."""
 
 
 def plain(value, depth=0):
@@ -27,19 +31,30 @@ def plain(value, depth=0):
 
 
 class Writer:
-    """Numbers frames and writes them to descriptor `descriptor`. Its parts are kept in locals of the class against clumsy patching only."""
+    """Numbers frames and writes them to descriptor `descriptor`. Its parts are kept in locals of the class against clumsy patching only.
+
+    `busy`: a frame is half written. Whoever breaks in then makes everything after it unreadable.
+    """
 
     def __init__(self, descriptor):
         self._descriptor = descriptor
         self._sequence = 0
         self._encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
         self._write = os.write
+        self._lock = threading.Lock()
+
+    @property
+    def busy(self):
+        return self._lock.locked()
 
     def send(self, kind, body):
-        """Send one frame; blocks until the host has taken it."""
-        text = self._encode({"seq": self._sequence, "kind": kind, "body": plain(body)})
-        data = text.encode("utf-8", "replace")
-        data = len(data).to_bytes(4, "big") + data
-        self._sequence += 1
-        while data:
-            data = data[self._write(self._descriptor, data) :]
+        """Send one frame; blocks until the host has taken it. Raises ValueError for one that the host would not take."""
+        body = plain(body)
+        with self._lock:
+            data = self._encode({"seq": self._sequence, "kind": kind, "body": body}).encode("utf-8", "replace")
+            if len(data) > MOST_BYTES:
+                raise ValueError(f"a record of kind {kind} has {len(data)} bytes, more than the {MOST_BYTES} of a frame")
+            data = len(data).to_bytes(4, "big") + data
+            self._sequence += 1
+            while data:
+                data = data[self._write(self._descriptor, data) :]

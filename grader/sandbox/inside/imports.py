@@ -21,21 +21,23 @@ def without(*names):
 
 
 class _Loader(importlib.abc.Loader):
-    """The real loader, with packages that are hidden while the module's body runs, and callbacks after it."""
+    """The real loader, with packages that are hidden while the module's body runs, and callbacks before and after it, which are ours."""
 
-    def __init__(self, loader, before, callbacks, hidden):
-        self._loader, self._before, self._callbacks, self._hidden = loader, before, callbacks, hidden
+    def __init__(self, context, loader, before, callbacks, hidden):
+        self._context, self._loader, self._before, self._callbacks, self._hidden = context, loader, before, callbacks, hidden
 
     def create_module(self, spec):
         return self._loader.create_module(spec)
 
     def exec_module(self, module):
         for callback in self._before:
-            callback()
+            with self._context.ours(f"preparing for {module.__name__}"):
+                callback()
         with without(*self._hidden):
             self._loader.exec_module(module)
         for callback in self._callbacks:
-            callback(module)
+            with self._context.ours(f"preparing {module.__name__}"):
+                callback(module)
 
     def __getattr__(self, name):
         return getattr(self._loader, name)
@@ -44,7 +46,8 @@ class _Loader(importlib.abc.Loader):
 class AfterImport(importlib.abc.MetaPathFinder):
     """A finder that lets the others find and only adds callbacks: `after("keras", f)` calls `f(module)` once keras was executed."""
 
-    def __init__(self):
+    def __init__(self, context):
+        self._context = context
         self._callbacks = {}
         self._hidden = {}
         self._before = {}
@@ -72,7 +75,7 @@ class AfterImport(importlib.abc.MetaPathFinder):
         finally:
             self._searching.discard(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._before.get(name, ()), self._callbacks[name], self._hidden.get(name, ()))
+            spec.loader = _Loader(self._context, spec.loader, self._before.get(name, ()), self._callbacks[name], self._hidden.get(name, ()))
         return spec
 
     def _find(self, name, path):

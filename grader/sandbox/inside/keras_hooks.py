@@ -2,6 +2,9 @@
 
 `fit` and its relatives are answered by a short real run (one small batch, eager: shape, label and loss errors surface as they would for the
 student) and a history of the asked length. `load_data` answers from the local store. Nothing here is worth points by itself.
+
+Every answer has two halves: taking the small batch and running it are the student's, looking at what was given and recording it are ours
+(`Context.ours`): a defect in the second half costs a claim, never the answer.
 """
 
 import json
@@ -19,6 +22,17 @@ OPTIONAL = ("sklearn", "pandas", "matplotlib")
 """What Keras imports only because it is there: 1.0 s of 3.6 s processor time. Notebooks that want them import them themselves."""
 
 _BATCH = 4  # images of the one real training step: enough for every error to surface
+_SWITCHES = (
+    "rotation_range",
+    "width_shift_range",
+    "height_shift_range",
+    "shear_range",
+    "zoom_range",
+    "horizontal_flip",
+    "vertical_flip",
+    "brightness_range",
+    "channel_shift_range",
+)
 _STAND_INS = {  # other data sets: (train images' shape, test images' shape, classes); arrays of noise, so that the cells can run
     "mnist": ((60000, 28, 28), (10000, 28, 28), 10),
     "fashion_mnist": ((60000, 28, 28), (10000, 28, 28), 10),
@@ -105,7 +119,8 @@ class Recorder:
         def compile(model, *args, **kwargs):
             recorder.original["compile"](model, *args, **kwargs)
             if not recorder.context.busy:
-                recorder.compiled(model, args, kwargs)
+                with recorder.context.ours("recording a compile call"):
+                    recorder.compiled(model, args, kwargs)
 
         def train_on_batch(model, x, y=None, *args, **kwargs):
             return recorder.on_batch(model, "train_on_batch", x, y, kwargs)
@@ -208,7 +223,9 @@ class Recorder:
 
         def counted_apply(optimizer, grads, trainable_variables=None):
             if not recorder.context.busy:
-                recorder.custom_step(trainable_variables)
+                recorder.custom_steps += 1
+                with recorder.context.ours("looking at a training loop"):
+                    recorder.custom_step(trainable_variables)
                 if recorder.custom_steps > 4 and eager.executing_eagerly():
                     return None
             return apply(optimizer, grads, trainable_variables)
@@ -234,23 +251,36 @@ class Recorder:
     def names(self, thing):
         return [name for name, value in list(self.context.namespace.items()) if value is thing and not name.startswith("_")][:5]
 
-    def look(self, model, given_shape=None):
-        """Send the model as it is now, if it changed; returns (serial, version)."""
+    def look(self, model, data=None):
+        """Send the model as it is now, if it changed; returns (serial, version). `data`: the claim of what reached it, if anything did.
+
+        A model that a defect of ours keeps from being described is sent as one that cannot be rebuilt: a person looks at it.
+        """
         serial = self.serial(model)
+        with self.context.ours("describing a model"):
+            return serial, self._send_model(model, serial, *self._described(model, tuple(data["shape"]) if data else None))
+        undescribed = {"kind": "Subclassed", "unbuildable": "a defect in the grader kept it from being described"}
+        return serial, self._send_model(model, serial, "undescribed", undescribed)
+
+    def _described(self, model, given_shape):
+        """A digest of the model as it is now, and the fields of its claim."""
         with self.context:
             found = trace.snapshot(model, given_shape)
         nested = [model, *trace.all_layers(model)]
         pretrained = [text for ref, text in self.pretrained.values() if any(ref() is item for item in nested)]
         found["pretrained"] = pretrained[0] if pretrained else None
-        digest = zlib.crc32(json.dumps([found["config"], found["layers"], found["input_shape"]], sort_keys=True, default=str).encode())
+        parts = [found["config"], found["layers"], found["input_shape"]]
+        return zlib.crc32(json.dumps(parts, sort_keys=True, default=str).encode()), found
+
+    def _send_model(self, model, serial, digest, found):
         last, version = self.sent.get(serial, (None, -1))
         if digest != last:
             version += 1
-            self.sent[serial] = (digest, version)
             self.context.send(
                 "model", {"serial": serial, "version": version, "cell": self.context.cell, "names": self.names(model), **found}
             )
-        return serial, version
+            self.sent[serial] = (digest, version)
+        return version
 
     def compiled(self, model, args, kwargs):
         serial, _ = self.look(model)
@@ -313,35 +343,47 @@ class Recorder:
     # ------------------------------------------------------------------ data
 
     def data(self, x, y=None):
-        """(small x, small y, DataClaim body, batch size found) of what a call was given as data."""
-        kind = type(x).__name__
-        module = type(x).__module__
+        """What a call was given as data: (small x, small y, DataClaim body or None, rows, batch size found).
+
+        Taking it is the student's: an empty generator, an error in theirs, shapes that do not fit surface in the cell. Examining it is ours.
+        """
+        small_x, small_y, rows, size, examine = self._take(x, y)
+        claim = None
+        with self.context.ours("examining the data of a call"):
+            claim = examine()
+        return small_x, small_y, claim, rows, size
+
+    def _take(self, x, y):
+        """(small x, small y, rows, batch size found, a function that gives the DataClaim body)."""
         try:
             if hasattr(x, "image_data_generator") and hasattr(x, "batch_size"):
-                return self._image_iterator(x)
-            if module.startswith("tensorflow") and hasattr(x, "element_spec") and hasattr(x, "take"):
+                batch = next(x)
+                return self._batch(batch, "generator", rows=int(getattr(x, "n", 0)), complete=lambda claim: self._iterator(x, claim))
+            if type(x).__module__.startswith("tensorflow") and hasattr(x, "element_spec") and hasattr(x, "take"):
                 return self._dataset(x)
             if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "shape") and not isinstance(x, (list, tuple, dict)):
-                batch = x[0]
-                return self._batch(batch, "generator", rows=len(x) * len(_first(batch)))
+                return self._batch(x[0], "generator", steps=len(x))
             if hasattr(x, "__next__"):
-                return self._batch(next(x), "generator", rows=None)
+                return self._batch(next(x), "generator")
         except StopIteration:
             raise ValueError("the generator given as data is empty") from None
         if x is None:
-            return None, None, None, None
-        if isinstance(x, dict) or (isinstance(x, (list, tuple)) and x and hasattr(x[0], "shape")) or kind == "dict":
-            inner = _first(x)
-            return x, y, self._claim(np.asarray(inner), y, "array", variable=None), None
-        images = x if hasattr(x, "shape") else np.asarray(x)
-        labels = None if y is None else (y if hasattr(y, "shape") else np.asarray(y))
-        claim = self._claim(images, labels, "array", variable=(self.names(x) or [None])[0])
-        return _head(images), None if labels is None else _head(labels), claim, None
+            return None, None, None, None, lambda: None
+        nested = _is_nested(x)
+        images, labels = _leaf(x), _leaf(y) if nested else y
+        images = images if hasattr(images, "shape") else np.asarray(images)
+        labels = labels if labels is None or hasattr(labels, "shape") else np.asarray(labels)
+        _refuse_other_lengths(images, labels)
+        small = (_small(x), _small(y)) if nested else (_small(images), _small(labels))
+        rows = int(images.shape[0])
+        return *small, rows, None, lambda: self._claim(images, labels, "array", variable=(self.names(x) or [None])[0])
 
-    def _claim(self, images, labels, container, variable=None, rows=None, extra=None):
-        total = int(images.shape[0]) if len(getattr(images, "shape", ())) else 0
-        positions = np.unique(np.linspace(0, max(total - 1, 0), min(recipe.SAMPLES, max(total, 1))).astype(int))
+    def _claim(self, images, labels, container, variable=None, rows=None):
+        total = int(images.shape[0])
+        positions = np.unique(np.linspace(0, max(total - 1, 0), min(recipe.SAMPLES, total)).astype(int))
         picked = _pick(images, positions)
+        if picked.dtype.name == "bfloat16":  # NumPy knows it as raw bytes only
+            picked = picked.astype(np.float32)
         picked_labels = None if labels is None or _length(labels) < total else _pick(labels, positions)
         digest = (
             zlib.crc32(np.ascontiguousarray(picked).tobytes()),
@@ -362,37 +404,31 @@ class Recorder:
         if picked.dtype.kind in "fiub" and picked.size:
             numbers = picked.astype(np.float64)
             claim.update(minimum=float(numbers.min()), maximum=float(numbers.max()), mean=float(numbers.mean()), std=float(numbers.std()))
-        return {**claim, **(extra or {})}
+        return claim
 
-    def _batch(self, batch, container, rows, extra=None):
+    def _batch(self, batch, container, *, rows=None, steps=None, complete=None):
+        """`_take` for one batch of many. `complete(claim)` adds to the claim what is known beyond the batch."""
         if isinstance(batch, (list, tuple)):
             images, labels = batch[0], batch[1] if len(batch) > 1 else None
         else:
             images, labels = batch, None
-        images, labels = np.asarray(images), None if labels is None else np.asarray(labels)
-        claim = self._claim(images, labels, container, rows=rows, extra=extra)
-        return _head(images), None if labels is None else _head(labels), claim, int(images.shape[0])
+        images, labels = (part if part is None or isinstance(part, dict) else np.asarray(part) for part in (images, labels))
+        small_x, small_y = _small(images), _small(labels)
+        first = np.asarray(_leaf(images))
+        size = int(first.shape[0])
+        rows = size * steps if steps is not None else size if rows is None else rows
 
-    def _image_iterator(self, iterator):
-        """ImageDataGenerator.flow(…): the arrays behind it tell the data, one batch from it the range, its switches the augmentation."""
+        def examine():
+            claim = self._claim(first, _leaf(labels), container, rows=rows)
+            if complete is not None:
+                complete(claim)
+            return claim
+
+        return small_x, small_y, rows, size, examine
+
+    def _iterator(self, iterator, claim):
+        """ImageDataGenerator.flow(…): one batch told the range, the arrays behind it tell the data, its switches the augmentation."""
         generator = iterator.image_data_generator
-        switches = [
-            name
-            for name in (
-                "rotation_range",
-                "width_shift_range",
-                "height_shift_range",
-                "shear_range",
-                "zoom_range",
-                "horizontal_flip",
-                "vertical_flip",
-                "brightness_range",
-                "channel_shift_range",
-            )
-            if _is_on(getattr(generator, name, None))
-        ]
-        batch = next(iterator)
-        small_x, small_y, claim, size = self._batch(batch, "generator", rows=int(getattr(iterator, "n", 0)))
         if claim["dataset"] is None and getattr(iterator, "x", None) is not None:
             behind = self._claim(iterator.x, iterator.y, "generator")
             claim.update(dataset=behind["dataset"], split=behind["split"], labels=behind["labels"] or claim["labels"])
@@ -404,10 +440,20 @@ class Recorder:
                     scale, offset = [value * factor for value in known["scale"]], [value * factor for value in known["offset"]]
                     kind = "identity" if scale == [1.0] and offset == [0.0] else "affine"
                     claim["recipe"] = {**known, "kind": kind, "scale": scale, "offset": offset}
-        claim["augmentation"] = switches
-        return small_x, small_y, claim, size
+        claim["augmentation"] = [name for name in _SWITCHES if _is_on(getattr(generator, name, None))]
 
     def _dataset(self, dataset):
+        with self.context:
+            batch = next(iter(dataset))
+            cardinality = int(dataset.cardinality())
+        images = batch[0] if isinstance(batch, (list, tuple)) else batch
+        size = int(images.shape[0]) if len(getattr(images, "shape", ())) == 4 else None
+        rows = cardinality * (size or 1) if cardinality > 0 else None
+        taken = self._batch(batch, "tf.data", rows=rows, complete=lambda claim: self._pipeline(dataset, claim))
+        return *taken[:3], size, taken[4]
+
+    def _pipeline(self, dataset, claim):
+        """What a tf.data pipeline is made of: the tensors at its start tell the data where its images match none."""
         steps, source = [], dataset
         for _ in range(50):
             name = type(source).__name__.strip("_").removesuffix("Dataset").lower()
@@ -416,21 +462,14 @@ class Recorder:
             if inner is None:
                 break
             source = inner
-        with self.context:
-            batch = next(iter(dataset))
-            cardinality = int(dataset.cardinality())
-        images = batch[0] if isinstance(batch, (list, tuple)) else batch
-        size = int(images.shape[0]) if len(getattr(images, "shape", ())) == 4 else None
-        small_x, small_y, claim, _ = self._batch(batch, "tf.data", rows=cardinality * (size or 1) if cardinality > 0 else None)
         tensors = getattr(source, "_tensors", None)
         if claim["dataset"] is None and tensors:
             behind = self._claim(tensors[0], tensors[1] if len(tensors) > 1 else None, "tf.data")
             claim.update(dataset=behind["dataset"], split=behind["split"])
             if any("map" in step for step in steps):
                 claim["augmentation"] = ["tf.data map"]
-            if claim["recipe"] is None and behind["recipe"]:
+            if claim["recipe"] is None and behind["recipe"] and claim.get("maximum") is not None:
                 claim["recipe"] = self._range_recipe(behind, claim)
-        return small_x, small_y, claim, size
 
     def _range_recipe(self, behind, claim):
         """An estimate for augmented pipelines, where no image can be matched: the map of ranges [0, 255] -> [minimum, maximum]."""
@@ -511,44 +550,46 @@ class Recorder:
         claim, error, history = {"epochs": _whole(epochs), "batch_size": _whole(batch_size)}, None, None
         small, held = (None, None), None
         try:
-            small_x, small_y, claim["train"], found = self.data(x, y)
+            small_x, small_y, claim["train"], _, found = self.data(x, y)
             small = small_x, small_y
             if claim["batch_size"] is None:
                 claim["batch_size"] = found or (32 if found is None and small_x is not None else None)
             if validation_data is not None:
                 pair = validation_data if isinstance(validation_data, (list, tuple)) else (validation_data, None)
-                val_x, val_y, claim["validation"], _ = self.data(pair[0], pair[1] if len(pair) > 1 else None)
+                val_x, val_y, claim["validation"], *_ = self.data(pair[0], pair[1] if len(pair) > 1 else None)
                 held = (val_x, val_y)
             elif validation_split:
                 claim["validation_split"] = float(validation_split)
                 held = small
             history = self._short_fit(model, small, held, callbacks, kwargs)
             epochs = max(int(epochs), 1)
-            self._stretch(history, epochs, index)
+            with self.context.ours("giving the history its length"):
+                self._stretch(history, epochs, index)
             return history
         except BaseException as problem:
             error = problem
             raise
         finally:
-            given = claim["train"]["shape"] if claim.get("train") else None
-            serial, version = self.look(model, tuple(given) if given else None)
             names = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
-            self.context.send(
-                "fit",
-                {
-                    "index": index,
-                    "cell": self.context.cell,
-                    "call": call,
-                    "serial": serial,
-                    "version": version,
-                    "callbacks": [type(item).__name__[:60] for item in names][:20],
-                    "error": describe_error(error) if error is not None else None,
-                    **claim,
-                },
-            )
+            claim["callbacks"] = [type(item).__name__[:60] for item in names][:20]
+            claim["error"] = describe_error(error) if error is not None else None
+            self._trained(model, index, call, claim)
             if history is not None:
                 self.histories[index] = (history, history.history)
                 print(f"(fit answered while grading: one batch of {_BATCH} images was trained; {epochs} epochs were asked for)")
+
+    def _trained(self, model, index, call, claim):
+        """Send a training call."""
+        with self.context.ours("recording a training call"):
+            serial, version = self.look(model, claim.get("train"))
+            body = {"index": index, "cell": self.context.cell, "call": call, "serial": serial, "version": version, **claim}
+            self.context.send("fit", body)
+
+    def _used(self, model, call, data):
+        """Send a call of `evaluate` or `predict`."""
+        with self.context.ours(f"recording {call}"):
+            serial, _ = self.look(model, data)
+            self.context.send("evaluate", {"cell": self.context.cell, "call": call, "serial": serial, "data": data})
 
     def _short_fit(self, model, small, held, callbacks, kwargs):
         options = {key: kwargs[key] for key in ("class_weight",) if kwargs.get(key) is not None}
@@ -578,6 +619,7 @@ class Recorder:
         stretched = Keys()
         for position, (name, values) in enumerate(history.history.items()):
             first = float(np.asarray(values[0]).reshape(-1)[0]) if values else 0.0
+            first = first if np.isfinite(first) else 0.0  # a curve of NaN would be found in no figure
             stretched[name] = [first + 1e-5 * (index + 1) + 1e-6 * position + 1e-7 * epoch for epoch in range(epochs)]
         history.history = stretched
         history.epoch = list(range(epochs))
@@ -587,9 +629,8 @@ class Recorder:
     def evaluate(self, model, x, y, args, kwargs):
         if self.context.busy:
             return self.original["evaluate"](model, x, y, *args, **kwargs)
-        small_x, small_y, claim, _ = self.data(x, y)
-        serial, _ = self.look(model, tuple(claim["shape"]) if claim else None)
-        self.context.send("evaluate", {"cell": self.context.cell, "call": "evaluate", "serial": serial, "data": claim})
+        small_x, small_y, claim, *_ = self.data(x, y)
+        self._used(model, "evaluate", claim)
         options = {key: kwargs[key] for key in ("return_dict",) if key in kwargs}
         result = self._eagerly(model, lambda: self.original["evaluate"](model, small_x, small_y, batch_size=_BATCH, verbose=0, **options))
         print(f"(evaluate answered while grading: {_BATCH} images were used)")
@@ -598,14 +639,12 @@ class Recorder:
     def predict(self, model, x, args, kwargs):
         if self.context.busy:
             return self.original["predict"](model, x, *args, **kwargs)
-        small_x, _, claim, _ = self.data(x)
-        serial, _ = self.look(model, tuple(claim["shape"]) if claim else None)
-        self.context.send("evaluate", {"cell": self.context.cell, "call": "predict", "serial": serial, "data": claim})
-        rows = claim["rows"] if claim and claim["rows"] else _BATCH
+        small_x, _, claim, rows, _ = self.data(x)
+        self._used(model, "predict", claim)
         small = self._eagerly(model, lambda: self.original["predict"](model, small_x, batch_size=_BATCH, verbose=0))
         if not isinstance(small, np.ndarray) or not len(small):
             return small
-        return np.resize(small, (int(rows), *small.shape[1:]))
+        return np.resize(small, (rows or _BATCH, *small.shape[1:]))
 
     def on_batch(self, model, call, x, y, kwargs):
         if self.context.busy:
@@ -614,22 +653,9 @@ class Recorder:
         count, last = self.batches.get((serial, call), (0, None))
         if count >= 3:
             return last
-        small_x, small_y, claim, _ = self.data(x, y)
+        small_x, small_y, claim, rows, _ = self.data(x, y)
         if count == 0 and call == "train_on_batch":
-            serial, version = self.look(model, tuple(claim["shape"]) if claim else None)
-            self.context.send(
-                "fit",
-                {
-                    "index": self.fits,
-                    "cell": self.context.cell,
-                    "call": call,
-                    "serial": serial,
-                    "version": version,
-                    "epochs": None,
-                    "batch_size": (claim or {}).get("rows"),
-                    "train": claim,
-                },
-            )
+            self._trained(model, self.fits, call, {"batch_size": rows, "train": claim})
             self.fits += 1
         options = {"return_dict": True} if kwargs.get("return_dict") else {}
         result = self._eagerly(model, lambda: self.original[call](model, small_x, small_y, **options))
@@ -638,7 +664,6 @@ class Recorder:
 
     def custom_step(self, variables):
         """An optimiser was applied outside `fit`: a training loop of the student's own."""
-        self.custom_steps += 1
         wanted = {id(variable) for variable in (variables or [])} | {
             id(getattr(variable, "_value", None)) for variable in (variables or [])
         }
@@ -649,10 +674,7 @@ class Recorder:
             }
             if key not in self.custom_seen and (not wanted or wanted & own):
                 self.custom_seen.add(key)
-                serial, version = self.look(model)
-                self.context.send(
-                    "fit", {"index": self.fits, "cell": self.context.cell, "call": "custom_loop", "serial": serial, "version": version}
-                )
+                self._trained(model, self.fits, "custom_loop", {})
                 self.fits += 1
 
     # ------------------------------------------------------------------ after each cell, and at the end
@@ -665,44 +687,46 @@ class Recorder:
         for name, value in list(self.context.namespace.items()):
             if name.startswith("_") or name in ("In", "Out"):
                 continue
-            items = [value]
-            if isinstance(value, (list, tuple)) and len(value) <= 50:
-                items = list(value)
-            elif isinstance(value, dict) and len(value) <= 50:
-                items = list(value.values())
-            found += [item for item in items if isinstance(item, keras.Model) and not any(item is other for other in found)]
+            with self.context.ours("looking for models among the variables"):
+                items = [value]
+                if isinstance(value, (list, tuple)) and len(value) <= 50:
+                    items = list(value)
+                elif isinstance(value, dict) and len(value) <= 50:
+                    items = list(value.values())
+                found += [item for item in items if isinstance(item, keras.Model) and not any(item is other for other in found)]
         return found
 
     def after_cell(self):
         """Send the models that the cell left in the namespace, and which histories are kept."""
         for model in self._models_in_namespace():
-            try:
+            with self.context.ours("looking at a model that the cell left"):
                 cheap = (len(getattr(model, "layers", [])), bool(model.built), bool(getattr(model, "compiled", False)))
-            except Exception:
-                continue
-            serial = self.serial(model)
-            if self.looked.get(serial) != cheap:
-                self.looked[serial] = cheap
-                self.look(model)
-        for index, (history, values) in self.histories.items():
-            if index in self.reported:
-                continue
+                serial = self.serial(model)
+                if self.looked.get(serial) != cheap:
+                    self.looked[serial] = cheap
+                    self.look(model)
+        for index in sorted(self.histories.keys() - self.reported):
             for name, value in list(self.context.namespace.items()):
                 if name.startswith("_") or name in ("In", "Out"):
                     continue
-                items = (
-                    list(value.values())[:50]
-                    if isinstance(value, dict) and not isinstance(value, Keys)
-                    else list(value)[:50]
-                    if isinstance(value, (list, tuple))
-                    else []
-                )
-                flat = [value, *items, *(inner for item in items if isinstance(item, (list, tuple)) for inner in list(item)[:10])]
-                attributes = list(getattr(value, "__dict__", {}).values())[:50] if type(value).__module__ == "__main__" else []
-                if any(item is history or item is values for item in [*flat, *attributes]):
-                    self.reported.add(index)
-                    self.context.send("history", {"fit": index, "kept_as": name[:60]})
-                    break
+                with self.context.ours("looking for a history among the variables"):
+                    if self._holds(value, *self.histories[index]):
+                        self.reported.add(index)
+                        self.context.send("history", {"fit": index, "kept_as": name[:60]})
+                        break
+
+    def _holds(self, value, history, values):
+        """Whether a variable is this history or its dictionary, or holds it two steps away."""
+        items = (
+            list(value.values())[:50]
+            if isinstance(value, dict) and not isinstance(value, Keys)
+            else list(value)[:50]
+            if isinstance(value, (list, tuple))
+            else []
+        )
+        flat = [value, *items, *(inner for item in items if isinstance(item, (list, tuple)) for inner in list(item)[:10])]
+        attributes = list(getattr(value, "__dict__", {}).values())[:50] if type(value).__module__ == "__main__" else []
+        return any(item is history or item is values for item in [*flat, *attributes])
 
     def finish(self):
         """Send the image arrays that are left in the namespace: evidence where no training call was reached."""
@@ -712,8 +736,9 @@ class Recorder:
                 continue
             if value.dtype.kind not in "fiu" or (value.ndim == 2 and value.shape[1] not in (784, 3072)):
                 continue
-            self.context.send("variable", self._claim(value, None, "array", variable=name[:60]))
-            sent += 1
+            with self.context.ours("examining an array that is left"):
+                self.context.send("variable", self._claim(value, None, "array", variable=name[:60]))
+                sent += 1
 
 
 class _Shortened:
@@ -755,14 +780,36 @@ def _is_on(value):
     return bool(value)
 
 
-def _first(batch):
-    while isinstance(batch, (list, tuple, dict)):
-        batch = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
-    return batch
+def _is_nested(data):
+    """Whether `data` holds arrays, one for each input or output, and is no array itself."""
+    return isinstance(data, dict) or (isinstance(data, (list, tuple)) and len(data) > 0 and hasattr(data[0], "shape"))
 
 
-def _head(array):
-    return np.asarray(array[:_BATCH])
+def _leaf(data):
+    """The first array of nested data; anything else as it is."""
+    while _is_nested(data) and len(data):
+        data = next(iter(data.values())) if isinstance(data, dict) else data[0]
+    return data
+
+
+def _small(data):
+    """The first rows of data, nested or not, as NumPy arrays."""
+    if data is None:
+        return None
+    if isinstance(data, dict):
+        return {key: _small(item) for key, item in data.items()}
+    if _is_nested(data):
+        return type(data)(_small(item) for item in data)
+    return np.asarray(data[:_BATCH]) if hasattr(data, "shape") else np.asarray(data)[:_BATCH]
+
+
+def _refuse_other_lengths(images, labels):
+    """Keras' refusal, in its words: the small batch would hide it."""
+    if labels is not None and _length(images) != _length(labels):
+        raise ValueError(
+            "Data cardinality is ambiguous. Make sure all arrays contain the same number of samples."
+            f"'x' sizes: {_length(images)}\n'y' sizes: {_length(labels)}\n"
+        )
 
 
 def _length(labels):

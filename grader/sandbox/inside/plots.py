@@ -42,12 +42,13 @@ def keep_backend(matplotlib):
     matplotlib.use = lambda *_, **__: None
 
 
-def install(pyplot):
+def install(context, pyplot):
     """After matplotlib.pyplot was imported: look at figures before they are closed, and make `show` quiet."""
     original_close = pyplot.close
 
     def close(figure=None):
-        _look_at_all(pyplot)
+        with context.ours("looking at figures before they are closed"):
+            _seen.extend(_look(pyplot.figure(number)) for number in pyplot.get_fignums())
         return original_close(figure)
 
     def show(*_, **__):
@@ -57,10 +58,6 @@ def install(pyplot):
     pyplot.show = show
     switch = pyplot.switch_backend
     pyplot.switch_backend = lambda *_, **__: switch("agg")
-
-
-def _look_at_all(pyplot):
-    _seen.extend(_look(pyplot.figure(number)) for number in pyplot.get_fignums())
 
 
 def collect(context, outputs):

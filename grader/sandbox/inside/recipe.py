@@ -9,6 +9,7 @@ import numpy as np
 
 SAMPLES = 48
 _RESIDUAL = 0.01  # rms of what a map leaves unexplained, as a fraction of the values' standard deviation; float16 rounding gives 0.0005
+_HUGE = 1e30  # values beyond would make the sums below infinite
 
 
 class Store:
@@ -150,38 +151,35 @@ def _resize_candidates(images):
 def identify(images, labels, positions, total, store):
     """What is known about sampled `images` (m, …) and their `labels` (m, …) or None; `positions` are their rows of `total`.
 
-    Returns fields of a DataClaim: dataset, split, recipe, labels. Raises nothing.
+    Returns fields of a DataClaim: dataset, split, recipe, labels. An exception is a defect of ours: whatever images are given, none is due.
     """
     result = {"dataset": None, "split": None, "recipe": None, "labels": _labels(labels, None)}
-    try:
-        images = np.asarray(images)
-        if images.dtype.kind not in "fiub" or len(images) < 2:
-            return result
-        images = np.nan_to_num(images.astype(np.float64))
-        for batch, done in layouts(images):
-            tries = [(batch, None), *_resize_candidates(batch)]
-            for candidate, resized in tries:
-                found = _match(candidate, positions, total, store)
-                if found is None:
-                    continue
-                name, split, rows = found
-                pairs = [(index, row) for index, row in enumerate(rows) if row]
-                pixels = np.stack([_as_image(store.sets[a, b][0][row]) for _, (a, b, row) in pairs])
-                recipe = solve(pixels, candidate[[index for index, _ in pairs]])
-                if resized and recipe["kind"] == "unknown" and recipe["residual"] < 0.35:
-                    recipe = _loose(pixels, candidate[[index for index, _ in pairs]], recipe["residual"])
-                result.update(dataset=name, split=split, recipe={**recipe, **done, "resized": list(resized) if resized else None})
-                if labels is not None:
-                    stored = np.array([store.sets[a, b][1][row] for _, (a, b, row) in pairs])
-                    result["labels"] = _labels(labels, stored, [index for index, _ in pairs])
-                return result
-            if batch.shape[-1] == 1:
-                grey = _grayscale(batch, positions, total, store)
-                if grey:
-                    result.update(grey)
-                    return result
-    except Exception:
+    images = np.asarray(images)
+    if images.dtype.kind not in "fiub" or len(images) < 2:
         return result
+    images = np.clip(np.nan_to_num(images.astype(np.float64), posinf=0.0, neginf=0.0), -_HUGE, _HUGE)
+    for batch, done in layouts(images):
+        tries = [(batch, None), *_resize_candidates(batch)]
+        for candidate, resized in tries:
+            found = _match(candidate, positions, total, store)
+            if found is None:
+                continue
+            name, split, rows = found
+            pairs = [(index, row) for index, row in enumerate(rows) if row]
+            pixels = np.stack([_as_image(store.sets[a, b][0][row]) for _, (a, b, row) in pairs])
+            recipe = solve(pixels, candidate[[index for index, _ in pairs]])
+            if resized and recipe["kind"] == "unknown" and recipe["residual"] < 0.35:
+                recipe = _loose(pixels, candidate[[index for index, _ in pairs]], recipe["residual"])
+            result.update(dataset=name, split=split, recipe={**recipe, **done, "resized": list(resized) if resized else None})
+            if labels is not None:
+                stored = np.array([store.sets[a, b][1][row] for _, (a, b, row) in pairs])
+                result["labels"] = _labels(labels, stored, [index for index, _ in pairs])
+            return result
+        if batch.shape[-1] == 1:
+            grey = _grayscale(batch, positions, total, store)
+            if grey:
+                result.update(grey)
+                return result
     return result
 
 

@@ -1,0 +1,342 @@
+"""Whose error is it? What a student's call asks for fails in the cell; what we do beside it becomes a note, and the call is answered."""
+
+import io
+import os
+import types
+
+import numpy as np
+import pytest
+from harness import grade_notebook, small_store, statuses
+
+from grader.decode import _KINDS, FRAME_BYTES, FrameReader, RunCollector
+from grader.records import RunRecord
+from grader.sandbox.inside import context, frames, imports, keras_hooks, plots, recipe, shell, trace
+
+GENERATOR = np.random.default_rng(0)
+IMAGES = GENERATOR.integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
+LABELS = GENERATOR.integers(0, 10, 600)
+
+INFINITE = IMAGES / 255
+INFINITE[:, 5, 5, 0] = np.inf
+
+
+class Pipe:
+    """A frame writer whose frames are read and decoded as the host does it."""
+
+    busy = False
+
+    def __init__(self):
+        self.writer, self.reader, self.collector = frames.Writer(0), FrameReader(), RunCollector()
+        self.writer._write = self._take
+
+    def _take(self, _, data):
+        for kind, body in self.reader.feed(data):
+            self.collector.add(kind, body)
+        return len(data)
+
+    def send(self, kind, body):
+        self.writer.send(kind, body)
+
+    @property
+    def record(self):
+        return RunRecord(**self.collector.fields())
+
+
+class Model:
+    """Stands for a Keras model: `fit` remembers what it was given."""
+
+    run_eagerly, optimizer, layers, built = False, None, (), True
+
+    def __init__(self, error=None):
+        self.given, self.error = None, error
+
+    def fit(self, x, y, **options):
+        self.given = x, y, options
+        if self.error is not None:
+            raise self.error
+        return types.SimpleNamespace(history={"loss": [np.nan], "accuracy": [0.25]}, epoch=[0], params={})
+
+
+@pytest.fixture
+def box():
+    """A recorder on the stored images, and what the host reads of it."""
+    pipe = Pipe()
+    recorder = keras_hooks.Recorder(context.Context(pipe, {}))
+    recorder.store.add("cifar10", "train", IMAGES, LABELS)
+    recorder.original = dict.fromkeys(("fit", "train_on_batch"), Model.fit)
+    return recorder, pipe
+
+
+@pytest.fixture
+def described(monkeypatch):
+    """Models are described without Keras."""
+    monkeypatch.setattr(trace, "snapshot", lambda *_: {"kind": "Sequential", "config": {}, "layers": [], "input_shape": None})
+
+
+def broken(*_, **__):
+    raise ZeroDivisionError("ours")
+
+
+def fit(recorder, model, x, y=None, validation=None, epochs=3):
+    return recorder.fit(model, "fit", x, y, None, epochs, None, 0.0, validation, (), {})
+
+
+def notes(pipe):
+    return [note.text for note in pipe.record.notes if note.kind == "grader"]
+
+
+class Sequence:
+    def __init__(self, error=None):
+        self.error = error
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        if self.error:
+            raise self.error
+        return IMAGES[:32] / 255, LABELS[:32]
+
+
+def one_batch():
+    yield IMAGES[:32] / 255, LABELS[:32]
+
+
+@pytest.mark.parametrize("given", [(IMAGES / 255, LABELS), (Sequence(), None), (one_batch(), None), ([IMAGES / 255], LABELS)])
+def test_a_defect_in_examining_data_costs_the_claim_and_the_call_is_answered(box, described, monkeypatch, given):
+    recorder, pipe = box
+    monkeypatch.setattr(recipe, "identify", broken)
+    model = Model()
+    history = fit(recorder, model, *given, validation=(IMAGES / 255, LABELS))
+    x, y = model.given[0][0] if isinstance(given[0], list) else model.given[0], model.given[1]
+    assert np.array_equal(x, IMAGES[:4] / 255)
+    assert np.array_equal(y, LABELS[:4])
+    assert len(history.history["accuracy"]) == 3
+    (call,) = pipe.record.fits
+    assert (call.train, call.validation, call.error, call.epochs) == (None, None, None, 3)
+    assert "a defect in the grader while examining the data of a call: ZeroDivisionError: ours (keras_hooks.py:" in notes(pipe)[0]
+
+
+def test_without_a_defect_nothing_is_noted(box, described):
+    recorder, pipe = box
+    fit(recorder, Model(), IMAGES / 255, LABELS, validation=(IMAGES / 255, LABELS))
+    recorder.finish()
+    assert notes(pipe) == []
+    assert pipe.record.fits[0].train.recipe.kind == pipe.record.fits[0].validation.recipe.kind == "affine"
+
+
+@pytest.mark.parametrize("part", ["snapshot", "stretch", "names", "remember"])
+def test_a_defect_beside_a_training_call_keeps_the_call(box, described, monkeypatch, part):
+    recorder, pipe = box
+    place, name = {"snapshot": (trace, "snapshot"), "stretch": (recorder, "_stretch"), "remember": (plots, "remember")}.get(
+        part, (recorder, "names")
+    )
+    monkeypatch.setattr(place, name, broken)
+    if part == "names":  # fails for the data's variable only: it is asked for the model's names, too
+        monkeypatch.setattr(recorder, "names", lambda thing: [] if isinstance(thing, Model) else broken())
+    fit(recorder, Model(), IMAGES / 255, LABELS)
+    (call,) = pipe.record.fits
+    (claim,) = pipe.record.models
+    assert (call.serial, call.version) == (claim.serial, claim.version)
+    assert (claim.unbuildable is not None) == (part == "snapshot")
+    assert (call.train is None) == (part == "names")
+    assert len(notes(pipe)) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        ((iter(()), None), ValueError, "the generator given as data is empty"),
+        ((Sequence(KeyError("theirs")), None), KeyError, "theirs"),
+        ((IMAGES, LABELS[:500]), ValueError, "Data cardinality is ambiguous"),
+        ((IMAGES, LABELS, (IMAGES[:50], LABELS)), ValueError, "'x' sizes: 50\n'y' sizes: 600"),
+        ((5, 3), TypeError, "unsized"),
+    ],
+    ids=["empty generator", "their exception", "other length", "validation of other length", "no array"],
+)
+def test_the_students_errors_surface_and_are_no_defect(box, described, data, error, words):
+    recorder, pipe = box
+    with pytest.raises(error, match=words):
+        fit(recorder, Model(), *data)
+    (call,) = pipe.record.fits
+    assert words.replace("\n", " ")[:20] in call.error.message.replace("\n", " ")
+    assert notes(pipe) == []
+
+
+def test_the_students_error_is_not_hidden_by_a_defect(box, monkeypatch):
+    recorder, pipe = box
+    monkeypatch.setattr(trace, "snapshot", broken)
+    with pytest.raises(ValueError, match="theirs"):
+        fit(recorder, Model(ValueError("theirs")), IMAGES / 255, LABELS)
+    assert pipe.record.fits[0].error.message == "theirs"
+
+
+def test_a_timeout_ends_examining_too(box, described, monkeypatch):
+    recorder, _ = box
+
+    def slow(*_):
+        raise shell.CellTimeout
+
+    monkeypatch.setattr(recipe, "identify", slow)
+    with pytest.raises(shell.CellTimeout):
+        fit(recorder, Model(), IMAGES, LABELS)
+
+
+def test_defects_after_a_cell_and_at_the_end_cost_one_claim_each(box, described, monkeypatch):
+    recorder, pipe = box
+    recorder.keras = types.SimpleNamespace(Model=Model)
+
+    class Odd(Model):
+        @property
+        def built(self):
+            raise ZeroDivisionError("ours")
+
+    class Strange:
+        @property
+        def __class__(self):
+            raise ZeroDivisionError("ours, too")
+
+    kept = fit(recorder, Model(), IMAGES / 255, LABELS)
+    recorder.context.namespace = {"odd": Odd(), "strange": Strange(), "model": Model(), "kept": kept}
+    recorder.after_cell()
+    assert [claim.names for claim in pipe.record.models] == [(), ("model",)]
+    assert [history.kept_as for history in pipe.record.histories] == ["kept"]
+    monkeypatch.setattr(recipe, "identify", lambda images, *_: broken() if images.dtype == np.uint8 else {})
+    recorder.context.namespace = {"raw": IMAGES, "scaled": IMAGES / 255}
+    recorder.finish()
+    assert [claim.variable for claim in pipe.record.variables] == ["scaled"]
+    assert len(notes(pipe)) == 4
+
+
+def test_a_model_that_cannot_be_sent_is_one_for_a_person(box, monkeypatch):
+    recorder, pipe = box
+    huge = {"kind": "Sequential", "config": {"text": "x" * FRAME_BYTES}, "layers": [], "input_shape": None}
+    monkeypatch.setattr(trace, "snapshot", lambda *_: dict(huge))
+    recorder.look(Model())
+    assert "defect in the grader" in pipe.record.models[0].unbuildable
+    assert "more than the 4194304 of a frame" in notes(pipe)[0]
+
+
+def test_a_loop_never_sends_more_than_the_host_takes(box):
+    recorder, pipe = box
+    assert {kind: most for kind, (_, _, most) in _KINDS.items() if kind not in ("cell", "note")} | {"load": 200} == context.MOST
+    assert frames.MOST_BYTES == FRAME_BYTES
+    recorder.look = lambda *_: (0, 0)
+    for index in range(700):
+        recorder._used(Model(), "predict", None)
+        recorder.context.send("load", {"name": "cifar10"})
+        recorder._trained(Model(), index, "fit", {})
+    assert (len(pipe.record.evaluations), len(pipe.record.loads), len(pipe.record.fits)) == (500, 200, 500)
+    assert [note.kind for note in pipe.record.notes] == ["limit", "limit", "grader"]
+
+
+@pytest.mark.parametrize(
+    "images",
+    [IMAGES[:0], INFINITE, IMAGES * 1e300, IMAGES / 0.0001, np.full((600, 32, 32, 3), np.nan)],
+    ids=["none", "infinite", "enormous", "large", "NaN"],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_whatever_the_images_hold_the_host_can_read_what_is_said_of_them(box, images):
+    recorder, pipe = box
+    recorder.context.send("variable", recorder.data(images, LABELS[: len(images)])[2])
+    assert len(pipe.record.variables) == 1
+    assert notes(pipe) == []
+
+
+def test_bfloat16_images_have_a_range(box):
+    recorder, pipe = box
+    pytest.importorskip("ml_dtypes")
+    import ml_dtypes
+
+    recorder.context.send("variable", recorder.data((IMAGES / 255).astype(ml_dtypes.bfloat16))[2])
+    (claim,) = pipe.record.variables
+    assert (claim.minimum, claim.maximum, claim.dataset, claim.dtype) == (0.0, 1.0, "cifar10", "bfloat16")
+
+
+def test_a_curve_that_is_not_a_number_is_still_found_in_a_figure(box, described):
+    recorder, _ = box
+    history = fit(recorder, Model(), IMAGES / 255, LABELS).history
+    assert plots._known[plots._key(history["loss"])] == (0, "loss")
+
+
+def test_a_timeout_never_cuts_a_frame_in_two():
+    writer = frames.Writer(0)
+    interrupt = shell._interrupter(writer)
+    written = io.BytesIO()
+
+    def write(_, data):
+        interrupt()  # the alarm comes while the pipe is full
+        return written.write(data[:1000])
+
+    writer._write = write
+    writer.send("note", {"cell": 0, "kind": "other", "text": "x" * 5000})
+    assert [kind for kind, _ in FrameReader().feed(written.getvalue())] == ["note"]
+    with pytest.raises(shell.CellTimeout):
+        interrupt()
+
+
+def test_text_that_looks_like_an_escaped_surrogate_is_text():
+    read, write = os.pipe()
+    frames.Writer(write).send("note", {"cell": 0, "kind": "other", "text": r'"\ud83d\ude00" and \\ud83d'})
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        ((_, body),) = FrameReader().feed(pipe.read())
+    assert body["text"] == r'"\ud83d\ude00" and \\ud83d'
+
+
+def test_a_defect_in_preparing_a_module_does_not_fail_its_import(monkeypatch):
+    import importlib
+    import sys
+
+    pipe = Pipe()
+    after, called = imports.AfterImport(context.Context(pipe, {})), []
+    after.before("colorsys", broken)
+    after.after("colorsys", broken)
+    after.after("colorsys", called.append)
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [after, *sys.meta_path])
+    assert called == [importlib.import_module("colorsys")]
+    assert len(notes(pipe)) == 2
+
+
+BREAK = "import sys\ndef broken(*_, **__):\n    raise ZeroDivisionError('ours')\n"
+REFERENCE = """
+from tensorflow import keras
+from tensorflow.keras import layers as L
+(x_train, y_train), (x_test, y_test) = keras.datasets.cifar10.load_data()
+x_train, x_test = x_train / 255.0, x_test / 255.0
+conv = lambda n, k=3, s=1: L.Conv2D(n, k, strides=s, padding='same', activation='relu')
+model = keras.Sequential([L.Input((32, 32, 3)), conv(96), conv(96), conv(96, s=2), conv(192), conv(192), conv(192, s=2), conv(192),
+                          conv(192, 1), conv(10, 1), L.GlobalAveragePooling2D(), L.Dense(10, activation='softmax')])
+model.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])
+history = model.fit(x_train, y_train, epochs=2, batch_size=128, validation_data=(x_test, y_test))
+assert model.predict(x_test).shape == (len(x_test), 10)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("damage", "undecided"),
+    [
+        (
+            "sys.modules['_box.recipe'].identify = broken",
+            ("data.cifar10", "data.normalized", "data.consistent", "train.loss", "train.protocol"),
+        ),
+        ("sys.modules['_box.trace'].snapshot = broken", ("model.built", "model.head", "model.no_pooling")),
+    ],
+    ids=["data", "models"],
+)
+def test_a_defect_in_the_box_is_for_a_person_and_costs_nothing(damage, undecided):
+    cells = [
+        {"cell_type": "code", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+        for source in (BREAK + damage, REFERENCE)
+    ]
+    report = grade_notebook({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}, store=small_store())
+    assert [cell.status for cell in report.cells] == ["ok", "ok"], report.cells
+    assert report.status.value == "needs_review"
+    found = statuses(report)
+    assert {found[name] for name in undecided} == {"error"}, found
+    assert not [name for name in found if found[name] == "fail"], found
+    assert all("defect in the grader" in line.message for line in report.criteria if line.id in undecided)
+    assert {found[name] for name in found if name.startswith("model.")} == {"error" if "model.built" in undecided else "pass"}
+    assert "grader_defect" in {flag.id for flag in report.flags}
