@@ -42,7 +42,11 @@ def cli() -> None:
 @click.argument("submission")
 @click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by.")
 @click.option(
-    "--budget", type=click.Choice(["none", "short", "full"]), default="none", show_default=True, help="How much training to measure."
+    "--budget",
+    type=click.Choice(["none", "short", "full"]),
+    default="short",
+    show_default=True,
+    help="How much training to measure: none, a short check, or all epochs (for a GPU).",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured.")
 @click.option(
@@ -69,6 +73,10 @@ def cli() -> None:
 @click.option(
     "--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Bound on the whole run; what is not decided by then is skipped."
 )
+@click.option(
+    "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
+)
+@click.option("--no-cache", is_flag=True, help="Measure anew what the cache of training verdicts knows.")
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator.")
 @click.option("--allow-fetch", is_flag=True, help="Allow SUBMISSION to be a link.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A further host that links may lead to.")
@@ -90,6 +98,8 @@ def run(**given: Any) -> None:
         formats=tuple(name.strip() for name in given["formats"].split(",") if name.strip()),
         deadline_s=given["deadline"],
         seed=given["seed"],
+        backend=given["backend"],
+        use_cache=not given["no_cache"],
         allow_fetch=given["allow_fetch"],
         hosts=given["hosts"],
     )
@@ -228,11 +238,20 @@ def data_status(*, verify: bool) -> None:
 
 @data_group.command("fetch")
 @click.option("--connect-timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS")
-def data_fetch(connect_timeout: float) -> None:
+@click.option("--if-missing", is_flag=True, help="Do nothing where the store holds CIFAR-10 already, from wherever.")
+def data_fetch(connect_timeout: float, *, if_missing: bool) -> None:
     """Download the original CIFAR-10 archive and check it."""
     from grader import dataset
 
-    _guarded(lambda: _stored(dataset.fetch(dataset.default_store(), connect_timeout)))
+    def fetch() -> None:
+        store = dataset.default_store()
+        there = dataset.status(store).cifar10
+        if if_missing and there.state == "ok":
+            click.echo(f"cifar10 is in {there.folder} (fingerprint {there.fingerprint[:16]}).")
+        else:
+            _stored(dataset.fetch(store, connect_timeout))
+
+    _guarded(fetch)
 
 
 @data_group.command("import")
@@ -246,6 +265,97 @@ def data_import(path: Path) -> None:
 
 def _stored(found: Any) -> None:
     click.echo(f"{found.name} is in {found.folder} (fingerprint {found.fingerprint[:16]}).")
+
+
+# ------------------------------------------------------------------ the cache of training verdicts
+
+
+@cli.group("cache")
+def cache_group() -> None:
+    """The kept training verdicts: see, verify, clear."""
+
+
+@cache_group.command("status")
+def cache_status() -> None:
+    """How many verdicts are kept, where, and what they saved."""
+    from grader.training.cache import Cache, default_folder
+
+    cache = Cache(default_folder())
+    found = list(cache.entries())
+    click.echo(f"cache: {cache.folder}")
+    damaged = sum(entry.state != "ok" for entry in found)
+    seconds = sum(entry.seconds for entry in found)
+    size = sum(entry.bytes for entry in found) / 1024
+    click.echo(f"{len(found)} verdicts, {size:,.0f} KiB, {damaged} damaged; measuring them took {seconds:,.0f} s.")
+    for verdict in sorted({entry.verdict for entry in found if entry.state == "ok"}):
+        click.echo(f"  {verdict}: {sum(entry.verdict == verdict for entry in found)}")
+
+
+@cache_group.command("verify")
+@click.option("--remove", is_flag=True, help="Remove the damaged ones.")
+def cache_verify(*, remove: bool) -> None:
+    """Read every kept verdict and compare it with its checksum; exit code 6 where one is damaged and stays."""
+    from grader.training.cache import Cache, default_folder
+
+    cache = Cache(default_folder())
+    damaged = [entry.key for entry in cache.entries() if entry.state != "ok"]
+    for key in damaged:
+        click.echo(f"damaged: {key}")
+    if remove and damaged:
+        _guarded(lambda: click.echo(f"{cache.clear(damaged_only=True)} removed."))
+    elif damaged:
+        click.echo("`grade cache verify --remove` removes them; until then they are measured anew each time.")
+        sys.exit(6)
+    else:
+        click.echo("Every kept verdict fits its checksum.")
+
+
+@cache_group.command("clear")
+def cache_clear() -> None:
+    """Remove every kept verdict; they are measured anew when they are next needed."""
+    from grader.training.cache import Cache, default_folder
+
+    _guarded(lambda: click.echo(f"{Cache(default_folder()).clear()} verdicts removed."))
+
+
+# ------------------------------------------------------------------ calibration
+
+
+@cli.command()
+@click.argument("name", default="all_cnn_c", metavar="RUBRIC")
+@click.option("--only", default="", metavar="NAME,…", help="Only these variants or kinds.")
+@click.option("--seeds", default="0:10", show_default=True, metavar="FROM:TO", help="Only seeds in this range.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option("--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True)
+@click.option("--precision", type=click.Choice(["auto", "float32", "mixed_bfloat16"]), default="auto", show_default=True)
+@click.option("--standin", is_flag=True, help="Calibrate on the made-up stand-in images.")
+@click.option("--runs", type=click.Path(path_type=Path), metavar="FILE", help="Another file than reference/RUBRIC/runs.csv.")
+@click.option("--compute-only", is_flag=True, help="Make no run; compute thresholds.toml and the README's figures from the runs.")
+def calibrate(**given: Any) -> None:
+    """Train the reference's variants over many seeds, and compute the thresholds from every run.
+
+    Resumes: a run that the file holds is not made again. Several of these may run side by side on one file.
+    """
+    from grader import calibrate as calibration
+
+    def go() -> None:
+        first, _, last = given["seeds"].partition(":")
+        if not (first.isdigit() and last.isdigit()):
+            _fail(f"--seeds {given['seeds']}: expected FROM:TO, for example 0:10.", 2)
+        calibration.calibrate(
+            given["name"],
+            only=tuple(name for name in given["only"].split(",") if name),
+            seeds=(int(first), int(last)),
+            device=given["device"],
+            backend=given["backend"],
+            precision=given["precision"],
+            standin=given["standin"],
+            path=given["runs"],
+            compute_only=given["compute_only"],
+            tell=click.echo,
+        )
+
+    _guarded(go)
 
 
 # ------------------------------------------------------------------ doctor

@@ -9,15 +9,16 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import grader
 from grader import checks, dataset, evidence, notebook, reports, rubric, sandbox, scoring, sources
 from grader import graph as graphs
-from grader.errors import GraderError, InfrastructureError, NotGradable, UsageError
+from grader.errors import GraderError, NotGradable, UsageError
 from grader.records import (
+    Audit,
     CellRun,
     CriterionResult,
     Evidence,
@@ -32,13 +33,19 @@ from grader.records import (
     ReportModel,
     ReportRubric,
     ReportSubmission,
+    ReportTraining,
     RunRecord,
     RunStatus,
     Status,
+    Training,
 )
 from grader.sandbox import Limits
 from grader.sandbox.notebook_run import collect_notebook, start_notebook
-from grader.training.rebuild import Box2
+from grader.training.audit import audit
+from grader.training.box2 import Box2
+from grader.training.cache import Cache, default_folder
+from grader.training.course import BUDGETS
+from grader.training.session import Plan, check_device, train_roles
 
 _OWN_EXERCISE = 0.3
 """Fraction of the exercise's anchors from which a notebook counts as this exercise whatever its code mentions."""
@@ -59,6 +66,9 @@ class Options:
     allow_fetch: bool = False
     hosts: tuple[str, ...] = ()
     store: Path | None = None
+    backend: str = "tensorflow"
+    cache: Path | None = None
+    use_cache: bool = True
     limits: Limits = Limits()  # noqa: RUF009 (frozen)
 
 
@@ -94,8 +104,8 @@ def grade(reference: str, options: Options, stdin: BinaryIO | None = None, box2:
     started = time.monotonic()
     lines = rubric.load(options.rubric)
     reports.check(options.formats)
-    if options.budget != "none":
-        raise UsageError(f"--budget {options.budget}: this version does not measure training yet; use --budget none.")
+    if options.budget not in ("none", *BUDGETS):
+        raise UsageError(f"--budget {options.budget}: expected none, {' or '.join(BUDGETS)}.")
     head = ReportRubric(id=lines.id, version=lines.version, sha256=lines.sha256)
     unknown = ReportSubmission(id="", file=Path(reference).name[:120], sha256="", source="")
     draft = _Draft(rubric=head, submission=unknown, max_score=lines.max_points, started=started)
@@ -186,14 +196,13 @@ def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rub
     draft.environment["sandbox"] = box.name
     if box.name == "none":
         draft.notices.append("This notebook ran without a sandbox (--sandbox none).")
-    if options.device == "gpu" and not Path("/dev/nvidiactl").exists():
-        raise InfrastructureError("--device gpu: no GPU was found on this machine. Run `grade doctor`, or use --device auto.")
+    device = check_device(options.device)
     with draft.timed("data"):
         data = dataset.ensure(options.store or dataset.default_store())
     draft.environment["dataset"] = {"name": data.name, "fingerprint": data.fingerprint[:16]}
     if data.standin:
         draft.notices.insert(0, "Made-up stand-in images were used, not CIFAR-10 (run `grade data fetch`).")
-    with nullcontext(warm) if warm is not None else Box2(box, options.limits) as rebuilder:
+    with nullcontext(warm) if warm is not None else _box2(box, options, data.folder, device) as rebuilder:
         with draft.timed("run"):
             record = _run(read, box, options, data.folder, deadline)
         draft.cells = record.cells
@@ -201,10 +210,12 @@ def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rub
         draft.environment["peak_mib"] = round(record.peak_mib)
         with draft.timed("rebuild"):
             rebuilt = {(claim.serial, claim.version): rebuilder.rebuild(claim, deadline) for claim in evidence.candidates(record)}
+        with draft.timed("train"):
+            attempted = bool(rebuilt) or not notebook.untouched(read, anchors)
+            seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)
+            found = evidence.build(read, seen, rebuilt, attempted=attempted, out_of_time=record.ending == "deadline")
+            found = _trained(found, lines, rebuilder, options, data, device, deadline)
     with draft.timed("judge"):
-        attempted = bool(rebuilt) or not notebook.untouched(read, anchors)
-        seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)
-        found = evidence.build(read, seen, rebuilt, attempted=attempted, out_of_time=record.ending == "deadline")
         results = tuple(_judge(line, found) for line in lines.criteria)
     return _report(draft, lines, found, results, record)
 
@@ -230,6 +241,32 @@ def _run(read: Notebook, box: sandbox.Sandbox, options: Options, data: Path, dea
     limits = options.limits
     with start_notebook(read.cells, box, limits, data, options.seed) as running:
         return collect_notebook(running, read.cells, limits, deadline)
+
+
+def _box2(box: sandbox.Sandbox, options: Options, data: Path, device: str) -> Box2:
+    """A box 2 of this run's own; it is given the images only where it is to train."""
+    if options.budget == "none":
+        return Box2(box, options.limits)
+    return Box2(box, options.limits, data=data, backend=options.backend, device=device)
+
+
+def _trained(
+    found: Evidence, lines: rubric.Rubric, box2: Box2, options: Options, data: dataset.Dataset, device: str, deadline: float | None
+) -> Evidence:
+    """The evidence with the training verdicts of the roles that the rubric asks for, and with what they say of the stored curves."""
+    roles = tuple(dict.fromkeys(line.params["role"] for line in lines.criteria if line.check in ("training_learns", "training_accuracy")))
+    if options.budget == "none" or not roles or found.out_of_time:
+        return found
+    plan = Plan(
+        reference=rubric.reference(lines),
+        budget=options.budget,
+        device=device,
+        backend=options.backend,
+        seed=options.seed,
+        cache=Cache(options.cache or default_folder()) if options.use_cache else None,
+    )
+    training = train_roles(box2, found, roles, plan, data, deadline)
+    return replace(found, training=training, audits={role: audit(found, role, training.get(role)) for role in roles})
 
 
 def _judge(line: rubric.Criterion, found: Evidence) -> CriterionResult:
@@ -263,6 +300,8 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
         reason = f"A person needs to look: {len(broken)} criteria could not be judged ({', '.join(result.id for result in broken[:4])})."
     elif any(note.kind == "grader" for note in record.notes):
         status, reason = RunStatus.NEEDS_REVIEW, "A person needs to look: there was a defect in the grader while it ran the notebook."
+    elif reviews := [f"{role} model: {training.review}" for role, training in found.training.items() if training.review]:
+        status, reason = RunStatus.NEEDS_REVIEW, f"A person needs to look at the training check. {' '.join(reviews)}"
     elif record.ending == "deadline":
         reason = "Time was up before everything was decided; what is not decided is not counted."
     elif record.ending != "ok":
@@ -282,6 +321,7 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
         pending_points=sums.pending,
         criteria=results,
         models=_models(found),
+        training=_training(found),
         recorded=_recorded(found),
         answers=found.notebook.answers,
         flags=evidence.flags(found),
@@ -334,6 +374,45 @@ def _model(model: Model, role: Any, reason: str) -> ReportModel:
         reason=reason,
         name=", ".join(claim.names[:2]),
         origin="rebuilt" if model.graph is not None else "described",
+    )
+
+
+def _training(found: Evidence) -> tuple[ReportTraining, ...]:
+    """The training checks as reported: the re-run that speaks for the verdict, over the reference band."""
+    return tuple(_training_of(training, found.audits.get(role)) for role, training in found.training.items())
+
+
+def _training_of(training: Training, compared: Audit | None) -> ReportTraining:
+    shown = training.shown
+    names = ("images", "low", "median", "high", "passes", "zero")
+    return ReportTraining(
+        role=training.role,
+        budget=training.budget,
+        device=training.device,
+        backend=training.backend,
+        dataset=training.dataset,
+        seeds=tuple(rerun.seed for rerun in training.reruns),
+        steps=shown.steps if shown else 0,
+        curve=training.whole or (shown.points if shown else ()),
+        reference={name: [getattr(point, name) for point in training.band] for name in names} if training.band else {},
+        verdict=training.verdict,
+        diagnosis=" ".join(
+            part for part in (f"The cause is {training.because}." if training.because else "", training.diagnosis, training.cure) if part
+        ),
+        way=training.way,
+        reason=training.reason,
+        precision=training.precision,
+        images=training.images,
+        accuracy=shown.accuracy if shown else None,
+        interval=shown.interval if shown else None,
+        runs=training.reruns,
+        counterfactuals=training.counterfactuals,
+        cause=training.cause,
+        recorded=compared.sentence if compared else "",
+        review=training.review,
+        notes=training.notes,
+        seconds=training.seconds,
+        cached=training.cached,
     )
 
 

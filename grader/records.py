@@ -10,9 +10,9 @@ out unless said; `None` in a shape is an unknown size.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=False)
 Json = Any
@@ -286,6 +286,36 @@ class HistoryClaim:
     kept_as: str
 
 
+MOST_PREDICTED = 10_000
+"""Images whose predictions one frame may carry: the whole test set."""
+
+_Scores = Annotated[tuple[float, ...], Field(max_length=10)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionsClaim:
+    """What a model answers for held-back images while the notebook's own code trains it: worth what our labels, outside, say of it.
+
+    `outputs` has one row of scores for each stored row of `rows`; all are equally long, none holds a number that is not finite. `matched`:
+    the rows were found by comparing images, not by counting.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    fit: Annotated[int, Field(ge=0, le=100_000)]
+    images: Annotated[int, Field(ge=1, le=10_000_000)]
+    step: Annotated[int, Field(ge=1, le=10_000_000)]
+    rows: Annotated[tuple[Annotated[int, Field(ge=0, lt=MOST_PREDICTED)], ...], Field(max_length=MOST_PREDICTED)]
+    outputs: Annotated[tuple[_Scores, ...], Field(max_length=MOST_PREDICTED)]
+    matched: bool
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the parts do not fit each other."""
+        if len(self.rows) != len(self.outputs) or len(set(self.rows)) != len(self.rows):
+            raise ValueError(f"{len(self.rows)} rows ({len(set(self.rows))} different ones) with {len(self.outputs)} outputs")
+        if len({len(scores) for scores in self.outputs}) > 1:
+            raise ValueError("outputs of different lengths")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """Something the box did in the student's stead: a shim, a stand-in, a shell line that was not run.
@@ -304,7 +334,7 @@ class Note:
 class RunRecord:
     """All that came out of box 1. `ending` is the host's own observation, everything else is a claim.
 
-    `ending`: ok | timeout | memory | disk | output | processes | killed | garbled. `detail` is a sentence for the student.
+    `ending`: ok | timeout | memory | disk | output | processes | killed | garbled | deadline | enough (no more was wanted). `detail` is a sentence for the student.
     """
 
     ending: str = "ok"
@@ -317,6 +347,7 @@ class RunRecord:
     variables: tuple[DataClaim, ...] = ()
     plots: tuple[PlotClaim, ...] = ()
     histories: tuple[HistoryClaim, ...] = ()
+    predictions: tuple[PredictionsClaim, ...] = ()  # only where one was asked for (training.sandboxed)
     notes: tuple[Note, ...] = ()
     loads: tuple[str, ...] = ()  # data sets asked for, in order
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -427,11 +458,16 @@ class Rerun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counterfactual:
-    """The same model with one thing changed. `change` reads on from "with "; `cause` is an id of the diagnosis' list."""
+    """The same model with one thing changed. `change` reads on from "with "; `cause` is an id of the diagnosis' list.
+
+    `because` names what in the model is suspected, `cure` is what the student is told to do.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     cause: str
     change: str
+    because: str
+    cure: str
     rerun: Rerun
     cures: bool
 
@@ -461,7 +497,8 @@ class Training:
 
     `verdict`: learns | fragile (lives on some seeds, dies on others) | slow (trains, but not in this budget) | dead (proved on every
     seed) | stuck (at chance, cause unknown) | doubtful | not_measured. `way`: rebuilt (in box 2, from data) | sandboxed (the student's own
-    code, scored outside). `cause`/`diagnosis`: id and sentences of what the interventions proved. `review`: why a person should look.
+    code, scored outside). `cause`, `because`, `diagnosis`, `cure`: id, suspected part, proof and advice of what an intervention cured. `whole`: the
+    run over all epochs, where the budget is full (one point an epoch). `fraction`: 0 to 1 on the ramp between the band's limits. `review`: why a person should look.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -477,8 +514,11 @@ class Training:
     dataset: str = ""
     reruns: tuple[Rerun, ...] = ()
     counterfactuals: tuple[Counterfactual, ...] = ()
+    whole: tuple[CurvePoint, ...] = ()
     cause: str = ""
+    because: str = ""
     diagnosis: str = ""
+    cure: str = ""
     band: tuple[BandPoint, ...] = ()
     review: str = ""
     notes: tuple[str, ...] = ()

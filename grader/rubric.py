@@ -130,6 +130,17 @@ def _home() -> Path:
     return packaged if packaged.is_dir() else packaged.parent.parent / "rubrics"
 
 
+def reference(rubric: Rubric) -> Path:
+    """The folder of the rubric's reference: solution, calibration runs, thresholds. It need not exist.
+
+    That is the folder `reference` beside the rubric's own file, else `reference/<id>` of the built-in rubrics.
+    """
+    packaged = Path(__file__).resolve().parent / "_reference"
+    home = packaged if packaged.is_dir() else packaged.parent.parent / "reference"
+    own = rubric.folder / "reference"
+    return own if own.is_dir() else home / rubric.id
+
+
 def _find(name_or_path: str | Path) -> Path:
     if str(name_or_path) in names():
         return _home() / str(name_or_path) / FILE

@@ -11,7 +11,7 @@ FLOORS = [
     {"cli"},
     {"review", "lms"},
     {"batch"},
-    {"pipeline"},
+    {"pipeline", "calibrate"},
     {"training", "rubric", "doctor"},
     {"sandbox", "checks", "sources", "notebook", "scoring", "reports", "evidence", "dataset"},
     {"decode", "graph"},

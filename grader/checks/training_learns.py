@@ -2,28 +2,70 @@
 
 *Why it matters.* A network can be built right and still not learn; only a measurement tells.
 
-*Inputs.* The training verdict for the model in `role`.
+*Inputs.* The training verdict for the model in `role` (`evidence.training`), and how its stored curve compares with it (`evidence.audits`).
 
-*Units.* None.
+*Units.* Accuracies are fractions of held-back images, 0 to 1.
 
-*Tolerance and source.* The bands of `reference/<rubric>/thresholds.toml`, where a training run was made.
+*Tolerance and source.* The bands of `reference/<rubric>/thresholds.toml`, computed from every run in `runs.csv`; error rates in the README.md there. `fragile`
+and `slow` are the rubric's fractions for models that live on some seeds only, and for those that a short run cannot follow far enough.
 
-*Edge cases.* No training run was made: skip, with the reason. Nothing that the notebook itself says about its accuracy is ever worth points.
+*Edge cases.* No run was made, or none could be: skip, with the reason. Fragile, but the stored curve reaches `reached` and agrees: full.
+Nothing that the notebook itself says about its accuracy is worth points here.
 
 *Errors.* None.
 
-*Example.* `--budget none`: skip, "training not run yet".
+*Example.* Dead on 5 of 5 seeds: fail, with the cause that was proved.
 """
 
 from grader.checks import Params
 from grader.checks._helpers import model_of, skipped
-from grader.records import Evidence, Finding
+from grader.records import Evidence, Finding, Status, Training
 
-PARAMS: Params = {"role": "base"}
+PARAMS: Params = {"role": "base", "fragile": 0.7, "slow": 0.5, "reached": 0.75}
 
 
 def check(evidence: Evidence, params: Params) -> Finding:
-    """Say that nothing was measured."""
+    """Turn the measured verdict into points."""
     if model_of(evidence, params["role"]) is None:
         return skipped("Training not run: there is no model to train for this part.")
-    return skipped("Training not run yet: this report does not measure whether it learns.")
+    training = evidence.training.get(params["role"])
+    if training is None:
+        return skipped("Training not run: this report does not measure whether it learns (--budget none).")
+    status, fraction, more = _judged(evidence, training, params)
+    return Finding(
+        status=status,
+        fraction=fraction,
+        message=" ".join(part for part in (training.reason, more) if part),
+        hint=" ".join(part for part in (_suspected(training), training.diagnosis, training.cure) if part),
+        actual=_measured(training),
+    )
+
+
+def _judged(evidence: Evidence, training: Training, params: Params) -> tuple[Status, float | None, str]:
+    match training.verdict:
+        case "learns":
+            return Status.PASS, 1.0, ""
+        case "fragile":
+            audit = evidence.audits.get(params["role"])
+            if audit is not None and audit.outcome == "agrees" and audit.final is not None and audit.final >= params["reached"]:
+                return Status.PASS, 1.0, f"{audit.sentence} So it lived when you trained it, and the points are given in full."
+            return Status.PARTIAL, params["fragile"], "Whether it learns is a matter of luck."
+        case "slow":
+            return Status.PARTIAL, params["slow"], ""
+        case "doubtful" if training.fraction is not None:
+            return (Status.PARTIAL if training.fraction > 0 else Status.FAIL), training.fraction, ""
+        case "dead" | "stuck":
+            return Status.FAIL, 0.0, ""
+    return Status.SKIP, None, ""
+
+
+def _suspected(training: Training) -> str:
+    return f"The cause is {training.because}." if training.because else ""
+
+
+def _measured(training: Training) -> str:
+    shown = training.shown
+    if shown is None or shown.accuracy is None:
+        return shown.proof if shown is not None else ""
+    low, high = shown.interval or (0.0, 1.0)
+    return f"accuracy {shown.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}) after {shown.images:,} training images; {training.living} of {len(training.reruns)} seeds took off"

@@ -13,10 +13,14 @@ lock, and a killed writer leaves only a folder that a later writer sweeps. This 
 decoding and writing (NumPy, Pillow) happen in a child process, `python -m grader.dataset`. Nothing is ever unpickled.
 """
 
+import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +28,20 @@ from grader.dataset import archive
 from grader.dataset.layout import FILES, RECORDS, Name, SetStatus, look
 from grader.errors import GraderError, InfrastructureError, UsageError
 
-__all__ = ["FILES", "RECORDS", "DataStatus", "Dataset", "SetStatus", "default_store", "ensure", "fetch", "import_file", "status"]
+__all__ = [
+    "FILES",
+    "RECORDS",
+    "DataStatus",
+    "Dataset",
+    "SetStatus",
+    "default_store",
+    "ensure",
+    "ensure_standin",
+    "fetch",
+    "import_file",
+    "status",
+    "veiled",
+]
 
 CHILD_TIMEOUT_S = 1800.0
 """Longest time a child process may take, seconds; an import takes about 20."""
@@ -71,9 +88,14 @@ def ensure(store: Path) -> Dataset:
 
     Raises InfrastructureError where a set is damaged (a damaged CIFAR-10 is never passed over in silence) or the store cannot be written.
     """
-    for name in ("cifar10", "standin"):
-        if (found := _ready(store, name)) is not None:
-            return found
+    found = _ready(store, "cifar10")
+    return found if found is not None else ensure_standin(store)
+
+
+def ensure_standin(store: Path) -> Dataset:
+    """The stand-in, made on first use, whatever else the store holds. Raises InfrastructureError as `ensure` does."""
+    if (found := _ready(store, "standin")) is not None:
+        return found
     _child("standin", store)
     return _made(store, "standin")
 
@@ -102,6 +124,25 @@ def import_file(path: Path, store: Path) -> Dataset:
     return _made(store, "cifar10")
 
 
+@contextmanager
+def veiled(folder: Path) -> Iterator[tuple[Path, tuple[int, ...]]]:
+    """A set's folder for code that must not know the test images' labels, and those labels, in the folder's order; removed at the end.
+
+    Training images and labels are as they are in `folder`. The test images stand in an order that nobody else knows, half of them mirrored;
+    the labels beside them are drawn by lot.
+    """
+    with tempfile.TemporaryDirectory(prefix="grade-data-") as temporary:
+        target = Path(temporary)
+        target.chmod(0o755)  # a box may run as another user
+        for name in FILES[:2]:
+            try:
+                (target / name).hardlink_to(folder / name)
+            except OSError:
+                shutil.copyfile(folder / name, target / name)
+        labels = tuple(int(label) for label in json.loads(_child("veil", folder, target)))
+        yield target, labels
+
+
 def _ready(store: Path, name: Name) -> Dataset | None:
     found = look(store, name, verify=False)
     if found.state == "broken":
@@ -121,8 +162,8 @@ def _dataset(found: SetStatus) -> Dataset:
     return Dataset(name=found.name, folder=found.folder, fingerprint=found.fingerprint, standin=found.name == "standin")
 
 
-def _child(command: str, *arguments: Path | str) -> None:
-    """Run a command of this module in a process of its own. Raises what it raised.
+def _child(command: str, *arguments: Path | str) -> str:
+    """Run a command of this module in a process of its own; what it printed. Raises what it raised.
 
     The working folder is the one that holds the package, since `-m` puts that first on the import path and the host's may hold students' files.
     """
@@ -149,3 +190,4 @@ def _child(command: str, *arguments: Path | str) -> None:
         )
     if done.returncode:
         raise GraderError(f"data store: `{command}` failed: {message[-2000:]}")
+    return done.stdout

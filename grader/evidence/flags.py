@@ -11,7 +11,7 @@ _LABEL_AGREEMENT = 0.95
 def flags(evidence: Evidence) -> tuple[Flag, ...]:
     """All flags of one run, most severe first."""
     order = {"alert": 0, "warning": 1, "info": 2}
-    return tuple(sorted((*_models(evidence), *_data(evidence), *_run(evidence)), key=lambda flag: order[flag.severity]))
+    return tuple(sorted((*_models(evidence), *_data(evidence), *_curves(evidence), *_run(evidence)), key=lambda flag: order[flag.severity]))
 
 
 def _models(evidence: Evidence) -> Iterator[Flag]:
@@ -75,6 +75,17 @@ def _data(evidence: Evidence) -> Iterator[Flag]:
             and fit.validation.rows == fit.train.rows
         ):
             yield Flag(id="validation_is_training", severity="warning", message="The validation data are the training data.", cell=fit.cell)
+
+
+def _curves(evidence: Evidence) -> Iterator[Flag]:
+    for role, compared in evidence.audits.items():
+        if compared.outcome == "contradicted":
+            yield Flag(
+                id="curve_contradicted",
+                severity="warning",
+                message=f"The stored training curve of the {role} model is contradicted by the re-run. {compared.sentence}",
+                cell=compared.cell,
+            )
 
 
 def _run(evidence: Evidence) -> Iterator[Flag]:

@@ -6,6 +6,7 @@ at the end of the budget is *stuck* (not told from guessing) or *doubtful* (betw
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -19,6 +20,9 @@ SCHEDULE = (1024, 2048, 2560, 3072, 3584, 4096, 4608, 5120, 6400, 9600, 12800, 1
 
 HELD = {3072: 1000, 6400: 1000, 9600: 2000, 12800: 2000, 16000: 2000, 19200: 2000}
 """Held-back images that are measured after so many training images; none where there is no entry."""
+
+EPOCH_IMAGES = 50_000
+"""One pass over CIFAR-10."""
 
 PROBED = (2048,)
 """Where silent units are looked for in any case; elsewhere only once gradients have vanished."""
@@ -38,15 +42,20 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How far runs go. `images`: the most a run takes; `seeds`: the most re-runs of one model; `counterfactuals`: the most interventions."""
+    """How far runs go. `images`: the most a run takes; `seeds`: the most re-runs of one model; `counterfactuals`: the most interventions.
+
+    `whole`: a model that learns is then trained as the notebook asks, epochs and all.
+    """
 
     name: str
     images: int = SCHEDULE[-1]
     seeds: int = 5
     counterfactuals: int = 5
+    whole: bool = False
 
 
 SHORT = Budget(name="short")
+BUDGETS = {"short": SHORT, "full": Budget(name="full", whole=True)}
 
 
 def steps_of(batch: int, images: int) -> int:
@@ -111,6 +120,28 @@ def follow(
     except OutOfTime:
         ending = "cut"
     return rerun(seed, ending, points, proof=proof, seconds=time.monotonic() - began)
+
+
+def whole(
+    box: Trainer, specification: Specification, *, seed: int, precision: str, images_per_epoch: int, deadline: float | None = None
+) -> tuple[CurvePoint, ...]:
+    """Train as the notebook asks, all its epochs, measured after each on every held-back image of the pool; cut short by the deadline.
+
+    Raises what `Box2.open` and `Box2.advance` raise, but OutOfTime.
+    """
+    from grader.training.box2 import OutOfTime  # noqa: PLC0415
+
+    steps = steps_of(specification.batch_size, images_per_epoch)
+    box.open(specification, seed=seed, precision=precision, most_steps=steps * specification.epochs, deadline=deadline)
+    points: list[CurvePoint] = []
+    with suppress(OutOfTime):
+        for _ in range(specification.epochs):
+            point = box.advance(steps, evaluate=1 << 20, deadline=deadline)
+            held = point.held
+            points.append(
+                CurvePoint(step=point.step, images=point.images, loss=held.loss if held else None, accuracy=held.accuracy if held else None)
+            )
+    return tuple(points)
 
 
 def rerun(

@@ -68,7 +68,7 @@ def told(training: Training, failing: Rerun) -> Training:
         text = f"No single change that was tried made it learn ({tried})." if tried else ""
         return replace(training, diagnosis=text)
     verdict = "slow" if training.verdict in ("stuck", "doubtful") and cured.cause in ("optimizer", "rate_too_low") else training.verdict
-    return replace(training, verdict=verdict, cause=cured.cause, diagnosis=compared(cured, failing))
+    return replace(training, verdict=verdict, cause=cured.cause, because=cured.because, diagnosis=compared(cured, failing), cure=cured.cure)
 
 
 def compared(cured: Counterfactual, failing: Rerun) -> str:

@@ -4,16 +4,18 @@ How sure the verdict is, is counted in `reference/<rubric>/README.md`.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from grader.errors import RebuildRefused
-from grader.records import BandPoint, Counterfactual, Model, Rerun, Training, Verdict
+from grader.records import BandPoint, Counterfactual, CurvePoint, Rerun, Training, Verdict
 from grader.training.bands import Bands
 from grader.training.box2 import TrainingRefused
-from grader.training.course import SHORT, Budget, Trainer, follow
-from grader.training.diagnosis import Intervention, at_risk, candidates, told
-from grader.training.specification import Specification, specify
+from grader.training.course import EPOCH_IMAGES, SHORT, Budget, Trainer, follow, whole
+from grader.training.diagnosis import at_risk, candidates, told
+from grader.training.specification import Specification
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SEEDS_AT_RISK = 3
 """Seeds tried in any case where the structure is known to die by chance (a rectifier on the score maps)."""
@@ -32,19 +34,8 @@ class Setting:
     first_seed: int = 0
 
 
-def measure(box: Trainer, role: str, model: Model, setting: Setting, deadline: float | None = None) -> Training:
-    """The verdict on one model. What cannot be repeated from data is `not_measured`, with the reason. Raises InfrastructureError."""
-    try:
-        specification = specify(model)
-    except RebuildRefused as refusal:
-        return Training(
-            role=role, verdict="not_measured", reason=f"The model was not trained again: {refusal}.", budget=setting.budget.name
-        )
-    return judge(box, role, specification, setting, deadline)
-
-
 def judge(box: Trainer, role: str, specification: Specification, setting: Setting, deadline: float | None = None) -> Training:
-    """The verdict on a specification (see `measure`)."""
+    """The verdict on a specification. Raises InfrastructureError where box 2 fails."""
     began = time.monotonic()
     head = Training(
         role=role,
@@ -62,13 +53,16 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
         reruns = _over_seeds(one, specification)
     except TrainingRefused as refusal:
         return replace(head, reason=f"The model was not trained again: {refusal}.", seconds=_since(began))
-    verdict = _verdict(reruns)
-    result = replace(head, verdict=verdict, reruns=tuple(reruns))
+    verdict = verdict_of(reruns)
+    result = replace(head, verdict=verdict, reruns=tuple(reruns), fraction=fraction_of(reruns, setting, role))
     if verdict in ("dead", "stuck", "fragile", "doubtful"):
         failing = next(rerun for rerun in reruns if rerun.ending != "learns")
         counterfactuals = _intervene(one, specification, failing, setting)
         result = told(replace(result, counterfactuals=tuple(counterfactuals)), failing)
-    spent = sum(rerun.images for rerun in reruns) + sum(found.rerun.images for found in result.counterfactuals)
+    elif verdict == "learns" and setting.budget.whole:
+        result = replace(result, whole=_whole(box, specification, reruns[0].seed, setting, deadline))
+    spent = sum(rerun.images for rerun in (*reruns, *(found.rerun for found in result.counterfactuals)))
+    spent += result.whole[-1].images if result.whole else 0
     return replace(result, reason=result.reason or reasoned(result), review=_review(result), images=spent, seconds=_since(began))
 
 
@@ -113,7 +107,8 @@ def _over_seeds(one: _Follower, specification: Specification) -> list[Rerun]:
     return reruns
 
 
-def _verdict(reruns: list[Rerun]) -> Verdict:
+def verdict_of(reruns: list[Rerun]) -> Verdict:
+    """The verdict on a model from its re-runs on one seed each."""
     endings = [rerun.ending for rerun in reruns]
     living, decided = endings.count("learns"), [ending for ending in endings if ending != "cut"]
     if not decided:
@@ -127,6 +122,25 @@ def _verdict(reruns: list[Rerun]) -> Verdict:
     return "doubtful" if "doubtful" in decided else "stuck"
 
 
+def fraction_of(reruns: list[Rerun], setting: Setting, role: str) -> float | None:
+    """Where the runs stand on the ramp from the band's `zero` (0) to its `passes` (1), their mean; None where nothing was measured."""
+    shares = []
+    for rerun in reruns:
+        if rerun.accuracy is None or rerun.ending == "cut":
+            continue
+        limits = setting.bands.at(role, rerun.points[-1].images)
+        share = (rerun.accuracy - limits.zero) / (limits.passes - limits.zero) if limits.passes > limits.zero else 0.0
+        shares.append(0.0 if rerun.ending == "dead" else min(max(share, 0.0), 1.0))
+    return round(sum(shares) / len(shares), 3) if shares else None
+
+
+def _whole(box: Trainer, specification: Specification, seed: int, setting: Setting, deadline: float | None) -> tuple[CurvePoint, ...]:
+    try:
+        return whole(box, specification, seed=seed, precision=setting.precision, images_per_epoch=EPOCH_IMAGES, deadline=deadline)
+    except TrainingRefused:
+        return ()
+
+
 def _intervene(one: _Follower, specification: Specification, failing: Rerun, setting: Setting) -> list[Counterfactual]:
     """Change one thing at a time, most likely cause first, until the same seed learns."""
     found: list[Counterfactual] = []
@@ -138,7 +152,16 @@ def _intervene(one: _Follower, specification: Specification, failing: Rerun, set
         except TrainingRefused:
             continue
         cures = again.ending == "learns" and _clearly_better(again, failing)
-        found.append(Counterfactual(cause=intervention.cause, change=intervention.change, rerun=again, cures=cures))
+        found.append(
+            Counterfactual(
+                cause=intervention.cause,
+                change=intervention.change,
+                because=intervention.because,
+                cure=intervention.cure,
+                rerun=again,
+                cures=cures,
+            )
+        )
         if cures:
             break
     return found
@@ -195,6 +218,3 @@ def _review(training: Training) -> str:
 
 def _since(began: float) -> float:
     return round(time.monotonic() - began, 2)
-
-
-__all__ = ["Intervention", "Setting", "judge", "measure", "reasoned"]

@@ -45,6 +45,9 @@ _DROPPED = frozenset(["name", "loss_scale_factor", "is_legacy_optimizer", "jit_c
 _LABELS_ARE_OWN = 0.9
 """From this share of sampled labels equal to the stored ones, all labels count as the images' own (48 samples; duplicates and one slip)."""
 MOST_BATCH = 2048
+MOST_EPOCHS = 60
+"""Twice the exercise's own 30."""
+
 DEFAULT_BATCH = 32
 """Keras' own."""
 
@@ -60,6 +63,7 @@ class Specification:
     recipe: Mapping[str, Any]  # as records.Recipe
     labels: Mapping[str, Any]  # encoding, tail (shape after the batch axis), wrong (share of labels that are not the image's)
     batch_size: int
+    epochs: int = 30
     notes: tuple[str, ...] = ()
 
     def as_request(self) -> dict[str, Any]:
@@ -72,6 +76,7 @@ class Specification:
             "recipe": self.recipe,
             "labels": self.labels,
             "batch_size": self.batch_size,
+            "epochs": self.epochs,
         }
 
     def key(self, **more: Any) -> str:
@@ -111,6 +116,7 @@ def specify(model: Model) -> Specification:
         recipe=_recipe(train, notes),
         labels=_labels(train),
         batch_size=_batch(fit.batch_size, train, notes),
+        epochs=min(max(fit.epochs or 1, 1), MOST_EPOCHS),
         notes=tuple(notes),
     )
 

@@ -1,6 +1,6 @@
 """Box 2: waits for requests (one JSON line each on standard input) and answers each with one frame `answer` of the same `id`.
 
-`rebuild` {config, input_shape} -> {graph, refusal}; `open` {run} -> {refusal}; `advance` {steps, evaluate, probe} -> {checkpoint, refusal}.
+`hello` {} -> {}; `rebuild` {config, input_shape} -> {graph, refusal}; `open` {run} -> {refusal}; `advance` {steps, evaluate, probe} -> {checkpoint, refusal}.
 """
 
 import json
@@ -13,7 +13,7 @@ def main(writer, spec):
     from . import rebuild  # imports Keras: a few seconds, while box 1 runs
 
     answers = _Answers(spec, rebuild)
-    writer.send("ready", {"keras": rebuild.keras.__version__, "backend": rebuild.keras.backend.backend(), "devices": answers.devices()})
+    writer.send("ready", answers.about())
     for line in sys.stdin.buffer:
         request = json.loads(line)
         writer.send("answer", {"id": request["id"], **getattr(answers, request["ask"])(request)})
@@ -27,16 +27,31 @@ class _Answers:
         self._spec, self._rebuild = spec, rebuild
         self._pool = self._run = None
 
-    def devices(self):
-        if not self._spec.get("data"):
-            return []
-        if self._rebuild.keras.backend.backend() == "jax":
-            import jax
+    def about(self):
+        """Versions and devices, for the report and the cache's key."""
+        import numpy
 
-            return [str(device) for device in jax.devices()]
-        import tensorflow as tf
+        keras = self._rebuild.keras
+        backend = keras.backend.backend()
+        if backend == "jax":
+            import jax as library
 
-        return [device.device_type for device in tf.config.list_physical_devices()]
+            devices = [str(device) for device in library.devices()] if self._spec.get("data") else []
+        else:
+            import tensorflow as library
+
+            devices = [device.device_type for device in library.config.list_physical_devices()] if self._spec.get("data") else []
+        return {
+            "keras": keras.__version__,
+            "backend": backend,
+            "tensor_library": library.__version__,
+            "numpy": numpy.__version__,
+            "devices": devices,
+        }
+
+    def hello(self, request):
+        """Nothing: the answer says that the box is up."""
+        return {}
 
     def rebuild(self, request):
         try:

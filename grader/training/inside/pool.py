@@ -8,6 +8,9 @@ import os
 
 import numpy as np
 
+BALANCED = 2_000
+"""So many rows at the head of the held-back ones are balanced between the classes: what short runs are measured on."""
+
 _CIFAR_GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -15,10 +18,10 @@ class Pool:
     """Training images (N, 32, 32, 3) uint8 and labels (N,), and the held-back ones. Rows are drawn once with a fixed seed."""
 
     def __init__(self, folder, train_rows, held_rows):
-        """`folder` holds the store's four arrays; at most `train_rows` and `held_rows` of them are taken (balanced, in random order)."""
+        """`folder` holds the store's four arrays; at most `train_rows` and `held_rows` of them are taken, in random order."""
         parts = {name: np.load(os.path.join(folder, f"{name}.npy"), mmap_mode="r") for name in ("x_train", "y_train", "x_test", "y_test")}
-        self.images, self.labels = _drawn(parts["x_train"], parts["y_train"], train_rows, 11)
-        self.held_images, self.held_labels = _drawn(parts["x_test"], parts["y_test"], held_rows, 13)
+        self.images, self.labels = _drawn(parts["x_train"], parts["y_train"], train_rows, 11, 0)
+        self.held_images, self.held_labels = _drawn(parts["x_test"], parts["y_test"], held_rows, 13, BALANCED)
 
     def order(self, count, seed):
         """`count` row numbers: the pool shuffled anew for every pass, another order for every seed. int32 (count,)."""
@@ -35,17 +38,17 @@ class Pool:
         return labels
 
 
-def _drawn(images, labels, rows, seed):
-    """`rows` rows, as many of each class as there are of the rarest, in random order."""
+def _drawn(images, labels, rows, seed, balanced):
+    """`rows` rows in random order; the first `balanced` of them hold as many of each class."""
     labels = np.asarray(labels).reshape(-1).astype(np.int32)
     shuffled = np.random.default_rng(seed).permutation(len(labels))
-    if rows >= len(labels):
-        picked = shuffled
-    else:
-        kinds = np.unique(labels)
-        each = -(-rows // len(kinds))
-        picked = np.sort(np.concatenate([np.flatnonzero(labels[shuffled] == kind)[:each] for kind in kinds]))[:rows]
-        picked = shuffled[picked]
+    rows = min(rows, len(labels))
+    first = min(rows, balanced)
+    kinds = np.unique(labels)
+    each = -(-first // len(kinds))
+    chosen = np.sort(np.concatenate([np.flatnonzero(labels[shuffled] == kind)[:each] for kind in kinds]))[:first]
+    rest = np.setdiff1d(np.arange(len(labels)), chosen)[: rows - len(chosen)]
+    picked = shuffled[np.concatenate([chosen, rest])]
     return np.ascontiguousarray(images[np.sort(picked)])[np.argsort(np.argsort(picked))], labels[picked]
 
 

@@ -1,10 +1,28 @@
 """Rebuilding a model symbolically: exact shapes and parameter counts, no variable allocated (`Dense(10**7)` costs nothing)."""
 
+import importlib.abc
 import math
+import os
 import sys
 
-for _name in ("sklearn", "pandas", "matplotlib", "scipy"):  # Keras would import them because they are there: a third of its start
-    sys.modules.setdefault(_name, None)
+_LEFT_OUT = {
+    "tensorflow": frozenset(["sklearn", "pandas", "matplotlib", "torch", "jax", "scipy"]),
+    "jax": frozenset(["sklearn", "pandas", "matplotlib", "torch", "tensorflow"]),  # JAX itself needs SciPy
+}
+
+
+class _Refusal(importlib.abc.MetaPathFinder):
+    """Refuses what Keras would import only because it is there: a third of its start on TensorFlow, and TensorFlow itself on JAX.
+
+    A None in `sys.modules` would not do: Keras' Random layers take a "tensorflow" in there for a TensorFlow that runs.
+    """
+
+    def find_spec(self, name, path=None, target=None):
+        if name in _LEFT_OUT.get(os.environ.get("KERAS_BACKEND", "tensorflow"), ()):
+            raise ModuleNotFoundError(f"{name} is left out in this box", name=name)
+
+
+sys.meta_path.insert(0, _Refusal())
 
 import keras  # noqa: E402
 

@@ -72,7 +72,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(reader)
 
 
-def calibrate(
+def make(
     box: Box2,
     bases: Mapping[str, Specification],
     queue: Iterable[tuple[Any, int]],

@@ -1,0 +1,117 @@
+"""`grade calibrate`: make the reference's runs, compute its thresholds. On the pipeline's floor, as it uses every room that a grading uses."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from grader import dataset, evidence, notebook, rubric, sandbox
+from grader.errors import GraderError, UsageError
+from grader.records import Evidence
+from grader.sandbox import Limits
+from grader.sandbox.notebook_run import collect_notebook, start_notebook
+from grader.training import runs, thresholds
+from grader.training.bands import FILE
+from grader.training.box2 import Box2
+from grader.training.session import check_device, precision_for
+from grader.training.specification import Specification, specify
+
+DEFAULT = {"backend": "tensorflow", "precision": "mixed_bfloat16"}
+"""The setting whose runs the thresholds are computed from; others are compared with it."""
+
+
+def calibrate(
+    name: str,
+    *,
+    only: tuple[str, ...],
+    seeds: tuple[int, int],
+    device: str,
+    backend: str,
+    precision: str,
+    standin: bool,
+    path: Path | None,
+    compute_only: bool,
+    tell: Callable[[str], None],
+) -> None:
+    """Make the runs that are missing and write `thresholds.toml`. Raises UsageError, InfrastructureError."""
+    lines = rubric.load(name)
+    folder = rubric.reference(lines)
+    variants = runs.variants(folder).VARIANTS
+    file = path or folder / "runs.csv"
+    if not compute_only:
+        unknown = sorted(set(only) - {variant.name for variant in variants} - {variant.kind for variant in variants})
+        if unknown:
+            raise UsageError(f"--only {', '.join(unknown)}: expected variants or kinds of {folder / 'calibrate.py'}.")
+        chosen = [variant for variant in variants if not only or variant.name in only or variant.kind in only]
+        queue = [(variant, seed) for seed in range(*seeds) for variant in chosen if seed < variant.seeds]
+        data = dataset.ensure(dataset.default_store()) if not standin else dataset.ensure_standin(dataset.default_store())
+        device = check_device(device)
+        box = sandbox.choose()
+        setting = runs.Setting(
+            dataset=f"{data.name}:{data.fingerprint[:16]}",
+            backend=backend,
+            precision=precision if precision != "auto" else precision_for(device),
+            hardware=hardware(device),
+        )
+        with Box2(box, Limits(), data=data.folder, backend=backend, device=device) as box2:
+            bases = specifications(lines, folder / "solution.ipynb", box, box2, data)
+            runs.make(box2, bases, queue, file, setting, tell=tell)
+    if path is None:
+        write_thresholds(file, folder / FILE, {variant.name: variant for variant in variants}, tell)
+
+
+def specifications(
+    lines: rubric.Rubric, solution: Path, box: sandbox.Sandbox, box2: Box2, data: dataset.Dataset
+) -> dict[str, Specification]:
+    """What each role's model of the solution asks to be trained, found as a student's is."""
+    found = examined(lines, solution, box, box2, data)
+    missing = [role for role, match in found.roles.items() if match.model is None]
+    if missing:
+        raise GraderError(f"{solution}: expected a model for every role; none was found for {', '.join(missing)}.")
+    return {role: specify(match.model) for role, match in found.roles.items() if match.model is not None}
+
+
+def examined(lines: rubric.Rubric, path: Path, box: sandbox.Sandbox, box2: Box2, data: dataset.Dataset) -> Evidence:
+    """A notebook's evidence without its training."""
+    anchors = notebook.load_anchors(lines.folder / "anchors.toml")
+    read = notebook.read(path.read_bytes(), anchors)
+    with start_notebook(read.cells, box, Limits(), data.folder) as running:
+        record = collect_notebook(running, read.cells, Limits())
+    rebuilt = {(claim.serial, claim.version): box2.rebuild(claim) for claim in evidence.candidates(record)}
+    return evidence.build(read, record, rebuilt, attempted=True)
+
+
+def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell: Callable[[str], None]) -> None:
+    """Compute `target` from every run in `source`."""
+    rows = runs.rows(source)
+    parts = {}
+    for name in ("cifar10", "standin"):
+        found = [run for run in thresholds.recorded(rows, dataset=name, **DEFAULT) if run.variant in variants]
+        if not found:
+            continue
+        bands = {role: thresholds.limits(found, variants, role) for role in ("base", "dropout", "augmentation")}
+        counted = thresholds.rates(found, variants)
+        mine = [row for row in rows if row["dataset"].partition(":")[0] == name]
+        facts = {
+            "fingerprint": mine[0]["dataset"].partition(":")[2],
+            "hardware": mine[0]["hardware"],
+            "keras": mine[0]["keras"],
+            "runs": str(len(found)),
+        }
+        parts[name] = ({role: band for role, band in bands.items() if band}, counted, facts)
+        for key, rate in counted.items():
+            tell(f"{name}: {key}: {rate}")
+    target.write_text(thresholds.as_toml(parts, hashlib.sha256(source.read_bytes()).hexdigest()), encoding="utf-8")
+    tell(f"Written: {target}")
+
+
+def hardware(device: str) -> str:
+    """A short description of where runs are made, for their rows."""
+    model = ""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+            model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "")
+    except OSError:
+        model = "unknown CPU"
+    return f"{len(os.sched_getaffinity(0))}x {model}" + (", GPU" if device == "gpu" else "")
