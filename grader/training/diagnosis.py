@@ -1,14 +1,14 @@
 """Why a model does not learn: candidate causes read from its specification, in the order in which they are tried.
 
 A candidate is only a suspicion. It becomes the diagnosis when the same model with that one thing changed learns from the same seed
-(`measure`). Adding a cause is adding a function to `CAUSES`.
+(`measure`). Adding a cause is adding a function to `CAUSES` (or to `LAST_RESORTS`, where nothing in the model speaks for it).
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from grader.records import Counterfactual, Rerun, Training
+from grader.records import Counterfactual, Rerun, Training, Verdict
 from grader.training import transform as t
 from grader.training.specification import Specification
 
@@ -16,6 +16,10 @@ USUAL_RATE = {"SGD": 0.01, "Adagrad": 0.01, "Adadelta": 1.0, "Ftrl": 0.01}
 """Keras' default rates where they are not 0.001; Adadelta's and Adagrad's defaults in Keras 3 (0.001) are far below their papers'."""
 
 _ADAPTIVE_RATE = 1e-3
+TAKE_OFF_STEPS = 75
+"""Steps in which the reference had left guessing on every seed (9,600 images in batches of 128; reference/all_cnn_c/runs.csv)."""
+
+EPOCH_IMAGES = 50_000
 _HIGH, _LOW = 3.0, 0.1
 """A rate over `_HIGH` or under `_LOW` times the usual one is suspected. Measured: Adam learns at 3e-4 and 1e-3 (training-findings)."""
 
@@ -29,21 +33,36 @@ _SMALL_NORM = 1e-3
 class Intervention:
     """One change. `change` reads on from "with "; `cure` is what the student is told to do; `because` names what in the model is suspected."""
 
+    given: Specification
     cause: str
     because: str
     change: str
     cure: str
     apply: Callable[[Specification], Specification]
 
+    @property
+    def changed(self) -> Specification:
+        """The specification with the change."""
+        return self.apply(self.given)
 
-Cause = Callable[[Specification, Rerun], Iterator[Intervention]]
+
+Cause = Callable[[Specification], Iterator[Intervention]]
 
 
-def candidates(specification: Specification, failing: Rerun) -> list[Intervention]:
-    """The interventions to try for a run that does not learn, most likely cause first, each cause once."""
+def suspected(specification: Specification) -> list[Intervention]:
+    """The changes that something in the specification speaks for, most likely cause first, each cause once."""
+    return _first_of_each(CAUSES, specification)
+
+
+def last_resorts(specification: Specification) -> list[Intervention]:
+    """The changes that help some networks although nothing in the specification speaks for them."""
+    return _first_of_each(LAST_RESORTS, specification)
+
+
+def _first_of_each(causes: tuple[Cause, ...], specification: Specification) -> list[Intervention]:
     found: dict[str, Intervention] = {}
-    for cause in CAUSES:
-        for intervention in cause(specification, failing):
+    for cause in causes:
+        for intervention in cause(specification):
             found.setdefault(intervention.cause, intervention)
     return list(found.values())
 
@@ -55,20 +74,28 @@ def at_risk(specification: Specification) -> bool:
     )
 
 
-def by_cause(specification: Specification, failing: Rerun, cause: str) -> Intervention | None:
-    """The intervention of one cause."""
-    return next((found for found in candidates(specification, failing) if found.cause == cause), None)
-
-
-def told(training: Training, failing: Rerun) -> Training:
+def told(training: Training, specification: Specification, failing: Rerun) -> Training:
     """`training` with the diagnosis in words, from its counterfactuals."""
     cured = next((found for found in training.counterfactuals if found.cures), None)
     if cured is None:
         tried = ", ".join(found.change for found in training.counterfactuals)
         text = f"No single change that was tried made it learn ({tried})." if tried else ""
         return replace(training, diagnosis=text)
-    verdict = "slow" if training.verdict in ("stuck", "doubtful") and cured.cause in ("optimizer", "rate_too_low") else training.verdict
+    slow = training.verdict in ("stuck", "doubtful") and cured.cause in ("optimizer", "rate_too_low") and within_reach(specification)
+    verdict: Verdict = "slow" if slow else training.verdict
     return replace(training, verdict=verdict, cause=cured.cause, because=cured.because, diagnosis=compared(cured, failing), cure=cured.cure)
+
+
+def within_reach(specification: Specification) -> bool:
+    """Whether all the epochs that the notebook asks for could take the weights as far as the reference's first `TAKE_OFF_STEPS` steps did.
+
+    Rate times steps bounds how far an adaptive optimizer moves a weight; for the others it is taken as a measure of it.
+    """
+    rate = _rate(specification)
+    if rate is None:
+        return True
+    steps = specification.epochs * EPOCH_IMAGES / specification.batch_size
+    return rate * steps >= TAKE_OFF_STEPS * _usual(specification)
 
 
 def compared(cured: Counterfactual, failing: Rerun) -> str:
@@ -82,11 +109,12 @@ def compared(cured: Counterfactual, failing: Rerun) -> str:
 # ------------------------------------------------------------------ the causes, in order
 
 
-def silent_score_maps(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def silent_score_maps(s: Specification) -> Iterator[Intervention]:
     """A rectifier on the convolution to ten maps can silence all ten for good."""
     behind = _rectifier_behind_scores(s)
     if any(_is_scores(layer) and t.activation(layer) in _RECTIFIERS for layer in t.layers(s.config)):
         yield Intervention(
+            given=s,
             cause="silent_score_maps",
             because="the ReLU on the convolution to 10 maps: once all ten maps are zero everywhere, no gradient passes any more",
             change="the ReLU on the 10-map convolution removed",
@@ -95,6 +123,7 @@ def silent_score_maps(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
     elif behind:
         yield Intervention(
+            given=s,
             cause="silent_score_maps",
             because="the ReLU behind the convolution to 10 maps: once all ten maps are zero everywhere, no gradient passes any more",
             change="the ReLU behind the 10-map convolution removed",
@@ -103,12 +132,13 @@ def silent_score_maps(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def relu_before_softmax(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def relu_before_softmax(s: Specification) -> Iterator[Intervention]:
     """A ReLU on the class scores cuts every negative score off before the softmax."""
     last = _last_dense(s)
     if last is not None and t.activation(last) in _RECTIFIERS:
         name = last["config"].get("name")
         yield Intervention(
+            given=s,
             cause="relu_before_softmax",
             because="the ReLU on the last Dense layer: negative class scores become zero before the softmax sees them",
             change="the ReLU on the last Dense layer removed",
@@ -117,10 +147,11 @@ def relu_before_softmax(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def wrong_labels(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def wrong_labels(s: Specification) -> Iterator[Intervention]:
     """Labels that are not their images'."""
     if s.labels.get("wrong", 0) > 0.1:
         yield Intervention(
+            given=s,
             cause="wrong_labels",
             because=f"the labels: about {s.labels['wrong']:.0%} of them are not those of their images",
             change="every image's own label",
@@ -129,7 +160,7 @@ def wrong_labels(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def loss_does_not_fit(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def loss_does_not_fit(s: Specification) -> Iterator[Intervention]:
     """A loss that does not fit the labels or the head."""
     one_hot, softmax = s.labels["encoding"] == "one_hot", _ends_in_softmax(s)
     wanted: dict[str, Any] = {
@@ -141,6 +172,7 @@ def loss_does_not_fit(s: Specification, _: Rerun) -> Iterator[Intervention]:
     told_logits = s.loss["name"] == wanted["name"]
     what = f"from_logits={wanted['from_logits']}" if told_logits else wanted["name"] + (", from_logits=True" if not softmax else "")
     yield Intervention(
+        given=s,
         cause="loss_does_not_fit",
         because=f"the loss {s.loss['name']}: it does not fit {'one-hot rows' if one_hot else 'class numbers'} and {'a softmax' if softmax else 'raw scores'}",
         change=f"the loss {what}",
@@ -149,7 +181,7 @@ def loss_does_not_fit(s: Specification, _: Rerun) -> Iterator[Intervention]:
     )
 
 
-def two_softmaxes(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def two_softmaxes(s: Specification) -> Iterator[Intervention]:
     """A softmax of a softmax is nearly flat."""
     found = [layer for layer in t.layers(s.config) if _is_softmax(layer)]
     if len(found) > 1:
@@ -162,6 +194,7 @@ def two_softmaxes(s: Specification, _: Rerun) -> Iterator[Intervention]:
                 layer["config"]["activation"] = "linear"
 
         yield Intervention(
+            given=s,
             cause="two_softmaxes",
             because="two softmaxes in a row: the second sees numbers between 0 and 1 only, and its answer stays nearly flat",
             change="one softmax instead of two",
@@ -170,11 +203,12 @@ def two_softmaxes(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def initialisation(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def initialisation(s: Specification) -> Iterator[Intervention]:
     """Kernels that start equal or far too large or small."""
     odd = {name for layer in t.layers(s.config) if layer["class_name"] in t.WEIGHTED for name in [_odd_initializer(layer)] if name}
     if odd:
         yield Intervention(
+            given=s,
             cause="initialisation",
             because=f"the kernels' initial values ({', '.join(sorted(odd))}): equal weights get equal gradients and stay equal",
             change="Keras' own initial values (glorot_uniform)",
@@ -183,7 +217,7 @@ def initialisation(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def frozen(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def frozen(s: Specification) -> Iterator[Intervention]:
     """Layers that are not trained."""
     still = [layer for layer in t.layers(s.config) if layer["class_name"] in t.WEIGHTED and layer["config"].get("trainable") is False]
     if still:
@@ -192,6 +226,7 @@ def frozen(s: Specification, _: Rerun) -> Iterator[Intervention]:
             layer["config"]["trainable"] = True
 
         yield Intervention(
+            given=s,
             cause="frozen",
             because=f"trainable=False on {len(still)} layers: what they compute never changes",
             change="all layers trainable",
@@ -200,11 +235,12 @@ def frozen(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def rate_too_high(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def rate_too_high(s: Specification) -> Iterator[Intervention]:
     """Steps so large that the first ones destroy the network."""
     rate, usual = _rate(s), _usual(s)
     if rate is not None and rate > _HIGH * usual:
         yield Intervention(
+            given=s,
             cause="rate_too_high",
             because=f"the learning rate of {rate:g}: its first steps are so large that they destroy what the layers compute",
             change=f"a learning rate of {usual:g} instead of {rate:g}",
@@ -213,7 +249,7 @@ def rate_too_high(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def saturating(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def saturating(s: Specification) -> Iterator[Intervention]:
     """Sigmoids between convolutions shrink the gradient at every layer."""
     names = {t.activation(layer) for layer in t.layers(s.config) if _hidden(s, layer)} & _SATURATING
     if names:
@@ -225,6 +261,7 @@ def saturating(s: Specification, _: Rerun) -> Iterator[Intervention]:
                 layer["config"]["activation"] = "relu"
 
         yield Intervention(
+            given=s,
             cause="saturating",
             because=f"{' and '.join(sorted(str(name) for name in names))} between the convolutions: the gradient shrinks at every layer it passes",
             change="ReLU between the convolutions",
@@ -233,7 +270,7 @@ def saturating(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def dropout_too_high(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def dropout_too_high(s: Specification) -> Iterator[Intervention]:
     """So much is hidden that nothing is left to decide from."""
     high = [
         layer for layer in t.layers(s.config) if layer["class_name"].endswith("Dropout") or layer["class_name"].startswith("SpatialDropout")
@@ -246,6 +283,7 @@ def dropout_too_high(s: Specification, _: Rerun) -> Iterator[Intervention]:
                 layer["config"]["rate"] = 0.2
 
         yield Intervention(
+            given=s,
             cause="dropout_too_high",
             because=f"a dropout rate of {high[0]['config']['rate']:g}: most of what the layer computes is hidden in every step",
             change="dropout rates of 0.2",
@@ -254,7 +292,7 @@ def dropout_too_high(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def regularisation_too_strong(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def regularisation_too_strong(s: Specification) -> Iterator[Intervention]:
     """A penalty that outweighs the loss."""
     keys = ("kernel_regularizer", "bias_regularizer", "activity_regularizer")
     if any(layer["config"].get(key) for layer in t.layers(s.config) for key in keys):
@@ -263,6 +301,7 @@ def regularisation_too_strong(s: Specification, _: Rerun) -> Iterator[Interventi
             layer["config"].update({key: None for key in keys if key in layer["config"]})
 
         yield Intervention(
+            given=s,
             cause="regularisation_too_strong",
             because="the regularisation: its penalty outweighs the loss and pulls all weights to zero",
             change="no regularisation",
@@ -271,12 +310,13 @@ def regularisation_too_strong(s: Specification, _: Rerun) -> Iterator[Interventi
         )
 
 
-def raw_pixels(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def raw_pixels(s: Specification) -> Iterator[Intervention]:
     """Pixels of 0 to 255 where the layers' initial weights expect numbers around one."""
     scale = max((abs(number) for number in s.recipe["scale"]), default=1.0)
     inside = any(layer["class_name"] in ("Rescaling", "Normalization") for layer in t.layers(s.config))
     if s.recipe["kind"] in ("identity", "affine") and scale * 255 > 20 and not inside:
         yield Intervention(
+            given=s,
             cause="raw_pixels",
             because=f"pixel values of up to {scale * 255:.0f}: the first layer's outputs and gradients are that much too large",
             change="pixels divided by 255",
@@ -285,11 +325,12 @@ def raw_pixels(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def rate_too_low(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def rate_too_low(s: Specification) -> Iterator[Intervention]:
     """Steps so small that nothing happens in the time there is."""
     rate, usual = _rate(s), _usual(s)
     if rate is not None and rate < _LOW * usual:
         yield Intervention(
+            given=s,
             cause="rate_too_low",
             because=f"the learning rate of {rate:g}: the weights hardly move",
             change=f"a learning rate of {usual:g} instead of {rate:g}",
@@ -298,11 +339,12 @@ def rate_too_low(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def optimizer(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def optimizer(s: Specification) -> Iterator[Intervention]:
     """An optimizer that is slow on this network at its usual rate."""
     name, config = s.optimizer["class_name"], s.optimizer["config"]
     if name in ("Adagrad", "Adadelta", "Ftrl") or (name == "SGD" and not config.get("momentum")):
         yield Intervention(
+            given=s,
             cause="optimizer",
             because=f"the optimizer {name}{' without momentum' if name == 'SGD' else ''}: on this network it needs many epochs to leave the start",
             change="Adam at its usual rate of 0.001",
@@ -311,12 +353,13 @@ def optimizer(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def no_nonlinearity(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def no_nonlinearity(s: Specification) -> Iterator[Intervention]:
     """Convolutions with nothing between them are one convolution."""
     convolutions = [layer for layer in t.layers(s.config) if layer["class_name"] in t.CONVOLUTIONS]
     others = any(layer["class_name"] in ("ReLU", "LeakyReLU", "ELU", "PReLU", "Activation") for layer in t.layers(s.config))
     if convolutions and not others and all(t.activation(layer) in (None, "linear") for layer in convolutions):
         yield Intervention(
+            given=s,
             cause="no_nonlinearity",
             because="no nonlinearity between the convolutions: together they are one linear map",
             change="ReLU after every convolution but the last",
@@ -327,10 +370,11 @@ def no_nonlinearity(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def extreme_augmentation(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def extreme_augmentation(s: Specification) -> Iterator[Intervention]:
     """Random image layers so strong that nothing of the class is left."""
     if any(layer["class_name"].startswith("Random") for layer in t.layers(s.config)):
         yield Intervention(
+            given=s,
             cause="extreme_augmentation",
             because="the random image layers: they change the images more than the classes differ",
             change="no augmentation",
@@ -339,11 +383,12 @@ def extreme_augmentation(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def smaller_rate(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def smaller_rate(s: Specification) -> Iterator[Intervention]:
     """Last resort: units die at the usual rate, too; a third of it spared them where it was tried (training-findings)."""
     rate = _rate(s)
     if rate is not None and _LOW * _usual(s) <= rate <= _HIGH * _usual(s):
         yield Intervention(
+            given=s,
             cause="rate_too_high",
             because=f"the learning rate of {rate:g}, which this network does not bear",
             change=f"a learning rate of {0.3 * rate:.2g} instead of {rate:g}",
@@ -352,10 +397,11 @@ def smaller_rate(s: Specification, _: Rerun) -> Iterator[Intervention]:
         )
 
 
-def unnormalised_depth(s: Specification, _: Rerun) -> Iterator[Intervention]:
+def unnormalised_depth(s: Specification) -> Iterator[Intervention]:
     """Last resort: initial values for rectifiers."""
     if not any(_odd_initializer(layer) for layer in t.layers(s.config) if layer["class_name"] in t.WEIGHTED):
         yield Intervention(
+            given=s,
             cause="initialisation",
             because="the kernels' initial values, which let the signal fade on its way through the layers",
             change="initial values for ReLU (he_normal)",
@@ -381,9 +427,8 @@ CAUSES: tuple[Cause, ...] = (
     optimizer,
     no_nonlinearity,
     extreme_augmentation,
-    smaller_rate,
-    unnormalised_depth,
 )
+LAST_RESORTS: tuple[Cause, ...] = (smaller_rate, unnormalised_depth)
 
 
 # ------------------------------------------------------------------ questions about a specification

@@ -11,11 +11,14 @@ from grader.records import BandPoint, Counterfactual, CurvePoint, Rerun, Trainin
 from grader.training.bands import Bands
 from grader.training.box2 import TrainingRefused
 from grader.training.course import EPOCH_IMAGES, SHORT, Budget, Trainer, follow, whole
-from grader.training.diagnosis import at_risk, candidates, told
+from grader.training.diagnosis import Intervention, at_risk, last_resorts, suspected, told
 from grader.training.specification import Specification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+SEEDS_STUCK = 2
+"""Seeds that have to stay at guessing before causes are tried; where none is found, one more seed."""
 
 SEEDS_AT_RISK = 3
 """Seeds tried in any case where the structure is known to die by chance (a rectifier on the score maps)."""
@@ -49,16 +52,26 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
         notes=specification.notes,
     )
     one = _Follower(box, role, setting, deadline)
+    reruns: list[Rerun] = []
+    tried: list[Counterfactual] = []
     try:
-        reruns = _over_seeds(one, specification)
+        while _undecided(reruns, setting, at_risk=at_risk(specification)):
+            reruns.append(one(specification, setting.first_seed + len(reruns)))
+            if len(reruns) == SEEDS_STUCK and not {"dead", "learns", "cut"} & {rerun.ending for rerun in reruns}:
+                tried = _intervene(one, reruns[0], suspected(specification)[: setting.budget.counterfactuals])
+                if tried and tried[-1].cures:  # twice the whole budget at guessing, and the cause is proved: no third is needed
+                    break
     except TrainingRefused as refusal:
         return replace(head, reason=f"The model was not trained again: {refusal}.", seconds=_since(began))
     verdict = verdict_of(reruns)
     result = replace(head, verdict=verdict, reruns=tuple(reruns), fraction=fraction_of(reruns, setting, role))
     if verdict in ("dead", "stuck", "fragile", "doubtful"):
-        failing = next(rerun for rerun in reruns if rerun.ending != "learns")
-        counterfactuals = _intervene(one, specification, failing, setting)
-        result = told(replace(result, counterfactuals=tuple(counterfactuals)), failing)
+        failing = next(rerun for rerun in reruns if rerun.ending in ("dead", "stuck", "doubtful"))
+        if not (tried and tried[-1].cures):
+            known = {found.cause for found in tried}
+            left = [each for each in (*suspected(specification), *last_resorts(specification)) if each.cause not in known]
+            tried += _intervene(one, failing, left[: setting.budget.counterfactuals - len(tried)])
+        result = told(replace(result, counterfactuals=tuple(tried)), specification, failing)
     elif verdict == "learns" and setting.budget.whole:
         result = replace(result, whole=_whole(box, specification, reruns[0].seed, setting, deadline))
     spent = sum(rerun.images for rerun in (*reruns, *(found.rerun for found in result.counterfactuals)))
@@ -85,26 +98,22 @@ class _Follower:
         return self._deadline is not None and time.monotonic() > self._deadline
 
 
-def _over_seeds(one: _Follower, specification: Specification) -> list[Rerun]:
-    """Seeds one after another until the verdict is certain: one that learns, or enough that do not.
+def _undecided(reruns: list[Rerun], setting: Setting, *, at_risk: bool) -> bool:
+    """Whether another seed is needed.
 
-    One death is tried on all seeds of the budget; a run that stays at chance without a proof, on one more.
+    One death is tried on every seed of the budget, a run at guessing without a proof on two more; one that learns is enough, unless the
+    structure is known to die by chance.
     """
-    setting = one._setting  # noqa: SLF001  (the same module)
-    least = SEEDS_AT_RISK if at_risk(specification) else 1
-    reruns: list[Rerun] = []
-    for index in range(setting.budget.seeds):
-        reruns.append(one(specification, setting.first_seed + index))
-        endings = [rerun.ending for rerun in reruns]
-        if "cut" in endings:
-            break
-        if "dead" in endings:
-            continue
-        if endings.count("learns") == len(endings) and len(endings) >= least:
-            break
-        if "learns" not in endings and len(endings) >= 2:
-            break
-    return reruns
+    endings = [rerun.ending for rerun in reruns]
+    if not endings:
+        return True
+    if "cut" in endings or len(endings) >= setting.budget.seeds:
+        return False
+    if "dead" in endings:
+        return True
+    if "learns" in endings:
+        return len(endings) < (SEEDS_AT_RISK if at_risk else 1)
+    return len(endings) <= SEEDS_STUCK
 
 
 def verdict_of(reruns: list[Rerun]) -> Verdict:
@@ -113,10 +122,8 @@ def verdict_of(reruns: list[Rerun]) -> Verdict:
     living, decided = endings.count("learns"), [ending for ending in endings if ending != "cut"]
     if not decided:
         return "not_measured"
-    if living == len(decided):
-        return "learns"
-    if living:
-        return "fragile"
+    if living:  # a run that was still at guessing when the budget ended is no death
+        return "fragile" if "dead" in decided else "learns"
     if all(ending == "dead" for ending in decided):
         return "dead"
     return "doubtful" if "doubtful" in decided else "stuck"
@@ -141,14 +148,14 @@ def _whole(box: Trainer, specification: Specification, seed: int, setting: Setti
         return ()
 
 
-def _intervene(one: _Follower, specification: Specification, failing: Rerun, setting: Setting) -> list[Counterfactual]:
+def _intervene(one: _Follower, failing: Rerun, interventions: list[Intervention]) -> list[Counterfactual]:
     """Change one thing at a time, most likely cause first, until the same seed learns."""
     found: list[Counterfactual] = []
-    for intervention in candidates(specification, failing)[: setting.budget.counterfactuals]:
+    for intervention in interventions:
         if one.out_of_time:
             break
         try:
-            again = one(intervention.apply(specification), failing.seed)
+            again = one(intervention.changed, failing.seed)
         except TrainingRefused:
             continue
         cures = again.ending == "learns" and _clearly_better(again, failing)

@@ -1,0 +1,116 @@
+"""Stored curves beside re-runs: borne out, contradicted, not shown."""
+
+from dataclasses import replace
+
+import pytest
+from training_samples import Recorded, bands, specification, with_relu_scores
+
+from grader.checks import training_accuracy, training_learns
+from grader.evidence import flags
+from grader.records import Evidence, FitClaim, Model, ModelClaim, Notebook, RecordedCurve, Role, RunRecord, Status
+from grader.training.audit import audit
+from grader.training.course import SHORT
+from grader.training.measure import Setting, judge
+
+SETTING = Setting(bands=bands(), budget=SHORT)
+LEARNS = judge(Recorded(lambda *_: "learns"), "base", specification(), SETTING)
+DEAD = judge(Recorded(lambda *_: "dies"), "base", specification(), SETTING)
+FRAGILE = judge(Recorded(lambda _, seed: "dies" if seed else "learns"), "base", with_relu_scores(specification()), SETTING)
+GOOD = (0.38, 0.5, 0.6, 0.7, 0.79)
+
+
+def evidence(values=None, training=LEARNS, key="val_accuracy"):
+    model = Model(
+        claim=ModelClaim(serial=0, version=0, cell=2, kind="Sequential"),
+        fits=(FitClaim(index=0, cell=5, call="fit", serial=0, version=0),),
+    )
+    curves = () if values is None else (RecordedCurve(cell=5, epochs=len(values), values={key: values}),)
+    found = Evidence(
+        notebook=Notebook(cells=()),
+        run=RunRecord(),
+        models=(model,),
+        roles={"base": Role(model=model, reason="the only one")},
+        recorded=curves,
+        training={} if training is None else {"base": training},
+    )
+    return replace(found, audits={"base": audit(found, "base", training)})
+
+
+def judged(found):
+    return training_accuracy.check(found, training_accuracy.PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("values", "training", "outcome"),
+    [
+        (GOOD, LEARNS, "agrees"),
+        (tuple(100 * value for value in GOOD), LEARNS, "agrees"),  # percent
+        (GOOD, FRAGILE, "agrees"),
+        (GOOD, DEAD, "contradicted"),
+        ((0.1, 0.1, 0.1), DEAD, "agrees"),
+        ((0.1, 0.1, 0.1), LEARNS, "contradicted"),
+        ((0.85, 0.9, 0.93), LEARNS, "contradicted"),  # no first epoch
+        ((float("nan"), float("nan")), LEARNS, "not_shown"),
+        (None, LEARNS, "not_shown"),
+        ((170.0, 500.0), LEARNS, "contradicted"),
+        (GOOD, None, "undecided"),
+    ],
+)
+def test_outcomes(values, training, outcome):
+    assert evidence(values, training).audits["base"].outcome == outcome
+
+
+def test_words():
+    assert evidence(GOOD, DEAD).audits["base"].sentence == (
+        "The notebook records 0.79 after 5 epochs; the same model trained again stays at 0.10 over 5 seeds."
+    )
+
+
+def test_points_for_accuracy_need_a_curve_that_is_borne_out():
+    assert judged(evidence(GOOD)).status is Status.PASS
+    half = judged(evidence((0.3, 0.5, 0.675)))
+    assert (half.status, half.fraction) == (Status.PARTIAL, pytest.approx(0.5))
+    assert judged(evidence((0.3, 0.4))).status is Status.FAIL
+    against = judged(evidence(GOOD, DEAD))
+    assert (against.status, against.fraction) == (Status.FAIL, 0.0)
+    for nothing in (evidence(None), evidence(GOOD, None)):
+        assert (judged(nothing).status, judged(nothing).fraction) == (Status.SKIP, None)
+
+
+def test_a_contradicted_curve_is_flagged_for_staff():
+    assert [flag.id for flag in flags(evidence(GOOD, DEAD)) if flag.id == "curve_contradicted"] == ["curve_contradicted"]
+    assert not [flag for flag in flags(evidence(GOOD)) if flag.id == "curve_contradicted"]
+
+
+def test_a_measured_run_over_all_epochs_counts_whatever_is_recorded():
+    point = replace(LEARNS.reruns[0].points[-1], accuracy=0.78, images=1_500_000)
+    found = judged(evidence((0.1, 0.1), replace(LEARNS, budget="full", whole=(point,))))
+    assert found.status is Status.PASS
+    assert "reaches 0.780" in found.message
+
+
+def test_learning_in_points():
+    def points(training, values=None):
+        finding = training_learns.check(evidence(values, training), training_learns.PARAMS)
+        return finding.status, finding.fraction
+
+    assert points(LEARNS) == (Status.PASS, 1.0)
+    assert points(DEAD) == (Status.FAIL, 0.0)
+    assert points(FRAGILE) == (Status.PARTIAL, 0.7)
+    assert points(FRAGILE, GOOD) == (Status.PASS, 1.0), "it lived when the student trained it, and the curve is borne out"
+    assert points(FRAGILE, (0.1, 0.1)) == (Status.PARTIAL, 0.7)
+    assert points(replace(LEARNS, verdict="not_measured")) == (Status.SKIP, None)
+    assert points(None) == (Status.SKIP, None)
+
+
+def test_the_cause_and_the_cure_are_the_hint():
+    cured = judge(
+        Recorded(lambda s, _: "learns" if s.config["config"]["layers"][3]["config"]["activation"] == "linear" else "dies"),
+        "base",
+        with_relu_scores(specification()),
+        SETTING,
+    )
+    hint = training_learns.check(evidence(None, cured), training_learns.PARAMS).hint
+    assert "The cause is the ReLU on the convolution to 10 maps" in hint
+    assert "With the ReLU on the 10-map convolution removed, the same model reaches" in hint
+    assert hint.endswith("Give the convolution to 10 maps no activation (activation=None).")

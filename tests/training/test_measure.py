@@ -1,0 +1,137 @@
+"""Verdicts from courses: how far a run goes, how many seeds are tried, which change is named as the cause."""
+
+from dataclasses import replace
+
+import pytest
+from training_samples import Recorded, bands, specification, with_relu_scores
+
+from grader.records import Training
+from grader.training import transform as t
+from grader.training.course import SCHEDULE, SHORT, follow
+from grader.training.measure import Setting, judge
+
+SETTING = Setting(bands=bands(), budget=SHORT, dataset="cifar10:0")
+
+
+def verdict(course, given=None, **changes):
+    box = Recorded(course)
+    return judge(box, "base", given or specification(), replace(SETTING, **changes)), box
+
+
+def scores_activation(given):
+    return next(t.activation(layer) for layer in t.layers(given.config) if layer["config"].get("name") == "scores")
+
+
+def test_an_honest_model_ends_at_the_first_checkpoint_that_passes():
+    found, box = verdict(lambda *_: "learns")
+    assert (found.verdict, found.living, len(found.reruns), found.counterfactuals) == ("learns", 1, 1, ())
+    assert found.images == box.images == 6400
+    assert found.reason.startswith("Trained again, the network learns: 0.16 of the held-back images right after 6,400")
+
+
+def test_a_late_one_gets_the_whole_budget_and_learns():
+    found, box = verdict(lambda *_: "late")
+    assert found.verdict == "learns"
+    assert box.images == 16000
+
+
+def test_death_ends_within_a_quarter_of_the_budget_and_is_tried_on_every_seed():
+    found, _ = verdict(lambda *_: "dies")
+    assert found.verdict == "dead"
+    assert [rerun.ending for rerun in found.reruns] == ["dead"] * SHORT.seeds
+    assert all(rerun.images < SCHEDULE[-1] / 4 for rerun in found.reruns)
+    assert found.fraction == 0.0
+    assert "dies every time" in found.reason
+
+
+def test_lives_on_some_seeds_and_dies_on_others_is_fragile_with_its_cure():
+    given = with_relu_scores(specification())
+    found, _ = verdict(lambda s, seed: "learns" if scores_activation(s) == "linear" or seed % 2 else "dies", given)
+    assert (found.verdict, found.living, len(found.reruns)) == ("fragile", 2, 5)
+    assert found.cause == "silent_score_maps"
+    assert "With the ReLU on the 10-map convolution removed, the same model reaches an accuracy of" in found.diagnosis
+    assert found.counterfactuals[-1].cures
+    assert found.counterfactuals[-1].rerun.seed == 0, "the cure is tried on a seed that died"
+
+
+def test_a_structure_that_is_known_to_die_is_tried_on_more_seeds_even_if_the_first_lives():
+    found, _ = verdict(lambda *_: "learns", with_relu_scores(specification()))
+    assert (found.verdict, len(found.reruns)) == ("learns", 3)
+    found, _ = verdict(
+        lambda s, seed: "dies" if seed == 2 and scores_activation(s) == "relu" else "learns", with_relu_scores(specification())
+    )
+    assert found.verdict == "fragile"
+
+
+def test_a_seed_that_stays_at_guessing_is_no_death_where_another_learns():
+    found, _ = verdict(lambda _, seed: "learns" if seed else "stuck")
+    assert found.verdict == "learns"
+    assert [rerun.ending for rerun in found.reruns] == ["stuck", "learns"]
+
+
+def test_between_the_limits_earns_a_share_and_a_person_looks():
+    found, _ = verdict(lambda *_: "between")
+    assert found.verdict == "doubtful"
+    assert found.fraction == pytest.approx((0.13 - 0.12) / (0.15 - 0.12), abs=0.01)
+    assert "lies across the limit" in found.review
+
+
+def test_stuck_with_no_cure_is_for_a_person():
+    found, _ = verdict(lambda *_: "stuck")
+    assert found.verdict == "stuck"
+    assert not found.cause
+    assert "no single change that was tried cured it" in found.review
+    assert found.diagnosis.startswith("No single change that was tried made it learn (")
+
+
+def test_a_usual_but_slow_optimizer_is_not_failed():
+    given = t.with_optimizer(specification(), "SGD", learning_rate=0.01)
+    found, _ = verdict(lambda s, _: "learns" if s.optimizer["class_name"] == "Adam" else "stuck", given)
+    assert (found.verdict, found.cause) == ("slow", "optimizer")
+    assert "too slowly for a short check" in found.review
+
+
+def test_a_rate_that_cannot_arrive_in_all_the_epochs_is_stuck():
+    given = t.with_rate(specification(), 1e-6)
+    found, _ = verdict(lambda s, _: "learns" if s.optimizer["config"]["learning_rate"] == 1e-3 else "stuck", given)
+    assert (found.verdict, found.cause) == ("stuck", "rate_too_low")
+    assert not found.review
+
+
+def test_a_cure_has_to_be_clearly_better():
+    found, _ = verdict(lambda *_: "between", with_relu_scores(specification()))
+    assert not any(counterfactual.cures for counterfactual in found.counterfactuals)
+
+
+def test_large_batches_see_the_same_images():
+    box = Recorded(lambda *_: "stuck")
+    found = follow(box, specification(batch_size=2048), lambda images: SETTING.bands.at("base", images), seed=0, precision="float32")
+    assert abs(found.images - SCHEDULE[-1]) <= 2048
+    assert [point.images for point in found.points] == sorted({point.images for point in found.points})
+
+
+def test_a_deadline_in_the_middle_decides_nothing():
+    from grader.training.box2 import OutOfTime
+
+    class Late(Recorded):
+        def advance(self, steps, **options):
+            if self.images > 4000:
+                raise OutOfTime
+            return super().advance(steps, **options)
+
+    found = judge(Late(lambda *_: "stuck"), "base", specification(), SETTING)
+    assert found.verdict == "not_measured"
+    assert found.reason.startswith("Out of time")
+
+
+def test_a_refusal_is_a_reason_not_a_verdict():
+    from grader.training.box2 import TrainingRefused
+
+    class Refuses(Recorded):
+        def open(self, *_, **__):
+            raise TrainingRefused("it has 10,000,000,000 parameters; at most 500,000,000 are rebuilt")
+
+    found = judge(Refuses(lambda *_: "stuck"), "base", specification(), SETTING)
+    assert isinstance(found, Training)
+    assert found.verdict == "not_measured"
+    assert found.reason == "The model was not trained again: it has 10,000,000,000 parameters; at most 500,000,000 are rebuilt."
