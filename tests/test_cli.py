@@ -54,7 +54,7 @@ def test_submission_alone_means_run(tmp_path):
     [
         (["x.ipynb", "--rubric", "all_cnn_d"], "all_cnn_c"),
         (["x.ipynb", "--format", "htlm"], "html"),
-        (["x.ipynb", "--budget", "short"], "--budget none"),
+        (["x.ipynb", "--budget", "long"], "'long' is not one of 'none', 'short', 'full'"),
         (["x.ipynb", "--fail-under", "120"], "fail-under"),
         (["https://github.com/a/b/blob/main/c.ipynb"], "--allow-fetch"),
     ],
@@ -71,6 +71,8 @@ def test_fail_under_and_formats(tmp_path):
     out = tmp_path / "out"
     done = command(
         "run",
+        "--budget",
+        "none",
         "--fail-under",
         "99",
         "--format",

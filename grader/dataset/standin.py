@@ -19,7 +19,7 @@ def standin() -> Parts:
         for first in range(0, RECORDS[split], CHUNK):
             yield standin_chunk(split, first // CHUNK)
 
-    return Parts(source="made up by grader, version 1: ten textures and shapes, not photographs", counts=RECORDS, chunks=chunks)
+    return Parts(source="made up by grader, version 2: ten textures and shapes, not photographs", counts=RECORDS, chunks=chunks)
 
 
 def standin_chunk(split: Split, index: int) -> tuple[Images, Images]:
@@ -36,8 +36,8 @@ def standin_chunk(split: Split, index: int) -> tuple[Images, Images]:
     draw = _Draw(20_141_220, SPLITS.index(split), index)
     labels = (np.argsort(draw.raw(CHUNK), kind="stable") % 10).astype(np.uint8)
     ink = _ink(labels, draw)[..., None]
-    paper = draw.uniform((CHUNK, 1, 1, 3), 0.2, 0.8)
     tint = np.array(_TINTS, np.float32)[labels][:, None, None, :]
+    paper = draw.uniform((CHUNK, 1, 1, 1), 0.3, 0.7) + draw.uniform((CHUNK, 1, 1, 3), -0.15, 0.15) + tint
     images = paper + ink * (draw.uniform((CHUNK, 1, 1, 3), -0.45, 0.45) + tint)
     across = np.linspace(-1, 1, 32, dtype=np.float32)
     images += (
