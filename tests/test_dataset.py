@@ -19,12 +19,12 @@ import pytest
 from PIL import Image
 
 from grader import dataset
-from grader.dataset import archive
+from grader.dataset import archive, layout
 from grader.dataset.layout import FILES
 from grader.errors import InfrastructureError, UsageError
 
 REPO = Path(__file__).resolve().parent.parent
-STANDIN_FINGERPRINT = "f6a0fe146d9045d98d789ef466374b41930fc95c2261815367973db87008d727"
+STANDIN_FINGERPRINT = "a6d8c44e6f1372f0db273e3438466ae839a95c1a02033f3ed631f1ebe4db336c"
 
 
 def arrays(train=30, test=20, seed=0):
@@ -461,13 +461,23 @@ def test_the_standin_is_balanced_and_looks_like_photographs_in_its_statistics(st
     assert len({image.tobytes() for image in images["x_test"][:2000]}) == 2000
 
 
-def test_the_standin_cannot_be_told_apart_by_colour_alone(standin_store):
+def test_the_standin_is_told_apart_by_colour_half_of_the_time(standin_store):
+    """Enough for a healthy network to leave guessing within a few steps, and less than its shapes tell."""
     images = stored(standin_store, "standin")
     train, test = (images[f"x_{split}"][:5000].reshape(-1, 1024, 3).mean(1) / 255 for split in ("train", "test"))
     train_labels, test_labels = images["y_train"][:5000, 0], images["y_test"][:5000, 0]
     centres = np.stack([train[train_labels == label].mean(0) for label in range(10)])
     nearest = ((test[:, None] - centres) ** 2).sum(2).argmin(1)
-    assert 0.1 < (nearest == test_labels).mean() < 0.25
+    assert 0.4 < (nearest == test_labels).mean() < 0.65
+
+
+def test_an_older_standin_is_made_anew(tmp_path):
+    found = dataset.ensure_standin(tmp_path)
+    manifest = found.folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(layout.STANDIN, "made up by grader, version 1"))
+    assert dataset.status(tmp_path).standin.source == "made up by grader, version 1"
+    assert dataset.ensure(tmp_path).fingerprint == STANDIN_FINGERPRINT
+    assert dataset.status(tmp_path).standin.source == layout.STANDIN
 
 
 # ------------------------------------------------------------------ the real data

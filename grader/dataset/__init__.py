@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.dataset import archive
-from grader.dataset.layout import FILES, RECORDS, Name, SetStatus, look
+from grader.dataset.layout import FILES, RECORDS, STANDIN, Name, SetStatus, look
 from grader.errors import GraderError, InfrastructureError, UsageError
 
 __all__ = [
@@ -145,6 +145,8 @@ def veiled(folder: Path) -> Iterator[tuple[Path, tuple[int, ...]]]:
 
 def _ready(store: Path, name: Name) -> Dataset | None:
     found = look(store, name, verify=False)
+    if name == "standin" and found.state == "ok" and found.source != STANDIN:
+        return None  # another version's images: made anew
     if found.state == "broken":
         raise InfrastructureError(f"{found.detail} {found.mend}")
     return _dataset(found) if found.state == "ok" else None

@@ -138,11 +138,13 @@ def _sweep(store: Path) -> None:
 
 
 def make(store: Path, name: Name, parts: Callable[[], Parts], *, keep: bool) -> None:
-    """Write a set; with `keep` a sound one that is there by now (another worker was faster) stays."""
+    """Write a set; with `keep` a sound one from the same source that is there by now (another worker was faster) stays."""
     with store_errors(store):
         store.mkdir(parents=True, exist_ok=True)
         with _only_writer(store):
-            if keep and look(store, name, verify=False).state == "ok":
+            made = parts()
+            there = look(store, name, verify=False)
+            if keep and there.state == "ok" and there.source == made.source:
                 return
             _sweep(store)
-            _write(store, name, parts())
+            _write(store, name, made)

@@ -166,8 +166,6 @@ VARIANTS = (
         seeds=3,
         role="dropout",
         make=_dropout(0.9),
-        visible=False,
-        caught_by="dropout.rate",
         cause="dropout_too_high",
     ),
     Variant(
@@ -182,6 +180,8 @@ VARIANTS = (
         name="relu_before_softmax",
         kind="defect",
         seeds=3,
+        visible=False,
+        caught_by="model.head",
         make=lambda s: _relu_head(s),  # noqa: PLW0108 (defined below)
         cause="relu_before_softmax",
     ),

@@ -1,0 +1,75 @@
+"""The whole flow with the short training check, on the made-up images: real boxes, real training, the committed thresholds."""
+
+import json
+
+import pytest
+from harness import ROOT, store
+
+from grader import dataset, pipeline
+
+REFERENCE = ROOT / "reference" / "all_cnn_c" / "solution.ipynb"
+DEAD = ROOT / "tests" / "notebooks" / "training_dead_three_stages" / "submission.ipynb"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def graded(path, out, **options):
+    dataset.ensure_standin(store())
+    settings = pipeline.Options(out=out, budget="short", store=store(), formats=("json", "html", "md"), cache=out / "cache", **options)
+    return pipeline.grade(str(path), settings)
+
+
+def lines(report):
+    return {line.id: line for line in report.criteria}
+
+
+def test_the_reference_gets_every_automatic_point_and_the_second_time_from_the_cache(tmp_path):
+    outcome = graded(REFERENCE, tmp_path)
+    report = outcome.report
+    assert (report.status.value, outcome.exit_code) == ("graded", 0), report.reason
+    undecided = {line.id for line in report.criteria if line.earned is None}
+    assert undecided == {"train.accuracy", "curves.answers", "dropout.answers", "augmentation.answers"}, "its outputs are cleared"
+    assert report.auto_score == report.auto_max
+    assert {training.role: training.verdict for training in report.training} == dict.fromkeys(("base", "dropout", "augmentation"), "learns")
+    for training in report.training:
+        assert training.images <= 20_000
+        assert training.interval[0] <= training.accuracy <= training.interval[1]
+        assert training.dataset.startswith("standin:")
+        assert not training.cached
+    assert report.notices[0].startswith("Made-up stand-in images were used")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Trained again, the network learns" in page
+
+    again = graded(REFERENCE, tmp_path).report
+    assert all(training.cached for training in again.training)
+    assert [line.earned for line in again.criteria] == [line.earned for line in report.criteria]
+    assert again.timings["train"] < report.timings["train"] / 4
+
+
+def test_the_published_solution_that_collapses_is_told_why_and_shown_the_proof(tmp_path):
+    notebook = json.loads(DEAD.read_text(encoding="utf-8"))
+    notebook["cells"] = notebook["cells"][:10]  # sections 1 to 4: one model is enough here
+    path = tmp_path / "submission.ipynb"
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    report = graded(path, tmp_path / "out").report
+    found = lines(report)
+    structure = [line for line in report.criteria if line.id.startswith(("model.", "data."))]
+    assert all(line.earned == line.points for line in structure), "the structure is right"
+    training = next(training for training in report.training if training.role == "base")
+    assert training.verdict in ("dead", "fragile", "stuck"), training.reason
+    assert training.cause == "silent_score_maps", training.diagnosis
+    assert "With the ReLU on the 10-map convolution removed, the same model reaches an accuracy of" in training.diagnosis
+    cure = training.counterfactuals[-1]
+    assert cure.cures
+    assert cure.rerun.accuracy > 0.14
+    assert found["train.learns"].earned < found["train.learns"].points
+    assert "ReLU on the convolution to 10 maps" in found["train.learns"].hint
+    assert "activation=None" in found["train.learns"].hint
+    assert found["train.accuracy"].earned == 0
+    assert "records 0.10 after 30 epochs" in training.recorded
+
+
+def test_the_deadline_leaves_training_undecided_never_zero(tmp_path):
+    report = graded(REFERENCE, tmp_path, deadline_s=25).report
+    learns = [lines(report)[name] for name in ("train.learns", "augmentation.learns")]
+    assert any(line.status.value == "skip" for line in learns)
+    assert all(line.earned in (None, line.points) for line in learns)
