@@ -11,7 +11,7 @@ from grader.errors import GraderError, UsageError
 from grader.records import Evidence
 from grader.sandbox import Limits
 from grader.sandbox.notebook_run import collect_notebook, start_notebook
-from grader.training import runs, thresholds
+from grader.training import bands, runs, thresholds
 from grader.training.bands import FILE
 from grader.training.box2 import Box2
 from grader.training.session import check_device, precision_for
@@ -32,6 +32,7 @@ def calibrate(
     standin: bool,
     path: Path | None,
     compute_only: bool,
+    diagnose: bool = False,
     tell: Callable[[str], None],
 ) -> None:
     """Make the runs that are missing and write `thresholds.toml`. Raises UsageError, InfrastructureError."""
@@ -56,7 +57,13 @@ def calibrate(
         )
         with Box2(box, Limits(), data=data.folder, backend=backend, device=device) as box2:
             bases = specifications(lines, folder / "solution.ipynb", box, box2, data)
-            runs.make(box2, bases, queue, file, setting, tell=tell)
+            if diagnose:
+                found = bands.load(folder, data.name)
+                if found is None:
+                    raise UsageError(f"{folder / FILE}: expected thresholds for {data.name}; make its runs first, without --diagnose.")
+                runs.diagnose_all(box2, bases, queue, file, file.with_name("diagnoses.csv"), setting, found, tell=tell)
+            else:
+                runs.make(box2, bases, queue, file, setting, tell=tell)
     if path is None:
         write_thresholds(file, folder / FILE, {variant.name: variant for variant in variants}, tell)
 
@@ -90,7 +97,7 @@ def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell:
         found = [run for run in thresholds.recorded(rows, dataset=name, **DEFAULT) if run.variant in variants]
         if not found:
             continue
-        bands = {role: thresholds.limits(found, variants, role) for role in ("base", "dropout", "augmentation")}
+        limits = {role: thresholds.limits(found, variants, role) for role in ("base", "dropout", "augmentation")}
         counted = thresholds.rates(found, variants)
         mine = [row for row in rows if row["dataset"].partition(":")[0] == name]
         facts = {
@@ -99,7 +106,7 @@ def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell:
             "keras": mine[0]["keras"],
             "runs": str(len(found)),
         }
-        parts[name] = ({role: band for role, band in bands.items() if band}, counted, facts)
+        parts[name] = ({role: band for role, band in limits.items() if band}, counted, facts)
         for key, rate in counted.items():
             tell(f"{name}: {key}: {rate}")
     target.write_text(thresholds.as_toml(parts, hashlib.sha256(source.read_bytes()).hexdigest()), encoding="utf-8")

@@ -331,6 +331,7 @@ def cache_clear() -> None:
 @click.option("--standin", is_flag=True, help="Calibrate on the made-up stand-in images.")
 @click.option("--runs", type=click.Path(path_type=Path), metavar="FILE", help="Another file than reference/RUBRIC/runs.csv.")
 @click.option("--compute-only", is_flag=True, help="Make no run; compute thresholds.toml and the README's figures from the runs.")
+@click.option("--diagnose", is_flag=True, help="Diagnose the recorded runs that did not learn, into diagnoses.csv.")
 def calibrate(**given: Any) -> None:
     """Train the reference's variants over many seeds, and compute the thresholds from every run.
 
@@ -352,6 +353,7 @@ def calibrate(**given: Any) -> None:
             standin=given["standin"],
             path=given["runs"],
             compute_only=given["compute_only"],
+            diagnose=given["diagnose"],
             tell=click.echo,
         )
 

@@ -148,6 +148,15 @@ def _whole(box: Trainer, specification: Specification, seed: int, setting: Setti
         return ()
 
 
+def diagnose(
+    box: Trainer, role: str, specification: Specification, failing: Rerun, setting: Setting, deadline: float | None = None
+) -> list[Counterfactual]:
+    """The interventions that are tried for a run that does not learn, up to the first that cures. Raises InfrastructureError."""
+    one = _Follower(box, role, setting, deadline)
+    wanted = [*suspected(specification), *last_resorts(specification)][: setting.budget.counterfactuals]
+    return _intervene(one, failing, wanted)
+
+
 def _intervene(one: _Follower, failing: Rerun, interventions: list[Intervention]) -> list[Counterfactual]:
     """Change one thing at a time, most likely cause first, until the same seed learns."""
     found: list[Counterfactual] = []
@@ -192,7 +201,13 @@ def reasoned(training: Training) -> str:
     )
     match training.verdict:
         case "learns":
-            more = f" on each of {count} seeds" if count > 1 else ""
+            more = (
+                ""
+                if count == 1
+                else f" on each of {count} seeds"
+                if training.living == count
+                else f" on {training.living} of {count} seeds"
+            )
             return f"Trained again, the network learns{more}: {reached} (guessing gets 0.10)."
         case "fragile":
             return f"Trained again from {count} different random starts, the network learns on {training.living} and dies on the others."

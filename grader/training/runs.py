@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from grader.errors import GraderError, UsageError
-from grader.records import Checkpoint
+from grader.records import Checkpoint, Rerun
+from grader.training import measure, thresholds
+from grader.training.bands import CHANCE, Bands, wilson
 from grader.training.box2 import Box2, TrainingRefused
-from grader.training.course import checkpoints
+from grader.training.course import SCHEDULE, checkpoints
 from grader.training.proof import death
 from grader.training.specification import Specification
 
@@ -25,8 +27,17 @@ COLUMNS = (
     *("variant", "kind", "seed", "dataset", "backend", "precision", "hardware", "keras", "batch", "step", "images"),
     *("train_loss", "train_accuracy", "held_loss", "held_accuracy", "held_images", "lowest_gradient", "silent", "dead", "seconds"),
 )
+DIAGNOSES = (
+    *("variant", "kind", "seed", "dataset", "backend", "precision", "ending", "cause", "named", "change"),
+    *("accuracy_without", "accuracy_with", "tried", "images"),
+)
+"""Columns of `diagnoses.csv`: the cause that a defect has, and the one whose change cured it."""
+
 FAR = 0.17
 """An accuracy so far over guessing (ten standard errors) that a calibration run needs not go to the end of the budget."""
+
+LONG = frozenset({"reference", "honest", "slow"})
+"""Kinds that may take the whole budget; what a defect has not learned by `most` images it does not learn."""
 
 AFTER_PROOF = 2
 """Checkpoints that a run goes on after its death was proved, to see whether a proof ever errs."""
@@ -58,17 +69,19 @@ def variants(folder: Path) -> ModuleType:
 
 def known(path: Path) -> set[tuple[str, ...]]:
     """The runs that a file holds: (variant, seed, dataset, backend, precision)."""
+    if path.name.startswith("diagnoses"):
+        return {(row["variant"], row["seed"], row["dataset"], "diagnosis", row["precision"]) for row in rows(path, DIAGNOSES)}
     return {(row["variant"], row["seed"], row["dataset"], row["backend"], row["precision"]) for row in rows(path)}
 
 
-def rows(path: Path) -> list[dict[str, str]]:
+def rows(path: Path, columns: tuple[str, ...] = COLUMNS) -> list[dict[str, str]]:
     """Every row of a runs file; none where there is no file. Raises UsageError where its columns are others."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UsageError(f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(reader.fieldnames or ('none',))}.")
+        if tuple(reader.fieldnames or ()) != columns:
+            raise UsageError(f"{path}: expected the columns {', '.join(columns)}; found {', '.join(reader.fieldnames or ('none',))}.")
         return list(reader)
 
 
@@ -96,7 +109,9 @@ def make(
         points: list[Checkpoint] = []
 
         try:
-            for point in checkpoints(box, specification, seed=seed, precision=setting.precision, most=most):
+            for point in checkpoints(
+                box, specification, seed=seed, precision=setting.precision, most=SCHEDULE[-1] if variant.kind in LONG else most
+            ):
                 points.append(point)
                 if death(point):
                     deaths.append(point.step)
@@ -112,6 +127,62 @@ def make(
         tell(
             f"{variant.name} seed {seed}: {last.images} images, accuracy {last.held.accuracy if last.held else float('nan'):.3f}, dead at {deaths[:1]}, {sum(point.seconds for point in points):.0f} s"
         )
+
+
+def diagnose_all(
+    box: Box2,
+    bases: Mapping[str, Specification],
+    queue: Iterable[tuple[Any, int]],
+    source: Path,
+    path: Path,
+    setting: Setting,
+    bands: Bands,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Diagnose every recorded run of `queue` that did not learn, and append one row for each to `path`; resumes as `make` does."""
+    variants = {variant.name: variant for variant, _ in queue}
+    recorded = thresholds.recorded(rows(source), dataset=bands.dataset, backend=setting.backend, precision=setting.precision)
+    where = measure.Setting(bands=bands, precision=setting.precision, backend=setting.backend, dataset=setting.dataset)
+    for run in recorded:
+        variant = variants.get(run.variant)
+        said = thresholds.ending(run, bands.points(variant.role)) if variant else "learns"
+        if (
+            variant is None
+            or said == "learns"
+            or not _claim(path, (run.variant, str(run.seed), setting.dataset, "diagnosis", setting.precision))
+        ):
+            continue
+        accuracy, of = list(run.held.values())[-1] if run.held else (CHANCE, 1000)
+        failing = Rerun(
+            seed=run.seed,
+            ending=cast("Any", said),
+            points=(),
+            images=run.images,
+            steps=0,
+            accuracy=accuracy,
+            interval=wilson(accuracy * of, of),
+        )
+        found = measure.diagnose(box, variant.role, variant.make(bases[variant.role]), failing, where)
+        cured = next((each for each in found if each.cures), None)
+        line = {
+            "variant": run.variant,
+            "kind": run.kind,
+            "seed": run.seed,
+            "dataset": setting.dataset,
+            "backend": setting.backend,
+            "precision": setting.precision,
+            "ending": said,
+            "cause": variant.cause,
+            "named": cured.cause if cured else "",
+            "change": cured.change if cured else "",
+            "accuracy_without": f"{accuracy:.4f}",
+            "accuracy_with": f"{cured.rerun.accuracy:.4f}" if cured and cured.rerun.accuracy is not None else "",
+            "tried": len(found),
+            "images": sum(each.rerun.images for each in found),
+        }
+        _write(path, [line], DIAGNOSES)
+        tell(f"{run.variant} seed {run.seed}: {said}; wanted {variant.cause}, named {line['named'] or 'nothing'} ({line['accuracy_with']})")
 
 
 def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoint, keras: str) -> dict[str, Any]:
@@ -162,12 +233,12 @@ def _claim(path: Path, name: tuple[str, ...]) -> bool:
 _LOCKS: list[Any] = []
 
 
-def _write(path: Path, lines: list[dict[str, Any]]) -> None:
+def _write(path: Path, lines: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS) -> None:
     """Append a whole run under a lock."""
     try:
         with path.open("a", encoding="utf-8", newline="") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
             if path.stat().st_size == 0:
                 writer.writeheader()
             writer.writerows(lines)
