@@ -394,7 +394,9 @@ def _training_of(training: Training, compared: Audit | None) -> ReportTraining:
         seeds=tuple(rerun.seed for rerun in training.reruns),
         steps=shown.steps if shown else 0,
         curve=training.whole or (shown.points if shown else ()),
-        reference={name: [getattr(point, name) for point in training.band] for name in names} if training.band else {},
+        reference={"dataset_runs": training.band[0].runs, **{name: [getattr(point, name) for point in training.band] for name in names}}
+        if training.band
+        else {},
         verdict=training.verdict,
         diagnosis=" ".join(
             part for part in (f"The cause is {training.because}." if training.because else "", training.diagnosis, training.cure) if part

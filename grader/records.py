@@ -474,9 +474,9 @@ class Counterfactual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandPoint:
-    """The reference band after `images` training images: quantiles of the honest calibration runs' accuracy on held-back images.
+    """The reference band after `images` training images: the smallest, median and largest accuracy on held-back images of the solution's runs.
 
-    `passes`: from here on a run counts as learning; `zero`: up to here it is not told from guessing.
+    `runs`: how many they are. `passes`: from here on a run counts as learning; `zero`: up to here it is not told from guessing.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -486,6 +486,7 @@ class BandPoint:
     high: float
     passes: float
     zero: float
+    runs: int = 0
 
 
 Verdict = Literal["learns", "fragile", "slow", "dead", "stuck", "doubtful", "not_measured"]

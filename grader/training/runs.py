@@ -167,7 +167,7 @@ def diagnose_all(
         cured = next((each for each in found if each.cures), None)
         line = {
             "variant": run.variant,
-            "kind": run.kind,
+            "kind": variant.kind,
             "seed": run.seed,
             "dataset": setting.dataset,
             "backend": setting.backend,

@@ -1,6 +1,6 @@
 """From the calibration's runs to the reference bands and their error rates. Pure functions of the rows of `runs.csv`.
 
-*The band* of a role after so many images: the smallest, median and largest accuracy on held-back images of its honest runs. A run that was ended
+*The band* of a role after so many images: the smallest, median and largest accuracy on held-back images of the solution's own runs. A run that was ended
 because it was far over guessing counts with its last accuracy later on (a lower bound).
 
 *Limits.* `zero` = 0.1 + 2.33 standard errors of guessing (one run in a hundred that guesses lies over it). `passes` = the larger of
@@ -28,7 +28,6 @@ class Recorded:
     """One run of the file. `held`: images -> (accuracy, held-back images measured); `died`: images at which death was proved."""
 
     variant: str
-    kind: str
     seed: int
     held: dict[int, tuple[float, int]] = field(default_factory=dict)
     died: int | None = None
@@ -51,7 +50,7 @@ def recorded(rows: Iterable[Mapping[str, str]], *, dataset: str, backend: str, p
         if row["dataset"].partition(":")[0] != dataset or row["backend"] != backend or row["precision"] != precision:
             continue
         key = (row["variant"], int(row["seed"]))
-        run = found.setdefault(key, Recorded(variant=row["variant"], kind=row["kind"], seed=key[1]))
+        run = found.setdefault(key, Recorded(variant=row["variant"], seed=key[1]))
         run.images = int(row["images"])
         run.seconds += float(row["seconds"] or 0)
         if row["held_accuracy"]:
@@ -65,12 +64,12 @@ def recorded(rows: Iterable[Mapping[str, str]], *, dataset: str, backend: str, p
 
 def limits(runs: Sequence[Recorded], variants: Mapping[str, Any], role: str) -> tuple[BandPoint, ...]:
     """The band of one role. `variants`: name -> the calibration's Variant (role, visible)."""
-    honest = [run for run in runs if run.kind in HONEST and variants[run.variant].role == role]
-    defects = [run for run in runs if run.kind == "defect" and variants[run.variant].visible]
+    reference = [run for run in runs if variants[run.variant].kind == "reference" and variants[run.variant].role == role]
+    defects = [run for run in runs if variants[run.variant].kind == "defect" and variants[run.variant].visible]
     places = sorted({images for run in runs for images in run.held})
     points = []
     for images in places:
-        values = sorted(found[0] for run in honest if (found := run.at(images)) is not None)
+        values = sorted(found[0] for run in reference if (found := run.at(images)) is not None)
         count = max((run.held[images][1] for run in runs if images in run.held), default=1000)
         if not values:
             continue
@@ -88,6 +87,7 @@ def limits(runs: Sequence[Recorded], variants: Mapping[str, Any], role: str) -> 
                 high=values[-1],
                 passes=round(max(CHANCE + PASS_Z * error, *worst, 0.0), 4),
                 zero=round(CHANCE + ZERO_Z * error, 4),
+                runs=len(values),
             )
         )
     return tuple(points)
@@ -148,9 +148,9 @@ def held_out_endings(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> l
 def rates(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> dict[str, Rate]:
     """The counts that the README and the report quote."""
     judged = held_out_endings(runs, variants)
-    honest = [said for run, said in judged if run.kind in HONEST]
-    visible = [said for run, said in judged if run.kind == "defect" and variants[run.variant].visible]
-    fragile = [said for run, said in judged if run.kind == "fragile"]
+    honest = [said for run, said in judged if variants[run.variant].kind in HONEST]
+    visible = [said for run, said in judged if variants[run.variant].kind == "defect" and variants[run.variant].visible]
+    fragile = [said for run, said in judged if variants[run.variant].kind == "fragile"]
     return {
         "honest_not_learning": Rate(count=sum(said != "learns" for said in honest), of=len(honest)),
         "honest_failed": Rate(count=sum(said in ("dead", "stuck") for said in honest), of=len(honest)),
@@ -181,6 +181,6 @@ def as_toml(parts: Mapping[str, tuple[Mapping[str, Sequence[BandPoint]], Mapping
         lines += ["", f"[dataset.{dataset}.rates]", *(f'{key} = "{rate}"' for key, rate in counted.items())]
         for role, band in bands.items():
             for point in band:
-                lines += ["", f"[[dataset.{dataset}.band.{role}]]", f"images = {point.images}"]
+                lines += ["", f"[[dataset.{dataset}.band.{role}]]", f"images = {point.images}", f"runs = {point.runs}"]
                 lines += [f"{name} = {getattr(point, name):.4f}" for name in ("low", "median", "high", "passes", "zero")]
     return "\n".join(lines) + "\n"

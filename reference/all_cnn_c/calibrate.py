@@ -105,8 +105,8 @@ def _l2(layer: t.Layer) -> None:
 
 VARIANTS = (
     Variant(name="reference", kind="reference", seeds=10, make=lambda s: s),
-    Variant(name="reference_dropout", kind="honest", seeds=5, role="dropout", make=lambda s: s),
-    Variant(name="reference_augmentation", kind="honest", seeds=5, role="augmentation", make=lambda s: s),
+    Variant(name="reference_dropout", kind="reference", seeds=5, role="dropout", make=lambda s: s),
+    Variant(name="reference_augmentation", kind="reference", seeds=5, role="augmentation", make=lambda s: s),
     Variant(name="batch_normalisation", kind="honest", seeds=5, make=batch_normalised),
     Variant(
         name="he_normal",

@@ -12,10 +12,10 @@ from grader.training import bands, runs, thresholds
 
 FOLDER = rubric.reference(rubric.load("all_cnn_c"))
 VARIANTS = {
-    "reference": SimpleNamespace(role="base", visible=True),
-    "dropped": SimpleNamespace(role="dropout", visible=True),
-    "broken": SimpleNamespace(role="base", visible=True),
-    "hidden": SimpleNamespace(role="base", visible=False),
+    "reference": SimpleNamespace(role="base", visible=True, kind="reference"),
+    "dropped": SimpleNamespace(role="dropout", visible=True, kind="reference"),
+    "broken": SimpleNamespace(role="base", visible=True, kind="defect"),
+    "hidden": SimpleNamespace(role="base", visible=False, kind="defect"),
 }
 
 
@@ -50,7 +50,7 @@ ROWS = [
 ]
 
 
-def test_the_band_is_the_honest_runs_and_the_limits_come_from_chance_and_defects():
+def test_the_band_is_the_solutions_runs_and_the_limits_come_from_chance_and_defects():
     early, late = thresholds.limits(recorded(ROWS), VARIANTS, "base")
     assert (early.images, late.images) == (3072, 9600)
     assert (late.low, late.high) == (pytest.approx(0.196), pytest.approx(0.226))
