@@ -496,8 +496,8 @@ Verdict = Literal["learns", "fragile", "slow", "dead", "stuck", "doubtful", "not
 class Training:
     """The measured verdict on one role's model.
 
-    `verdict`: learns | fragile (lives on some seeds, dies on others) | slow (trains, but not in this budget) | dead (proved on every
-    seed) | stuck (at chance, cause unknown) | doubtful | not_measured. `way`: rebuilt (in box 2, from data) | sandboxed (the student's own
+    `verdict`: learns | fragile (lives on some seeds, dies on others) | slow (trains, but was at guessing when the budget ended) |
+    dead (proved on every seed) | stuck (at guessing, for a cause that was proved) | doubtful | not_measured. `way`: rebuilt (in box 2, from data) | sandboxed (the student's own
     code, scored outside). `cause`, `because`, `diagnosis`, `cure`: id, suspected part, proof and advice of what an intervention cured. `whole`: the
     run over all epochs, where the budget is full (one point an epoch). `fraction`: 0 to 1 on the ramp between the band's limits. `review`: why a person should look.
     """

@@ -7,9 +7,9 @@
 *Units.* Accuracies are fractions of held-back images, 0 to 1.
 
 *Tolerance and source.* The bands of `reference/<rubric>/thresholds.toml`, computed from every run in `runs.csv`; error rates in the README.md there. `fragile`
-and `slow` are the rubric's fractions for models that live on some seeds only, and for those that a short run cannot follow far enough.
+is the rubric's fraction for models that live on some seeds only.
 
-*Edge cases.* No run was made, or none could be: skip, with the reason. Fragile, but the stored curve reaches `reached` and agrees: full.
+*Edge cases.* No run was made, or none could be, or the model trains too slowly for a short run to tell: skip, with the reason. Fragile, but the stored curve reaches `reached` and agrees: full.
 Nothing that the notebook itself says about its accuracy is worth points here.
 
 *Errors.* None.
@@ -21,7 +21,7 @@ from grader.checks import Params
 from grader.checks._helpers import model_of, skipped
 from grader.records import Evidence, Finding, Status, Training
 
-PARAMS: Params = {"role": "base", "fragile": 0.7, "slow": 0.5, "reached": 0.75}
+PARAMS: Params = {"role": "base", "fragile": 0.7, "reached": 0.75}
 
 
 def check(evidence: Evidence, params: Params) -> Finding:
@@ -50,8 +50,6 @@ def _judged(evidence: Evidence, training: Training, params: Params) -> tuple[Sta
             if audit is not None and audit.outcome == "agrees" and audit.final is not None and audit.final >= params["reached"]:
                 return Status.PASS, 1.0, f"{audit.sentence} So it lived when you trained it, and the points are given in full."
             return Status.PARTIAL, params["fragile"], "Whether it learns is a matter of luck."
-        case "slow":
-            return Status.PARTIAL, params["slow"], ""
         case "doubtful" if training.fraction is not None:
             return (Status.PARTIAL if training.fraction > 0 else Status.FAIL), training.fraction, ""
         case "dead" | "stuck":

@@ -75,14 +75,19 @@ def at_risk(specification: Specification) -> bool:
 
 
 def told(training: Training, specification: Specification, failing: Rerun) -> Training:
-    """`training` with the diagnosis in words, from its counterfactuals."""
+    """`training` with the diagnosis in words, from its counterfactuals.
+
+    A run that is at guessing when the budget ends, and not dead, fails only for a cause that its specification shows and a change proves.
+    Everything else is *slow*: it trains, and a short run cannot tell how far it gets.
+    """
     cured = next((found for found in training.counterfactuals if found.cures), None)
+    named = cured is not None and cured.cause in {found.cause for found in suspected(specification)}
+    slow = cured is not None and cured.cause in ("optimizer", "rate_too_low") and within_reach(specification)
+    verdict: Verdict = "slow" if training.verdict == "stuck" and (slow or not named) else training.verdict
     if cured is None:
         tried = ", ".join(found.change for found in training.counterfactuals)
         text = f"No single change that was tried made it learn ({tried})." if tried else ""
-        return replace(training, diagnosis=text)
-    slow = training.verdict in ("stuck", "doubtful") and cured.cause in ("optimizer", "rate_too_low") and within_reach(specification)
-    verdict: Verdict = "slow" if slow else training.verdict
+        return replace(training, verdict=verdict, diagnosis=text)
     return replace(training, verdict=verdict, cause=cured.cause, because=cured.because, diagnosis=compared(cured, failing), cure=cured.cure)
 
 

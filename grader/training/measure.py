@@ -217,7 +217,7 @@ def reasoned(training: Training) -> str:
         case "doubtful":
             return f"Trained again, the network learns less than the reference does in the same time: {reached}."
         case "slow":
-            return f"Trained again, the network has not left guessing: {reached}. It is not dead: gradients reach every layer."
+            return f"Trained again from {count} different random starts, the network had not left guessing yet: {reached}. It is not dead."
     return f"Trained again, the network stays at guessing: {reached}."
 
 
@@ -233,8 +233,6 @@ def _review(training: Training) -> str:
         return "The network learns more slowly than every reference run; a short check cannot tell how far it gets."
     if training.verdict == "slow":
         return "The network trains too slowly for a short check to tell how far it gets."
-    if training.verdict == "stuck" and not training.cause:
-        return "The network stays at guessing, and no single change that was tried cured it."
     return ""
 
 

@@ -7,7 +7,8 @@ because it was far over guessing counts with its last accuracy later on (a lower
 0.1 + 4.5 standard errors, and the best accuracy of any visible defect's run at that point plus 2 standard errors.
 
 *Error rates* are counted on seeds that the limits were not computed from: limits from the even seeds judge the odd ones, and the other way
-round. A run that the file holds only in part counts as what its last point says.
+round. A run that the file holds only in part counts as what its last point says. `honest_undecided` are single seeds that were still at guessing when the
+budget ended: another seed is tried then, and a model without a proved cause is never failed for it.
 """
 
 import math
@@ -152,8 +153,8 @@ def rates(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> dict[str, Ra
     visible = [said for run, said in judged if variants[run.variant].kind == "defect" and variants[run.variant].visible]
     fragile = [said for run, said in judged if variants[run.variant].kind == "fragile"]
     return {
-        "honest_not_learning": Rate(count=sum(said != "learns" for said in honest), of=len(honest)),
-        "honest_failed": Rate(count=sum(said in ("dead", "stuck") for said in honest), of=len(honest)),
+        "honest_failed": Rate(count=sum(said == "dead" for said in honest), of=len(honest)),
+        "honest_undecided": Rate(count=sum(said in ("stuck", "doubtful") for said in honest), of=len(honest)),
         "defects_found": Rate(count=sum(said != "learns" for said in visible), of=len(visible)),
         "fragile_took_off": Rate(count=sum(said == "learns" for said in fragile), of=len(fragile)),
         "dead_revived": Rate(count=sum(run.revived for run in runs), of=sum(run.died is not None for run in runs)),

@@ -76,12 +76,27 @@ def test_between_the_limits_earns_a_share_and_a_person_looks():
     assert "lies across the limit" in found.review
 
 
-def test_stuck_with_no_cure_is_for_a_person():
-    found, _ = verdict(lambda *_: "stuck")
-    assert found.verdict == "stuck"
+def test_at_guessing_without_a_proved_cause_is_slow_and_for_a_person_never_failed():
+    found, box = verdict(lambda *_: "stuck")
+    assert found.verdict == "slow"
     assert not found.cause
-    assert "no single change that was tried cured it" in found.review
+    assert "too slowly for a short check" in found.review
     assert found.diagnosis.startswith("No single change that was tried made it learn (")
+    assert [seed for _, seed in box.opened[:3]] == [0, 1, 2], "two more seeds are tried"
+
+
+def test_a_last_resort_that_helps_is_advice_and_no_reason_to_fail():
+    found, _ = verdict(lambda s, _: "learns" if s.optimizer["config"]["learning_rate"] < 1e-3 else "stuck")
+    assert (found.verdict, found.cause) == ("slow", "rate_too_high")
+    assert "With a learning rate of 0.0003 instead of 0.001, the same model reaches" in found.diagnosis
+
+
+def test_at_guessing_for_a_cause_that_is_proved_fails():
+    given = t.edited(specification(), t.set_activation("sigmoid"), lambda layer: layer["config"].get("name") in ("a", "b"))
+    found, box = verdict(lambda s, _: "learns" if t.activation(next(iter(list(t.layers(s.config))[1:]))) == "relu" else "stuck", given)
+    assert (found.verdict, found.cause, len(found.reruns)) == ("stuck", "saturating", 2)
+    assert not found.review
+    assert len(box.opened) == 3
 
 
 def test_a_usual_but_slow_optimizer_is_not_failed():
