@@ -1,0 +1,166 @@
+"""From claims to what is trained: everything allow-listed, whatever cannot be repeated refused with a sentence, equal work under equal keys."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+from training_samples import convolution, sequential, specification
+
+from grader.errors import RebuildRefused
+from grader.records import CompileClaim, DataClaim, FitClaim, Graph, LabelClaim, Model, ModelClaim, Recipe
+from grader.training import transform as t
+from grader.training.specification import MOST_BATCH, specify
+
+SPEC = specification()
+TRAIN = DataClaim(
+    container="array",
+    dataset="cifar10",
+    split="train",
+    rows=50_000,
+    shape=(32, 32, 3),
+    recipe=Recipe(kind="affine", scale=(0.0039215687,), offset=(5e-9,)),
+    labels=LabelClaim(encoding="integer", shape=(1,), agreement=1.0),
+)
+FIT = FitClaim(index=0, cell=5, call="fit", serial=0, version=0, epochs=30, batch_size=128, train=TRAIN)
+COMPILED = CompileClaim(
+    serial=0,
+    cell=4,
+    optimizer="Adam",
+    learning_rate=0.001,
+    optimizer_config={"name": "adam", "learning_rate": 0.0010000000474974513, "beta_1": 0.9, "amsgrad": False, "weight_decay": None},
+    loss="sparse_categorical_crossentropy",
+)
+MODEL = Model(
+    claim=ModelClaim(serial=0, version=0, cell=3, kind="Sequential", config=dict(SPEC.config), input_shape=(32, 32, 3)),
+    graph=Graph(nodes=(), outputs=(), parameters=1, trainable_parameters=1, input_shape=(32, 32, 3)),
+    compiled=COMPILED,
+    fits=(FIT,),
+)
+
+
+def with_train(**changes):
+    return replace(MODEL, fits=(replace(FIT, train=replace(TRAIN, **changes)),))
+
+
+def with_compiled(**changes):
+    return replace(MODEL, compiled=replace(COMPILED, **changes))
+
+
+def test_an_honest_claim_becomes_plain_data():
+    found = specify(MODEL)
+    assert found.optimizer == {
+        "class_name": "Adam",
+        "config": {"learning_rate": 0.001, "beta_1": 0.9, "amsgrad": False, "weight_decay": None},
+    }
+    assert found.loss == {"name": "sparse_categorical_crossentropy", "from_logits": False}
+    assert (found.recipe["kind"], found.recipe["scale"], found.recipe["offset"]) == ("affine", [0.00392157], [0.0])
+    assert found.labels == {"encoding": "integer", "tail": [1], "wrong": 0.0}
+    assert (found.batch_size, found.epochs, found.input_shape, found.notes) == (128, 30, (32, 32, 3), ())
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (replace(MODEL, graph=None, refusal="its layers cannot be followed"), "its layers cannot be followed"),
+        (replace(MODEL, compiled=None), "never compiled"),
+        (replace(MODEL, fits=()), "no training call reached it"),
+        (replace(MODEL, fits=(replace(FIT, train=None),)), "could not be read"),
+        (with_compiled(optimizer="MyAdam"), "'MyAdam' is not one of Keras' own"),
+        (with_compiled(loss=None, custom_loss="focal"), "a loss of its own (focal)"),
+        (with_compiled(optimizer_config={"learning_rate": float("nan")}, learning_rate=None), "learning rate is not a number"),
+        (
+            with_compiled(optimizer_config={"learning_rate": 0.1, "beta_1": "__import__('os')"}),
+            "'beta_1' to something that is not a number",
+        ),
+        (with_compiled(optimizer_config={"learning_rate": {"class_name": "MySchedule", "config": {}}}, learning_rate=None), "a schedule"),
+        (with_train(recipe=None), "could not be matched"),
+        (with_train(recipe=Recipe(kind="unknown", residual=0.5)), "fits no rule"),
+        (with_train(recipe=Recipe(kind="affine", scale=(float("inf"),), offset=(0.0,))), "not finite"),
+        (with_train(recipe=Recipe(kind="identity", resized=(224, 224))), "enlarged to 224x224"),
+        (with_train(labels=LabelClaim(encoding="other")), "neither class numbers nor one-hot rows"),
+    ],
+)
+def test_what_cannot_be_repeated_is_refused_with_a_sentence(model, words):
+    with pytest.raises(RebuildRefused) as error:
+        specify(model)
+    assert words in str(error.value)
+
+
+def test_shuffled_labels_are_repeated_and_a_slip_is_not():
+    assert specify(with_train(labels=LabelClaim(encoding="integer", shape=(1,), agreement=0.1))).labels["wrong"] == 1.0
+    assert specify(with_train(labels=LabelClaim(encoding="integer", shape=(), agreement=0.98))).labels == {
+        "encoding": "integer",
+        "tail": [],
+        "wrong": 0.0,
+    }
+
+
+def test_schedules_callbacks_and_large_batches():
+    schedule = {
+        "class_name": "ExponentialDecay",
+        "config": {"initial_learning_rate": 0.01, "decay_steps": 100, "decay_rate": 0.9, "name": "x"},
+    }
+    found = specify(with_compiled(optimizer_config={"learning_rate": schedule}))
+    assert found.optimizer["config"]["learning_rate"]["config"] == {"initial_learning_rate": 0.01, "decay_steps": 100, "decay_rate": 0.9}
+    found = specify(replace(MODEL, fits=(replace(FIT, batch_size=10_000, callbacks=("EarlyStopping",)),)))
+    assert found.batch_size == MOST_BATCH
+    assert found.notes == ("Callbacks are not repeated (EarlyStopping).", "Batches of 10000 are made smaller, to 2048.")
+    assert specify(replace(MODEL, fits=(replace(FIT, batch_size=None),))).batch_size == 32
+
+
+def renamed(config, names):
+    found = copy.deepcopy(dict(config))
+    for layer, name in zip(found["config"]["layers"], names, strict=True):
+        layer["config"]["name"] = name
+    return found
+
+
+def test_equal_work_has_equal_keys_whatever_the_layers_are_called():
+    other = replace(SPEC, config=renamed(SPEC.config, [f"conv_{index}" for index in range(6)]))
+    assert other.key() == SPEC.key()
+    assert SPEC.key(budget="short") != SPEC.key(budget="full")
+
+
+def test_a_layers_name_cannot_make_different_models_look_alike():
+    """A layer called "relu" beside an activation "relu" is not a layer called "linear" beside an activation "linear"."""
+    named_relu = replace(SPEC, config=sequential(convolution(8, name="relu", activation="relu"), convolution(10, name="scores")))
+    named_linear = replace(SPEC, config=sequential(convolution(8, name="linear", activation="linear"), convolution(10, name="scores")))
+    assert named_relu.key() != named_linear.key()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        t.with_rate(SPEC, 0.002),
+        t.with_recipe(SPEC, "identity", [1.0], [0.0]),
+        replace(SPEC, batch_size=64),
+        replace(SPEC, epochs=10),
+        replace(SPEC, loss={**SPEC.loss, "from_logits": True}),
+        replace(SPEC, labels={**SPEC.labels, "wrong": 0.5}),
+        t.edited(SPEC, t.set_activation("tanh"), lambda layer: layer["config"].get("name") == "a"),
+    ],
+)
+def test_whatever_changes_the_training_changes_the_key(changed):
+    assert changed.key() != SPEC.key()
+
+
+def test_functional_models_keep_their_wiring_in_the_key():
+    def functional(first, second):
+        def node(name):
+            config = {"shape": [None, 8], "dtype": "float32", "keras_history": [name, 0, 0]}
+            return {"class_name": "__keras_tensor__", "config": config}
+
+            "class_name": "__keras_tensor__",
+            "config": {"shape": [None, 8], "dtype": "float32", "keras_history": [name, 0, 0]},
+        }
+        layers = [
+            {**t.stock("InputLayer", name="i"), "name": "i", "inbound_nodes": []},
+            {**t.stock("Dense", name="a", units=8), "name": "a", "inbound_nodes": [{"args": [node("i")], "kwargs": {}}]},
+            {**t.stock("Dense", name="b", units=8), "name": "b", "inbound_nodes": [{"args": [node(first)], "kwargs": {}}]},
+            {**t.stock("Dense", name="c", units=8), "name": "c", "inbound_nodes": [{"args": [node(second)], "kwargs": {}}]},
+        ]
+        config = {"name": "m", "layers": layers, "input_layers": [["i", 0, 0]], "output_layers": [["c", 0, 0]]}
+        return replace(SPEC, config={"module": "keras", "class_name": "Functional", "config": config, "registered_name": "Functional"})
+
+    assert functional("a", "b").key() != functional("a", "a").key()
+    assert functional("a", "b").key() == functional("a", "b").key()
