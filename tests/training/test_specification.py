@@ -150,9 +150,6 @@ def test_functional_models_keep_their_wiring_in_the_key():
             config = {"shape": [None, 8], "dtype": "float32", "keras_history": [name, 0, 0]}
             return {"class_name": "__keras_tensor__", "config": config}
 
-            "class_name": "__keras_tensor__",
-            "config": {"shape": [None, 8], "dtype": "float32", "keras_history": [name, 0, 0]},
-        }
         layers = [
             {**t.stock("InputLayer", name="i"), "name": "i", "inbound_nodes": []},
             {**t.stock("Dense", name="a", units=8), "name": "a", "inbound_nodes": [{"args": [node("i")], "kwargs": {}}]},
