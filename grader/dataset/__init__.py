@@ -129,7 +129,7 @@ def veiled(folder: Path) -> Iterator[tuple[Path, tuple[int, ...]]]:
     """A set's folder for code that must not know the test images' labels, and those labels, in the folder's order; removed at the end.
 
     Training images and labels are as they are in `folder`. The test images stand in an order that nobody else knows, half of them mirrored;
-    the labels beside them are drawn by lot.
+    the labels beside them are drawn by lot. Raises InfrastructureError where there is no room for it.
     """
     with tempfile.TemporaryDirectory(prefix="grade-data-") as temporary:
         target = Path(temporary)
@@ -137,8 +137,13 @@ def veiled(folder: Path) -> Iterator[tuple[Path, tuple[int, ...]]]:
         for name in FILES[:2]:
             try:
                 (target / name).hardlink_to(folder / name)
-            except OSError:
-                shutil.copyfile(folder / name, target / name)
+            except OSError:  # another file system
+                try:
+                    shutil.copyfile(folder / name, target / name)
+                except OSError as error:
+                    raise InfrastructureError(
+                        f"{target}: the images for a sandbox cannot be written: {error.strerror}. Make room there."
+                    ) from None
         labels = tuple(int(label) for label in json.loads(_child("veil", folder, target)))
         yield target, labels
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grader.dataset.layout import store_errors
+from grader.errors import InfrastructureError
 
 
 def veil(folder: Path, target: Path) -> list[int]:
@@ -19,7 +19,9 @@ def veil(folder: Path, target: Path) -> list[int]:
     shuffled = images[order]
     mirrored = secret.random(len(labels)) < 0.5
     shuffled[mirrored] = shuffled[mirrored][:, :, ::-1]
-    with store_errors(target):
+    try:
         np.save(target / "x_test.npy", shuffled, allow_pickle=False)
         np.save(target / "y_test.npy", public.integers(0, 10, (len(labels), 1), dtype=np.uint8), allow_pickle=False)
+    except OSError as error:
+        raise InfrastructureError(f"{target}: the images for a sandbox cannot be written: {error.strerror}. Make room there.") from None
     return [int(label) for label in labels[order]]
