@@ -3,6 +3,7 @@
 `hello` {} -> {}; `rebuild` {config, input_shape} -> {graph, refusal}; `open` {run} -> {refusal}; `advance` {steps, evaluate, probe} -> {checkpoint, refusal}.
 """
 
+import gc
 import json
 import os
 import sys
@@ -73,6 +74,7 @@ class _Answers:
                 self._run.restart(asked["seed"])
                 return {"refusal": None}
             self._run = None
+            gc.collect()  # a compiled loop and its model hold each other: a class's worth of them would fill the memory
             self._run = trainer.Run(self._pool, request["run"], self._spec["caps"])
         except (trainer.Refused, self._rebuild.TooLarge) as error:
             return {"refusal": str(error)}
