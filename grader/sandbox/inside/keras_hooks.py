@@ -18,7 +18,7 @@ import numpy as np
 from . import plots, recipe, trace
 from .context import describe_error
 
-OPTIONAL = ("sklearn", "pandas", "matplotlib")
+OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
 """What Keras imports only because it is there: 1.0 s of 3.6 s processor time. Notebooks that want them import them themselves."""
 
 _BATCH = 4  # images of the one real training step: enough for every error to surface
