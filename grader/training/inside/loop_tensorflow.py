@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from . import rebuild
 
@@ -13,12 +14,13 @@ class Loop:
 
     def __init__(self, run):
         self._run = run
-        images = tf.constant(run.pool.images)
+        _forget_gradients()
+        self._images = tf.constant(run.pool.images)
         model, optimizer, batch = run.model, run.optimizer, run.batch
         variables = model.trainable_variables
 
         @tf.function(reduce_retracing=True)
-        def advance(order, labels, first, count):
+        def advance(images, order, labels, first, count):
             loss_sum = tf.constant(0.0)
             right_sum = tf.constant(0.0)
             peaks = tf.zeros([max(len(variables), 1)])
@@ -55,9 +57,20 @@ class Loop:
 
     def advance(self, first, count):
         """Mean loss and accuracy over steps `first` to `first + count`, and each variable's largest gradient norm among them."""
-        loss, right, peaks = self._advance(self._order, self._labels, tf.constant(first), tf.constant(count))
+        loss, right, peaks = self._advance(self._images, self._order, self._labels, tf.constant(first), tf.constant(count))
         return float(loss) / max(count, 1), float(right) / max(count, 1), np.asarray(peaks)[: len(self._run.model.trainable_variables)]
 
     def predict(self, rows):
         """Outputs (n, 10) for stored rows."""
         return np.asarray(self._predict(tf.constant(rows)))
+
+
+def _forget_gradients():
+    """Let go of the programs of earlier runs.
+
+    TensorFlow keeps the gradient of every call that has one of its own in a table, for ever, and with it the compiled function around it and
+    all that it holds: images and weights, at least the 147 MiB of images a model (measured). A class's box would end at its memory limit after some 35.
+    """
+    table = ops.gradient_registry._registry
+    for name in [name for name in table if name.startswith("CustomGradient-")]:
+        del table[name]
