@@ -11,7 +11,7 @@ from grader.errors import GraderError, UsageError
 from grader.records import Evidence
 from grader.sandbox import Limits
 from grader.sandbox.notebook_run import collect_notebook, start_notebook
-from grader.training import bands, runs, thresholds
+from grader.training import bands, results, runs, thresholds
 from grader.training.bands import FILE
 from grader.training.box2 import Box2
 from grader.training.session import check_device, precision_for
@@ -90,16 +90,16 @@ def examined(lines: rubric.Rubric, path: Path, box: sandbox.Sandbox, box2: Box2,
 
 
 def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell: Callable[[str], None]) -> None:
-    """Compute `target` from every run in `source`."""
+    """Compute `target` and `results.md` beside it from every run in `source` and every diagnosis beside that."""
     rows = runs.rows(source)
-    parts = {}
+    parts, told, compared = {}, {}, []
     for name in ("cifar10", "standin"):
-        found = [run for run in thresholds.recorded(rows, dataset=name, **DEFAULT) if run.variant in variants]
+        mine = [row for row in rows if row["dataset"].partition(":")[0] == name and row["variant"] in variants]
+        found = thresholds.recorded(mine, dataset=name, **DEFAULT)
         if not found:
             continue
         limits = {role: thresholds.limits(found, variants, role) for role in ("base", "dropout", "augmentation")}
         counted = thresholds.rates(found, variants)
-        mine = [row for row in rows if row["dataset"].partition(":")[0] == name]
         facts = {
             "fingerprint": mine[0]["dataset"].partition(":")[2],
             "hardware": mine[0]["hardware"],
@@ -107,9 +107,17 @@ def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell:
             "runs": str(len(found)),
         }
         parts[name] = ({role: band for role, band in limits.items() if band}, counted, facts)
+        told[name] = (found, counted, facts)
+        others = sorted({(row["backend"], row["precision"]) for row in mine} - {(DEFAULT["backend"], DEFAULT["precision"])})
+        for backend, precision in others:
+            other = thresholds.recorded(mine, dataset=name, backend=backend, precision=precision)
+            compared.append((f"{name}: {backend}, {precision}", results.same_endings(found, other, variants)))
         for key, rate in counted.items():
             tell(f"{name}: {key}: {rate}")
-    target.write_text(thresholds.as_toml(parts, hashlib.sha256(source.read_bytes()).hexdigest()), encoding="utf-8")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    target.write_text(thresholds.as_toml(parts, digest), encoding="utf-8")
+    diagnoses = runs.rows(source.with_name("diagnoses.csv"), runs.DIAGNOSES)
+    target.with_name("results.md").write_text(results.as_markdown(told, variants, diagnoses, compared), encoding="utf-8")
     tell(f"Written: {target}")
 
 

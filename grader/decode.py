@@ -151,6 +151,7 @@ _KINDS: Mapping[str, tuple[str, type[Any], int]] = {
     "variable": ("variables", records.DataClaim, 50),
     "plot": ("plots", records.PlotClaim, 1000),
     "history": ("histories", records.HistoryClaim, 1000),
+    "predictions": ("predictions", records.PredictionsClaim, 4),
     "note": ("notes", records.Note, 1000),
 }
 
@@ -184,6 +185,10 @@ class RunCollector:
             self.finished = True
         else:
             raise FrameError(f"unknown frame {kind[:40]!r}")
+
+    def so_far(self, field: str) -> tuple[Any, ...]:
+        """What was gathered until now for one field of a RunRecord."""
+        return tuple(self._fields[field])
 
     def fields(self) -> dict[str, Any]:
         """The gathered fields, ready for `RunRecord(**fields, …)`."""

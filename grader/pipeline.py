@@ -41,10 +41,12 @@ from grader.records import (
 )
 from grader.sandbox import Limits
 from grader.sandbox.notebook_run import collect_notebook, start_notebook
+from grader.training import sandboxed
 from grader.training.audit import audit
 from grader.training.box2 import Box2
 from grader.training.cache import Cache, default_folder
 from grader.training.course import BUDGETS
+from grader.training.measure import Setting
 from grader.training.session import Plan, check_device, train_roles
 
 _OWN_EXERCISE = 0.3
@@ -214,7 +216,7 @@ def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rub
             attempted = bool(rebuilt) or not notebook.untouched(read, anchors)
             seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)
             found = evidence.build(read, seen, rebuilt, attempted=attempted, out_of_time=record.ending == "deadline")
-            found = _trained(found, lines, rebuilder, options, data, device, deadline)
+            found = _trained(found, lines, box, rebuilder, options, data, device, deadline)
     with draft.timed("judge"):
         results = tuple(_judge(line, found) for line in lines.criteria)
     return _report(draft, lines, found, results, record)
@@ -251,7 +253,14 @@ def _box2(box: sandbox.Sandbox, options: Options, data: Path, device: str) -> Bo
 
 
 def _trained(
-    found: Evidence, lines: rubric.Rubric, box2: Box2, options: Options, data: dataset.Dataset, device: str, deadline: float | None
+    found: Evidence,
+    lines: rubric.Rubric,
+    box: sandbox.Sandbox,
+    box2: Box2,
+    options: Options,
+    data: dataset.Dataset,
+    device: str,
+    deadline: float | None,
 ) -> Evidence:
     """The evidence with the training verdicts of the roles that the rubric asks for, and with what they say of the stored curves."""
     roles = tuple(dict.fromkeys(line.params["role"] for line in lines.criteria if line.check in ("training_learns", "training_accuracy")))
@@ -265,7 +274,11 @@ def _trained(
         seed=options.seed,
         cache=Cache(options.cache or default_folder()) if options.use_cache else None,
     )
-    training = train_roles(box2, found, roles, plan, data, deadline)
+
+    def by_own_code(role: str, model: Model, setting: Setting) -> Training:
+        return sandboxed.measure(found.notebook.cells, box, options.limits, data.folder, role, model, setting, deadline=deadline)
+
+    training = train_roles(box2, found, roles, plan, data, deadline, by_own_code)
     return replace(found, training=training, audits={role: audit(found, role, training.get(role)) for role in roles})
 
 

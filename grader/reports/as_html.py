@@ -3,14 +3,16 @@
 No script, nothing loaded from elsewhere; readable on a telephone, on paper and by a screen reader.
 """
 
+from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from grader.records import Executed, Report, ReportTraining
-from grader.reports import appendix, inert, view
+from grader.reports import appendix, inert, trained, view
+from grader.reports.band_chart import Figure, figure
 from grader.reports.chart import Chart, panels
-from grader.reports.text import cleaned, count_text, hundredths, points_text, shape_text
+from grader.reports.text import cleaned, count_text, hundredths, one_line, points_text, shape_text
 
 NAME = "html"
 FILENAME = "report.html"
@@ -25,14 +27,17 @@ def render(executed: Executed) -> str:
     """
     executed = cleaned(executed)
     report = executed.report
+    checked = {training.role for training in report.training}
     shown = appendix.cells(executed.notebook, executed.cells) if executed.notebook is not None else ()
     page = _environment().get_template("report.html.j2").render(
         report=report,
         view=view,
         sections=view.sections(report),
         losses=view.losses(report),
-        recorded=[(curve, _recorded(report, number)) for number, curve in enumerate(report.recorded)],
-        training=[(training, _trained(training, number)) for number, training in enumerate(report.training)],
+        trained=trained,
+        recorded=[(curve, _recorded(report, number)) for number, curve in enumerate(report.recorded) if curve.role not in checked],
+        moved=[curve for curve in report.recorded if curve.role in checked],
+        checks=[_check(report, number) for number in range(len(report.training))],
         answers=[(answer, appendix.markdown(answer.text)) for answer in report.answers],
         shown=shown,
         anchors={cell.index for cell in shown},
@@ -41,16 +46,47 @@ def render(executed: Executed) -> str:
     return page
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
+    """A training check with its figures: of the re-runs, of a training over all epochs, and of what the notebook recorded of this model."""
+
+    training: ReportTraining
+    figure: Figure | None
+    whole: tuple[Chart, ...]
+    recorded: tuple[Chart, ...]
+
+
+def _check(report: Report, number: int) -> _Check:
+    training = report.training[number]
+    role = view.ROLES.get(training.role, one_line(training.role, 60))
+    first = all(earlier.role != training.role for earlier in report.training[:number])
+    return _Check(
+        training=training,
+        figure=figure(f"training-{number}", f"{role}, trained again: accuracy on held-back images", training),
+        whole=_whole(training, f"whole-{number}", role),
+        recorded=tuple(
+            chart
+            for position, curve in enumerate(report.recorded)
+            if first and curve.role == training.role
+            for chart in _recorded(report, position)
+        ),
+    )
+
+
+def _whole(training: ReportTraining, name: str, role: str) -> tuple[Chart, ...]:
+    """The training over all epochs, where there was one: then the curve is none of the short re-runs'."""
+    if not training.runs or any(run.points == training.curve for run in training.runs):
+        return ()
+    curves = {"accuracy": [point.accuracy for point in training.curve], "loss": [point.loss for point in training.curve]}
+    images = [point.images for point in training.curve]
+    return panels(name, f"{role}, trained here as long as the notebook asks", "Training images", images, curves)
+
+
 def _recorded(report: Report, number: int) -> tuple[Chart, ...]:
     curve = report.recorded[number]
     longest = max((len(values) for values in curve.values.values()), default=0)
-    return panels(f"recorded-{number}", view.ROLES.get(curve.role, curve.role), "Epoch", range(1, longest + 1), curve.values)
-
-
-def _trained(training: ReportTraining, number: int) -> tuple[Chart, ...]:
-    curves = {"accuracy": [point.accuracy for point in training.curve], "loss": [point.loss for point in training.curve]}
-    steps = [point.step for point in training.curve]
-    return panels(f"training-{number}", view.ROLES.get(training.role, training.role), "Step", steps, curves)
+    title = f"{view.ROLES.get(curve.role, one_line(curve.role, 60))}, recorded in the notebook (cell {curve.cell})"
+    return panels(f"recorded-{number}", title, "Epoch", range(1, longest + 1), curve.values)
 
 
 @cache

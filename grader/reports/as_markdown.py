@@ -1,7 +1,8 @@
 """`report.md`: the whole report as Markdown, the text alternative of the HTML report (without the notebook)."""
 
 from grader.records import Executed, Report, ReportModel
-from grader.reports import view
+from grader.reports import trained, view
+from grader.reports.band_chart import figure
 from grader.reports.escape_markdown import block, code, inline, table
 from grader.reports.text import NOTHING, cleaned, count_text, points_text, shape_text
 from grader.reports.view import Line
@@ -99,13 +100,16 @@ def _value(values: tuple[float, ...], index: int) -> str:
 
 def _training(report: Report) -> list[str]:
     parts = ["## Short training check"] if report.training else []
-    for training in report.training:
-        parts += [f"### {view.ROLES.get(training.role, inline(training.role))}"]
-        parts += [_facts(view.training_facts(training))]
-        rows = [
-            (str(point.step), *(_value((v,) if v is not None else (), 0) for v in (point.loss, point.accuracy))) for point in training.curve
-        ]
-        parts += [table(("Step", "Loss", "Accuracy"), thinned(rows))] if rows else []
+    for number, training in enumerate(report.training):
+        phrase = trained.phrase(training)
+        parts += [f"### {view.ROLES.get(training.role, inline(training.role))}: {phrase.symbol} {inline(phrase.words)}"]
+        parts += [f"**{word}:** {inline(text, 3000)}" for word, text in trained.sentences(training)]
+        parts += ["\n".join(f"- {inline(text)}" for text in (*trained.cured(training), *trained.evidence(training)))]
+        if rows := trained.run_rows(training):
+            parts += [table(trained.RUN_HEADER, rows), trained.INTERVAL]
+        if drawn := figure(f"training-{number}", "", training):
+            parts += [trained.band_sentence(training), table(tuple(inline(name, 80) for name in drawn.header), thinned(list(drawn.rows)))]
+        parts += [_facts(trained.facts(training)), "\n".join(f"- {inline(note)}" for note in training.notes)]
     return parts
 
 

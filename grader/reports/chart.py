@@ -15,7 +15,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 34
 MOST_SERIES = 6
 _MOST_POINTS = 2000
 _MARKED = 40  # up to so many points each point is marked
-_Place = Callable[[float, float], tuple[float, float]]
+Place = Callable[[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,13 @@ def _chart(name: str, title: str, x_label: str, xs: Sequence[int], curves: Mappi
     )
 
 
-def _series(name: str, style: int, xs: Sequence[int], values: tuple[float | None, ...], place: _Place) -> Series:
+def _series(name: str, style: int, xs: Sequence[int], values: tuple[float | None, ...], place: Place) -> Series:
+    paths, marks = line(xs, values, place)
+    return Series(name=name, style=style, paths=paths, marks=marks, legend_y=HEIGHT + 16 * (style - 1) + 8)
+
+
+def line(xs: Sequence[int], values: Sequence[float | None], place: Place) -> tuple[tuple[str, ...], tuple[tuple[float, float], ...]]:
+    """The unbroken stretches of a line ("x,y x,y …") and its marked points: all of a few, else only those that stand alone."""
     stretches: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(xs, values, strict=False):
         if y is None:
@@ -115,13 +121,8 @@ def _series(name: str, style: int, xs: Sequence[int], values: tuple[float | None
             stretches[-1].append(place(x, y))
     points = [point for stretch in stretches for point in stretch]
     alone = [stretch[0] for stretch in stretches if len(stretch) == 1]
-    return Series(
-        name=name,
-        style=style,
-        paths=tuple(" ".join(f"{x},{y}" for x, y in stretch) for stretch in stretches if len(stretch) > 1),
-        marks=tuple(points if len(points) <= _MARKED else alone),
-        legend_y=HEIGHT + 16 * (style - 1) + 8,
-    )
+    paths = tuple(" ".join(f"{x},{y}" for x, y in stretch) for stretch in stretches if len(stretch) > 1)
+    return paths, tuple(points if len(points) <= _MARKED else alone)
 
 
 def _y_axis(values: list[float]) -> tuple[float, float, list[float]]:
@@ -129,7 +130,7 @@ def _y_axis(values: list[float]) -> tuple[float, float, list[float]]:
     low, high = min(0.0, *values) if len(values) > 1 else min(0.0, values[0]), max(values)
     if low >= 0 and high <= 1 and high > 0.05:
         return 0.0, 1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    span = (high - low) or 1.0
+    span = high - low if high - low > 1e-300 else 1.0
     raw = span / 5
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)

@@ -11,7 +11,7 @@ from grader.errors import GraderError
 _TAGS = frozenset(
     """html head meta title style body header main footer nav section article div p h1 h2 h3 h4 h5 h6 a span strong em b i s code pre br hr
     ul ol li dl dt dd table caption thead tbody tr th td details summary figure figcaption img blockquote
-    svg desc g line polyline circle rect text""".split(),  # noqa: SIM905  a list of words is read more easily
+    svg desc g line polyline polygon circle rect text""".split(),  # noqa: SIM905  a list of words is read more easily
 )
 _ATTRIBUTES = frozenset(
     """class id lang charset name content http-equiv scope role tabindex href src alt width height open aria-label aria-labelledby

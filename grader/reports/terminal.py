@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from grader.records import Report, RunStatus, Status
-from grader.reports import view
+from grader.reports import trained, view
 from grader.reports.text import cleaned, hundredths, one_line, points_text
 from grader.reports.view import Line
 
@@ -19,6 +19,7 @@ _STYLES = {
     Status.ERROR: "magenta",
     Status.MANUAL: "cyan",
 }
+_VERDICTS = {"pass": "green", "partial": "yellow", "fail": "red", "manual": "cyan"}
 _WIDEST = max(len(word) for word in view.WORDS.values())
 
 
@@ -39,6 +40,7 @@ def print_report(report: Report, console: Console, *, verbose: bool = False, qui
     for notice in report.notices:
         printer.line(f"Note: {one_line(notice)}", "bold yellow")
     _criteria(report, printer, verbose=verbose)
+    _training(report, printer, verbose=verbose)
     if verbose:
         _details(report, printer)
     printer.line()
@@ -102,6 +104,29 @@ def _criterion(line: Line, printer: _Printer, *, verbose: bool) -> None:
     for word, text in (("expected", result.expected), ("found", result.actual), ("next", line.advice)):
         if text:
             printer.line(f"{word + ':':<10}{one_line(text)}", indent=6)
+
+
+def _training(report: Report, printer: _Printer, *, verbose: bool) -> None:
+    if not report.training:
+        return
+    printer.line()
+    printer.line("Short training check", "bold")
+    for training in report.training:
+        phrase = trained.phrase(training)
+        role = view.ROLES.get(training.role, one_line(training.role, 60))
+        printer.line(f"{f'{phrase.symbol} ' if printer.unicode else ''}{role}: {phrase.words}", _VERDICTS.get(phrase.look, ""), indent=2)
+        for word, text in trained.sentences(training):
+            if word != trained.STORED or verbose:
+                printer.line(one_line(text, 3000), indent=6)
+        for text in trained.cured(training):
+            printer.line(one_line(text), indent=6)
+        if not verbose:
+            continue
+        for seed, ending, images, accuracy, interval, _ in trained.run_rows(training):
+            printer.line(f"seed {seed}: {ending} after {images} images, accuracy {accuracy} (95 % interval {interval})", indent=6)
+        for text in (*trained.evidence(training), *training.notes):
+            printer.line(one_line(text), indent=6)
+        printer.line(one_line("; ".join(f"{word}: {value}" for word, value in trained.facts(training))), indent=6)
 
 
 def _details(report: Report, printer: _Printer) -> None:

@@ -14,7 +14,6 @@ from grader.records import (
     Report,
     ReportCell,
     ReportModel,
-    ReportTraining,
     RunStatus,
     Status,
 )
@@ -239,21 +238,6 @@ def model_facts(model: ReportModel) -> tuple[tuple[str, str], ...]:
         ("Optimizer", model.optimizer),
         ("Loss", model.loss),
         ("Layers below", origin),
-    )
-    return tuple((word, value) for word, value in facts if value)
-
-
-def training_facts(training: ReportTraining) -> tuple[tuple[str, str], ...]:
-    """One training check as (word, value)."""
-    facts = (
-        ("Verdict", training.verdict),
-        ("Diagnosis", training.diagnosis),
-        ("Budget", training.budget),
-        ("Steps", count_text(training.steps)),
-        ("Seeds", ", ".join(str(seed) for seed in training.seeds)),
-        ("Data", training.dataset),
-        ("Device", f"{training.device}, {training.backend}"),
-        *((f"Reference: {name}", value) for name, value in pairs(training.reference)),
     )
     return tuple((word, value) for word, value in facts if value)
 

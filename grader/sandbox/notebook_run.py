@@ -1,8 +1,10 @@
 """Running a notebook's cells in box 1: the host's side. What comes back is a `RunRecord`, whatever the cells do."""
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from grader.decode import RunCollector
 from grader.errors import FrameError, GraderError
@@ -16,18 +18,34 @@ _GRACE_S = 5.0
 """Seconds a cell may go on after its own time limit (it is interrupted inside first) before the host ends the box."""
 
 
-def start_notebook(cells: tuple[Cell, ...], sandbox: Sandbox, limits: Limits, data: Path, seed: int = 0) -> Running:
-    """Start box 1 on the code cells of a notebook; `data` is the folder of the CIFAR-10 arrays (`x_train.npy`, …); `seed` seeds every generator."""
-    spec = {
+def start_notebook(
+    cells: tuple[Cell, ...], sandbox: Sandbox, limits: Limits, data: Path, seed: int = 0, *, train: Mapping[str, Any] | None = None
+) -> Running:
+    """Start box 1 on the code cells of a notebook; `data` is the folder of the CIFAR-10 arrays (`x_train.npy`, …); `seed` seeds every generator.
+
+    `train`: which training call to make in earnest, and how far (see `inside/really_train.py`); None for none.
+    """
+    spec: dict[str, Any] = {
         "cells": [{"index": cell.index, "source": cell.source} for cell in cells if cell.kind == "code"],
         "data": str(data),
         "seed": seed,
     }
+    if train is not None:
+        spec["train"] = dict(train)
     return sandbox.start(Job(program=PROGRAM, module="box1", spec=spec, readable=(data,)), limits)
 
 
-def collect_notebook(running: Running, cells: tuple[Cell, ...], limits: Limits, deadline: float | None = None) -> RunRecord:
+def collect_notebook(
+    running: Running,
+    cells: tuple[Cell, ...],
+    limits: Limits,
+    deadline: float | None = None,
+    *,
+    enough: Callable[[RunCollector], bool] | None = None,
+) -> RunRecord:
     """Take frames until the box ends. `deadline` is a `time.monotonic()` value at which the run is cut short (ending `deadline`).
+
+    `enough` is asked after every read whether what came is all that is wanted; the box is ended then (ending `enough`).
 
     Never raises for what the student's code does: a limit, a crash or a malformed frame is the record's `ending`. Raises GraderError
     where the box died before it ran the first cell.
@@ -41,6 +59,8 @@ def collect_notebook(running: Running, cells: tuple[Cell, ...], limits: Limits, 
             except FrameError as error:
                 running.stop("garbled", f"The notebook's process sent something unreadable ({error}).")
                 break
+        if enough is not None and enough(collector):
+            running.stop("enough", "Everything that was wanted had come.")
         now = time.monotonic()
         if collector.current_cell != current:
             current, cell_started = collector.current_cell, now

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +15,8 @@ from grader.training import bands as bands_of
 from grader.training.box2 import Box2, OutOfTime
 from grader.training.cache import Cache
 from grader.training.course import BUDGETS, SCHEDULE
-from grader.training.measure import Setting, judge
-from grader.training.specification import specify
+from grader.training.measure import Setting, judge, reasoned
+from grader.training.specification import Specification, specify
 
 BudgetName = Literal["none", "short", "full"]
 _CODE = tuple(sorted(Path(__file__).resolve().parent.rglob("*.py")))
@@ -62,10 +62,20 @@ def setting_for(plan: Plan, data: Dataset) -> Setting | None:
     )
 
 
+Otherwise = Callable[[str, Model, Setting], Training]
+"""The way for a model that cannot be repeated from data: (role, model, setting) -> verdict."""
+
+
 def train_roles(
-    box: Box2, evidence: Evidence, roles: tuple[str, ...], plan: Plan, data: Dataset, deadline: float | None = None
+    box: Box2,
+    evidence: Evidence,
+    roles: tuple[str, ...],
+    plan: Plan,
+    data: Dataset,
+    deadline: float | None = None,
+    otherwise: Otherwise | None = None,
 ) -> Mapping[str, Training]:
-    """The verdict for each role that has a model. Raises InfrastructureError where box 2 or the device fails."""
+    """The verdict for each role that has a model; by the way `otherwise` for those that cannot be repeated from data. Raises InfrastructureError where box 2 or the device fails."""
     if plan.budget == "none":
         return {}
     setting = setting_for(plan, data)
@@ -82,18 +92,55 @@ def train_roles(
             found[role] = Training(role=role, verdict="not_measured", reason=reason, budget=plan.budget)
             continue
         try:
-            found[role] = _one(box, role, match.model, setting, plan, by_key, deadline)
+            specification = specify(match.model)
+        except RebuildRefused as refusal:
+            found[role] = _by_the_other_way(role, match.model, setting, plan, evidence, f"{refusal}", otherwise)
+            continue
+        try:
+            found[role] = _one(box, role, specification, setting, plan, by_key, deadline)
         except OutOfTime:
             reason = "Out of time: the deadline came before the model could be trained again."
             found[role] = Training(role=role, verdict="not_measured", reason=reason, budget=plan.budget)
     return found
 
 
-def _one(box: Box2, role: str, model: Model, setting: Setting, plan: Plan, by_key: dict[str, Training], deadline: float | None) -> Training:
-    try:
-        specification = specify(model)
-    except RebuildRefused as refusal:
+def _by_the_other_way(
+    role: str, model: Model, setting: Setting, plan: Plan, evidence: Evidence, refusal: str, otherwise: Otherwise | None
+) -> Training:
+    """Trained by the notebook's own code; kept under the hash of that code."""
+    if otherwise is None or not model.fits:
         return Training(role=role, verdict="not_measured", reason=f"The model was not trained again: {refusal}.", budget=plan.budget)
+    said = json.dumps(
+        [
+            [cell.source for cell in evidence.notebook.code],
+            [
+                role,
+                model.fits[-1].index,
+                plan.budget,
+                setting.bands.sha256,
+                setting.dataset,
+                setting.first_seed,
+                sorted(evidence.run.versions.items()),
+            ],
+            _code_digest(),
+        ]
+    )
+    key = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
+    known = plan.cache.get(key) if plan.cache else None
+    if known is not None:
+        return replace(known, role=role, key=key)
+    result = replace(otherwise(role, model, setting), key=key)
+    if result.verdict == "stuck":  # no cause was proved: at guessing after a short run is not yet a failure
+        result = replace(result, verdict="slow", reason="")
+        result = replace(result, reason=reasoned(result))
+    if plan.cache is not None:
+        plan.cache.put(key, result)
+    return result
+
+
+def _one(
+    box: Box2, role: str, specification: Specification, setting: Setting, plan: Plan, by_key: dict[str, Training], deadline: float | None
+) -> Training:
     band = setting.bands.roles.get(role) and role  # roles without a band of their own are judged as the base model is
     key = specification.key(
         budget=plan.budget,

@@ -165,6 +165,8 @@ VARIANTS = (
         kind="defect",
         seeds=3,
         role="dropout",
+        visible=False,
+        caught_by="dropout.rate",
         make=_dropout(0.9),
         cause="dropout_too_high",
     ),

@@ -3,12 +3,16 @@
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from samples import SAMPLES
 
 from grader import reports
+from grader.records import Verdict
 from grader.reports import as_html
+from grader.reports.text import NOTHING
+from grader.reports.trained import VERDICTS
 from grader.reports.view import SYMBOLS, WORDS
 
 CSS = (Path(reports.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
@@ -27,7 +31,14 @@ TEXT = [
     ("code-number", "code-bg"),
     ("code-comment", "code-bg"),
 ]
-SHAPES = [*((f"series-{i}", "panel") for i in range(1, 7)), ("link", "bg"), ("rule", "bg"), ("rule", "panel")]
+SHAPES = [
+    *((f"series-{i}", ground) for i in range(1, 7) for ground in ("panel", "band")),
+    ("text", "band"),
+    ("link", "bg"),
+    ("rule", "bg"),
+    ("rule", "panel"),
+]
+LOOKS = ("own", "cure", "cure2", "seed", "median", "guess", "death")
 
 
 def _themes() -> dict[str, dict[str, str]]:
@@ -98,7 +109,8 @@ def test_structure(sample):
     for table in re.findall(r"<table.*?</table>", page, flags=re.DOTALL):
         assert "<caption" in table
         assert 'scope="col"' in table
-    assert page.count("<svg") == page.count("<desc ") == len(re.findall(r"<svg[^>]*role=\"img\"[^>]*aria-labelledby", page))
+    pictures = re.findall(r"<svg(?![^>]*aria-hidden=\"true\")[^>]*>", page)
+    assert len(pictures) == page.count("<desc ") == len(re.findall(r"<svg[^>]*role=\"img\"[^>]*aria-labelledby", page))
     assert all('alt="' in image for image in re.findall(r"<img[^>]*>", page))
 
 
@@ -110,3 +122,45 @@ def test_links_lead_somewhere_and_ids_are_unique(sample):
     assert set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
     for names in re.findall(r'aria-labelledby="([^"]*)"', page):
         assert set(names.split()) <= set(ids)
+
+
+def _drawn(look: str) -> tuple[str, str, str]:
+    """What a line of the figure looks like without its colour: dashes, width, marker."""
+    rule = re.search(rf"^svg \.{look} {{(.*?)}}", CSS, flags=re.MULTILINE)[1]
+    found = [re.search(rf"{name}: ([^;]+)", rule) for name in ("stroke-dasharray", "stroke-width")]
+    marker = {"own": "circle", "seed": "small circle", "cure": "square", "cure2": "square", "death": "cross"}.get(look, "none")
+    return (*(each[1] if each else "" for each in found), marker)
+
+
+def test_lines_over_the_band_differ_without_colour():
+    assert len({_drawn(look) for look in LOOKS}) == len(LOOKS)
+    assert "stroke: var(--rule)" in re.search(r"svg \.band {(.*?)}", CSS)[1]  # the shading alone has too little contrast
+
+
+def test_the_figure_of_a_training_check_has_words_for_everything():
+    page = as_html.render(SAMPLES["good"]())
+    picture = re.search(r'<figure class="reruns">.*?</figure>', page, flags=re.DOTALL)[0]
+    drawn = re.search(r"<svg role.*?</svg>", picture, flags=re.DOTALL)[0]
+    legend = dict(re.findall(r'<li><svg class="swatch".*?class="(\w+)".*?<span>(.*?)</span></li>', picture))
+    assert legend == {
+        "own": "this model, seed 1",
+        "cure": "with the ReLU on the 10-map convolution removed (seed 0)",
+        "seed": "the same model, seed 2",
+        "death": "proved dead: seeds 0, 2",
+        "band": "reference band",
+        "median": "median of the reference runs",
+        "guess": "guessing, 0.10",
+    }
+    assert set(legend) == set(re.findall(r'class="(\w+)"', drawn)) - {"grid"}
+    assert "Seed 0: proved dead after 2,048 images." in drawn
+    assert "The band holds the accuracies of 48 honest reference runs after the same number of images." in picture
+    header = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', picture)
+    changed = "With the ReLU on the 10-map convolution removed"
+    assert header == ["Training images", "Seed 1", changed, "Seed 0", "Seed 2", "Band low", "Band median", "Band high", "Learns from"]
+
+
+def test_a_verdict_is_a_heading_in_words():
+    heads = [re.sub(r"<[^>]*>", "", head) for head in re.findall(r"<h3[^>]*-head\">(.*?)</h3>", as_html.render(SAMPLES["trained"]()))]
+    assert heads == ["Base model: ✓ Learns", "Dropout model: ✗ Dead on every start", f"Augmentation model: {NOTHING} Not measured"]
+    assert len({phrase.words for phrase in VERDICTS.values()}) == len({phrase.symbol for phrase in VERDICTS.values()}) == len(VERDICTS)
+    assert set(VERDICTS) == set(get_args(Verdict))

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from samples import SAMPLES, bad, criterion, good, report, scored
+from samples import REFERENCE, SAMPLES, bad, criterion, fragile, good, report, scored, training
 
 from grader.errors import GraderError, UsageError
-from grader.records import Answer, Executed, Report, ReportCurve, RunStatus, Status
+from grader.records import Answer, CurvePoint, Executed, Report, ReportCurve, Rerun, RunStatus, Status
 from grader.reports import FORMATS, as_gradescope, as_html, as_json, as_junit, check, schema, view, write, write_started
 from grader.reports.as_github import annotations, main, outputs
 from grader.reports.terminal import print_report
+from grader.reports.trained import VERDICTS
 
 NO_SCORE = ["ungradable", "grader_error", "infra_error", "started"]
 
@@ -260,6 +261,73 @@ def test_any_curve_is_drawn_within_its_box(values):
             x, y = map(float, pair.split(","))
             assert 0 <= x <= 360
             assert 0 <= y <= 220
+
+
+@given(
+    st.lists(st.tuples(st.integers(-5, 10**13), st.floats() | st.none()), max_size=50),
+    st.lists(st.lists(st.floats(allow_nan=True) | st.integers(), min_size=6, max_size=6), max_size=5),
+    st.sampled_from(["learns", "dead", "cut"]),
+)
+def test_any_training_is_drawn_within_its_box(measured, band, ending):
+    points = tuple(CurvePoint(step=1, images=images, loss=None, accuracy=accuracy) for images, accuracy in measured)
+    run = Rerun(seed=0, ending=ending, points=points, images=measured[-1][0] if measured else 7, steps=1)
+    columns = zip(*band, strict=True) if band else [()] * 6
+    names = ("images", "low", "median", "high", "passes", "zero")
+    check = training("base", "doubtful", (run,), reference={name: list(column) for name, column in zip(names, columns, strict=True)})
+    page = as_html.render(Executed(report=report(training=(check,))))
+    for group in re.findall(r'<poly(?:line|gon)[^>]*points="([^"]*)"', page):
+        for pair in group.split():
+            x, y = map(float, pair.split(","))
+            assert 0 <= x <= 360
+            assert 0 <= y <= 250
+    assert all(0 <= float(value) <= 360 for value in re.findall(r' (?:cx|cy|[xy][12]?)="([^"]*)"', page))
+
+
+def test_a_training_over_all_epochs_has_its_own_figures():
+    check = replace(fragile(), curve=tuple(CurvePoint(step=391 * i, images=50_000 * i, loss=2.0 / i, accuracy=0.2 * i) for i in (1, 2, 3)))
+    page = as_html.render(Executed(report=report(training=(check,))))
+    assert page.count("<svg role") == 3
+    assert "Base model, trained here as long as the notebook asks: accuracy" in page
+    assert "this model, seed 1" in page  # the short re-run that learns
+
+
+def test_what_the_notebook_recorded_stands_once():
+    page = as_html.render(SAMPLES["trained"]())
+    assert page.count("Base model, recorded in the notebook (cell 2): accuracy</figcaption>") == 1
+    assert page.index('id="training"') < page.index("Base model, recorded in the notebook")
+    assert page.index("Other model, recorded in the notebook") < page.index('id="training"')
+    assert 'id="recorded"' not in as_html.render(good())
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_terminal_says_verdict_reason_and_cure(verbose):
+    shown = io.StringIO()
+    print_report(good().report, Console(file=shown, width=300), verbose=verbose)
+    text = shown.getvalue()
+    assert "Base model: Dies on some random starts (fragile)" in text
+    assert fragile().reason in text
+    assert fragile().diagnosis in text
+    cured = "Cured with the ReLU on the 10-map convolution removed: accuracy 0.341 (95 % interval 0.319 to 0.365) after 9,600 images."
+    assert cured in text
+    assert (fragile().recorded in text) == verbose
+    assert ("Seed 0: after 16 steps all 640 units" in text) == verbose
+
+
+@pytest.mark.parametrize("said", ["slow", "stuck", "doubtful", "a later version's word"])
+def test_every_verdict_has_a_heading(said):
+    check = replace(fragile(), verdict=said, reason="", diagnosis="", review="The interval lies across the limit.", counterfactuals=())
+    for name in ("html", "md"):
+        text = FORMATS[name].render(Executed(report=report(training=(check,))))
+        assert "The interval lies across the limit." in text
+        assert (VERDICTS[said].words if said in VERDICTS else "later version") in text
+        assert "The band holds the accuracies of 48 honest reference runs" in text
+
+
+def test_a_cached_check_says_so_and_an_unknown_number_of_runs_is_not_invented():
+    check = replace(fragile(), cached=True, reference={name: column for name, column in REFERENCE.items() if name != "dataset_runs"})
+    page = as_html.render(Executed(report=report(training=(check,))))
+    assert "the cache: an equal model was trained before" in page
+    assert "The band holds the accuracies of the honest reference runs after the same number of images." in page
 
 
 def test_terminal_without_unicode_and_with_colour():

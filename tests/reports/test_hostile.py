@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
-from samples import bad, good, png
+from samples import bad, good, png, trained
 
 from grader.records import Cell, CellOutput, CellRun, Executed, Notebook
 from grader.reports import FORMATS, appendix, as_html, as_json, as_junit
@@ -51,7 +51,7 @@ def _infected(value, text):
     if isinstance(value, dict):
         return {f"{key}{text}" if isinstance(key, str) else key: _infected(item, text) for key, item in value.items()}
     if is_dataclass(value):
-        kept = {"status", "kind", "role", "severity", "origin", "schema", "data"}
+        kept = {"status", "kind", "role", "severity", "origin", "schema", "data", "ending", "reference"}
         changed = {f.name: _infected(getattr(value, f.name), text) for f in fields(value) if f.name not in kept}
         return replace(value, **changed)
     return f"{value}{text}" if type(value) is str else value
@@ -59,7 +59,8 @@ def _infected(value, text):
 
 def _executed(text: str) -> Executed:
     executed = _infected(bad(), text)
-    training = _infected(good().report.training, text)
+    training = _infected((*good().report.training, *trained().report.training), text)
+    training += (replace(training[0], role=f"other{text}", reference={f"images{text}": text, "low": [text]}),)
     outputs = tuple(CellOutput(kind=kind, data=text) for kind in ("stdout", "stderr", "text", "error", "png"))
     cells = tuple(Cell(index=i, kind=kind, source=text) for i, kind in enumerate(("code", "markdown", "raw")))
     runs = tuple(CellRun(index=i, status="ok", outputs=outputs) for i in range(3))
@@ -88,6 +89,68 @@ def test_html_is_inert_and_shows_the_text(text):
     assert not re.search(r"<[^>]*\s(on\w+|style)\s*=", page)
     assert " ".join(clean(text).split()) in " ".join("".join(reader.text).split())
     page.encode()
+
+
+def _texts(value) -> list[str]:
+    if isinstance(value, tuple):
+        return [text for item in value for text in _texts(item)]
+    if is_dataclass(value):
+        return [text for f in fields(value) if f.name not in {"cause", "cure", "ending"} for text in _texts(getattr(value, f.name))]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("name", ["html", "md"])
+def test_every_text_of_a_training_check_is_shown_and_escaped(name):
+    """All but the cause's id, and the cure, which the diagnosis says."""
+    count = 0
+
+    def marked(value):
+        nonlocal count
+        if isinstance(value, tuple):
+            return tuple(marked(item) for item in value)
+        if is_dataclass(value):
+            return replace(
+                value, **{f.name: marked(getattr(value, f.name)) for f in fields(value) if f.name not in {"ending", "reference"}}
+            )
+        if isinstance(value, str):
+            count += 1
+            return f"<b>{count}</b>"
+        return value
+
+    check = replace(marked(good().report.training[0]), dataset="<b>data</b>")
+    text = FORMATS[name].render(replace(good(), report=replace(good().report, training=(check,), recorded=())))
+    said = [*_texts(check.counterfactuals), *_texts(check.runs), *_texts(replace(check, counterfactuals=(), runs=()))]
+    only_html = {found.because for found in check.counterfactuals} | {name for run in check.runs for name, _ in run.norms}
+    not_shown = {run.proof for found in check.counterfactuals for run in (found.rerun,)} | set(
+        _texts(tuple(found.rerun for found in check.counterfactuals))
+    )
+    living = {text for run in check.runs if run.ending == "learns" for text in _texts(run)}
+    for each in said:
+        if each in not_shown | living or (name == "md" and each in only_html):
+            continue
+        half = each.replace("<", "&lt;")  # Markdown needs the first sign escaped only
+        assert half.replace(">", "&gt;") in text or (name == "md" and half in text)
+    assert "<b>" not in text
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        {},
+        {"low": 0.4, "high": 0.5},
+        {"images": [], "low": [], "median": [], "high": [], "passes": [], "zero": []},
+        {name: ["<b>"] for name in ("images", "low", "median", "high", "passes", "zero")},
+        {name: [float("nan"), None, True, 1e300] for name in ("images", "low", "median", "high", "passes", "zero")},
+        {name: {"<b>": 1} for name in ("images", "low", "median", "high", "passes", "zero")},
+        {name: [3, -1, 0] for name in ("images", "low", "median", "high", "passes", "zero")},
+    ],
+)
+def test_a_reference_that_is_none_is_said_to_be_none(reference):
+    check = replace(good().report.training[0], reference=reference)
+    page = as_html.render(replace(good(), report=replace(good().report, training=(check,))))
+    assert "There is no reference band to compare with." in page
+    assert "<polygon" not in page
+    assert "<b>" not in page
 
 
 @pytest.mark.parametrize("text", HOSTILE)

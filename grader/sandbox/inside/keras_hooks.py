@@ -561,6 +561,11 @@ class Recorder:
             elif validation_split:
                 claim["validation_split"] = float(validation_split)
                 held = small
+            if index == self.context.spec.get("train", {}).get("fit"):
+                from . import really_train
+
+                really_train.train(self, model, x, y, validation_data, claim, kwargs)
+                return None  # the host ends the box at the claim below
             history = self._short_fit(model, small, held, callbacks, kwargs)
             epochs = max(int(epochs), 1)
             with self.context.ours("giving the history its length"):

@@ -1,0 +1,87 @@
+"""The calibration's results as Markdown: what `reference/<id>/results.md` says, computed from the committed runs and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from grader.training import thresholds
+from grader.training.thresholds import Rate, Recorded
+
+_WORDS = {
+    "honest_failed": "honest runs whose death was proved (they would cost points)",
+    "honest_undecided": "honest runs that one seed did not decide within its images",
+    "defects_found": "runs of visible defects that were not taken for learning",
+    "fragile_took_off": "runs of the fragile models that took off",
+    "dead_revived": "runs whose death was proved and that showed a gradient later",
+}
+
+
+def as_markdown(
+    parts: Mapping[str, tuple[Sequence[Recorded], Mapping[str, Rate], Mapping[str, str]]],
+    variants: Mapping[str, Any],
+    diagnoses: Sequence[Mapping[str, str]],
+    compared: Sequence[tuple[str, Rate]],
+) -> str:
+    """`parts`: data set -> (runs, rates, facts). `compared`: settings against the default one, verdicts equal."""
+    lines = ["# Results of the calibration", "", "Computed from `runs.csv` and `diagnoses.csv` by `grade calibrate`; do not edit.", ""]
+    for dataset, (runs, counted, facts) in parts.items():
+        lines += [f"## {dataset}", ""]
+        lines += [f"{len(runs)} runs, fingerprint `{facts['fingerprint']}`, {facts['hardware']}, Keras {facts['keras']}.", ""]
+        lines += ["| counted on seeds that the limits do not come from | |", "|---|---|"]
+        lines += [f"| {_WORDS[key]} | {rate} |" for key, rate in counted.items()]
+        lines += [
+            "",
+            "| variant | kind | seeds | endings | images until certain, median | accuracy then, median |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += _variants(runs, variants)
+        mine = [row for row in diagnoses if row["dataset"].partition(":")[0] == dataset]
+        if mine:
+            right = Rate(count=sum(row["named"] == row["cause"] for row in mine), of=len(mine))
+            lines += ["", f"**Causes.** Named right: {right}, over the recorded runs that did not learn.", ""]
+            lines += ["| variant | seed | ending | cause | cured by | accuracy without | with |", "|---|---|---|---|---|---|---|"]
+            lines += [
+                f"| {row['variant']} | {row['seed']} | {row['ending']} | {row['cause']} | {row['named'] or 'nothing'}"
+                f"{': ' + row['change'] if row['change'] else ''} | {row['accuracy_without']} | {row['accuracy_with']} |"
+                for row in sorted(mine, key=lambda row: (row["variant"], int(row["seed"])))
+            ]
+        lines.append("")
+    if compared:
+        lines += [
+            "## Other settings",
+            "",
+            "| setting, against TensorFlow in bfloat16 on the same variant and seed | same ending |",
+            "|---|---|",
+        ]
+        lines += [f"| {name} | {rate} |" for name, rate in compared]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _variants(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> list[str]:
+    judged = thresholds.held_out_endings(runs, variants)
+    lines = []
+    for name, variant in variants.items():
+        mine = [(run, said) for run, said in judged if run.variant == name]
+        if not mine:
+            continue
+        endings = {said: sum(other == said for _, other in mine) for said in ("learns", "doubtful", "stuck", "dead")}
+        band = thresholds.limits(runs, variants, variant.role) or thresholds.limits(runs, variants, "base")
+        certain = [thresholds.decided_after(run, band) for run, _ in mine]
+        accuracies = [found[0] for (run, _), images in zip(mine, certain, strict=True) if (found := run.at(images)) is not None]
+        told = ", ".join(f"{count} {said}" for said, count in endings.items() if count)
+        seen = "" if variant.visible else f" (a short run cannot see it: `{variant.caught_by}`)"
+        shown = f"{median(accuracies):.3f}" if accuracies else "not measured"
+        lines.append(f"| {name} | {variant.kind}{seen} | {len(mine)} | {told} | {median(certain):,.0f} | {shown} |")
+    return lines
+
+
+def same_endings(default: Sequence[Recorded], other: Sequence[Recorded], variants: Mapping[str, Any]) -> Rate:
+    """How many of `other`'s runs end as `default`'s run of the same variant and seed does, by the default's limits."""
+    known = {(run.variant, run.seed): run for run in default}
+    bands = {role: thresholds.limits(default, variants, role) for role in ("base", "dropout", "augmentation")}
+    pairs = [(known[run.variant, run.seed], run) for run in other if (run.variant, run.seed) in known]
+    equal = [
+        thresholds.ending(a, bands[variants[a.variant].role]) == thresholds.ending(b, bands[variants[b.variant].role]) for a, b in pairs
+    ]
+    return Rate(count=sum(equal), of=len(equal))
