@@ -188,6 +188,13 @@ VARIANTS = (
         cause="relu_before_softmax",
     ),
     Variant(
+        name="sgd_momentum_0.01",
+        kind="slow",
+        seeds=3,
+        make=lambda s: t.with_optimizer(s, "SGD", learning_rate=0.01, momentum=0.9),
+        cause="optimizer",
+    ),
+    Variant(
         name="sgd_without_momentum", kind="slow", seeds=3, make=lambda s: t.with_optimizer(s, "SGD", learning_rate=0.01), cause="optimizer"
     ),
 )
