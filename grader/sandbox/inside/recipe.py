@@ -171,7 +171,7 @@ def rows_of(images, first, store, key):
             if not grey:
                 scores = _features(candidate) @ store.features(key).T
                 second, best = np.partition(scores, -2, axis=1)[:, -2:].T if scores.shape[1] > 1 else (0.0, scores[:, 0])
-                alike = (best > 0.97) | ((best > 0.8) & (best - second > 0.05))  # over 99 % of CIFAR-10's images as roots or squares, none wrong
+                alike = (best > 0.97) | ((best > 0.8) & (best - second > 0.05))  # CIFAR-10 as roots or squares: over 99 %, none wrong
                 rows = np.where(alike, scores.argmax(axis=1), -1)
                 if (rows >= 0).mean() >= 0.8:
                     return rows
