@@ -66,12 +66,12 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
     verdict = verdict_of(reruns)
     result = replace(head, verdict=verdict, reruns=tuple(reruns), fraction=fraction_of(reruns, setting, role))
     if verdict in ("dead", "stuck", "fragile", "doubtful"):
-        failing = next(rerun for rerun in reruns if rerun.ending in ("dead", "stuck", "doubtful"))
-        if not (tried and tried[-1].cures):
-            known = {found.cause for found in tried}
-            left = [each for each in (*suspected(specification), *last_resorts(specification)) if each.cause not in known]
-            tried += _intervene(one, failing, left[: setting.budget.counterfactuals - len(tried)])
-        result = told(replace(result, counterfactuals=tuple(tried)), specification, failing)
+        failing = [rerun for rerun in reruns if rerun.ending in ("dead", "stuck", "doubtful")]
+        for seed, causes in _attempts(specification, failing, tried):
+            if not (tried and tried[-1].cures):
+                tried += _intervene(one, seed, causes[: setting.budget.counterfactuals - len(tried)])
+        against = next((rerun for rerun in failing if tried and rerun.seed == tried[-1].rerun.seed), failing[0])
+        result = told(replace(result, counterfactuals=tuple(tried)), specification, against)
     elif verdict == "learns" and setting.budget.whole:
         result = replace(result, whole=_whole(box, specification, reruns[0].seed, setting, deadline))
     spent = sum(rerun.images for rerun in (*reruns, *(found.rerun for found in result.counterfactuals)))
@@ -146,6 +146,17 @@ def _whole(box: Trainer, specification: Specification, seed: int, setting: Setti
         return whole(box, specification, seed=seed, precision=setting.precision, images_per_epoch=EPOCH_IMAGES, deadline=deadline)
     except TrainingRefused:
         return ()
+
+
+def _attempts(specification: Specification, failing: list[Rerun], tried: list[Counterfactual]) -> list[tuple[Rerun, list[Intervention]]]:
+    """Which changes to try on which seed, in order.
+
+    What the model itself suggests, on two seeds that failed (a cured model, too, may be at guessing for a whole short run), then the last resorts.
+    """
+    known = {found.cause for found in tried}
+    attempts = [(failing[0], [each for each in suspected(specification) if each.cause not in known])]
+    attempts += [(rerun, suspected(specification)[:2]) for rerun in failing[1:2]]
+    return [*attempts, (failing[0], last_resorts(specification))]
 
 
 def diagnose(
