@@ -64,6 +64,10 @@ def command(job: Job, frames: int) -> list[str]:
 def environment(job: Job | None, work: str, temporary: str) -> dict[str, str]:
     """The box's whole environment: nothing of the host's gets in. Threads and oneDNN are pinned (they move losses in the 6th digit)."""
     threads = str(min(len(os.sched_getaffinity(0)), 8))
+    backend, device = (job.backend, job.device) if job else ("tensorflow", "cpu")
+    jax = {"NPROC": threads, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # XLA's name for its threads; else it takes 3/4 of a GPU's memory
+    if device == "cpu":
+        jax["JAX_PLATFORMS"] = "cpu"
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -72,14 +76,15 @@ def environment(job: Job | None, work: str, temporary: str) -> dict[str, str]:
         "IPYTHONDIR": f"{temporary}/ipython",
         "MPLCONFIGDIR": f"{temporary}/matplotlib",
         "MPLBACKEND": "Agg",
-        "KERAS_BACKEND": job.backend if job else "tensorflow",
+        "KERAS_BACKEND": backend,
         "KERAS_HOME": f"{temporary}/keras",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1" if job is None or job.device == "cpu" else os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
+        "CUDA_VISIBLE_DEVICES": "-1" if device == "cpu" else os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
         "OPENBLAS_NUM_THREADS": threads,
         "OMP_NUM_THREADS": threads,
         "TF_NUM_INTRAOP_THREADS": threads,
         "TF_NUM_INTEROP_THREADS": "2",
+        **(jax if backend == "jax" else {}),
     }
 
 
