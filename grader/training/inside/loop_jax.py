@@ -6,6 +6,7 @@ second, measured). The pool's images are an argument, too, not a constant that X
 """
 
 import functools
+import itertools
 
 import jax
 import numpy as np
@@ -15,6 +16,14 @@ from jax import numpy as jnp
 from . import rebuild
 
 keras = rebuild.keras
+_FORGET_EVERY = 20
+_runs = itertools.count(1)
+
+
+def forget():
+    """Let go of the programs of earlier runs: JAX keeps what it compiled, about 30 MiB a model. Not each time: the next run then starts 10 s later."""
+    if next(_runs) % _FORGET_EVERY == 0:
+        jax.clear_caches()
 
 
 class Loop:

@@ -9,12 +9,22 @@ from . import rebuild
 keras = rebuild.keras
 
 
+def forget():
+    """Let go of the programs of earlier runs.
+
+    TensorFlow keeps the gradient of every call that has one of its own in a table, for ever, and with it the compiled function around it and all
+    that it holds: the pool's 147 MiB and the weights, each time (measured). A class's box would end at its memory limit after some 35 models.
+    """
+    table = ops.gradient_registry._registry
+    for name in [name for name in table if name.startswith("CustomGradient-")]:
+        del table[name]
+
+
 class Loop:
     """The compiled loop of one `trainer.Run`."""
 
     def __init__(self, run):
         self._run = run
-        _forget_gradients()
         self._images = tf.constant(run.pool.images)
         model, optimizer, batch = run.model, run.optimizer, run.batch
         variables = model.trainable_variables
@@ -63,14 +73,3 @@ class Loop:
     def predict(self, rows):
         """Outputs (n, 10) for stored rows."""
         return np.asarray(self._predict(tf.constant(rows)))
-
-
-def _forget_gradients():
-    """Let go of the programs of earlier runs.
-
-    TensorFlow keeps the gradient of every call that has one of its own in a table, for ever, and with it the compiled function around it and
-    all that it holds: images and weights, at least the 147 MiB of images a model (measured). A class's box would end at its memory limit after some 35.
-    """
-    table = ops.gradient_registry._registry
-    for name in [name for name in table if name.startswith("CustomGradient-")]:
-        del table[name]

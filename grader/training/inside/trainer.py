@@ -36,7 +36,9 @@ class Run:
         """Build and compile the model as `ask` says (the host's `Specification`, as a dictionary). Raises Refused."""
         self.pool, self.ask = pool, ask
         self.batch = min(int(ask["batch_size"]), len(pool.images))
+        loops = _loops()
         keras.utils.clear_session(free_memory=True)
+        loops.forget()
         shape = rebuild.graph(ask["config"], ask["input_shape"], caps)
         memory = estimate_mib(shape, self.batch)
         if memory > caps["memory_mib"]:
@@ -47,7 +49,7 @@ class Run:
         self._optimizer_start = [np.asarray(variable) for variable in self.optimizer.variables]
         self.one_hot = ask["labels"]["encoding"] == "one_hot"
         self.loss = _loss(ask["loss"])
-        self.loop = _loop()(self)
+        self.loop = loops.Loop(self)
         self._start(ask["seed"])
 
     def restart(self, seed):
@@ -171,12 +173,13 @@ def _loss(ask):
     return lambda labels, outputs: function(labels, outputs, **options)
 
 
-def _loop():
+def _loops():
+    """The module of the compiled loop."""
     if keras.backend.backend() == "jax":
-        from .loop_jax import Loop
+        from . import loop_jax as loops
     else:
-        from .loop_tensorflow import Loop
-    return Loop
+        from . import loop_tensorflow as loops
+    return loops
 
 
 def scored(outputs, labels):
