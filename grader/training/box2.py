@@ -26,6 +26,9 @@ CAPS = {"parameters": 500_000_000, "activation": 500_000_000, "nodes": 2000, "me
 PATIENCE_S = 60.0
 """Seconds that one rebuilding may take: All-CNN-C 65 ms, MobileNetV2 540 ms, 150 sequential layers about 5 s (measured)."""
 
+OPEN_PATIENCE_S = 180.0
+"""Seconds that building a model to train may take; the first on JAX compiles its initialisers: 4 s idle, 44 s on a machine three times overbooked."""
+
 STEP_PATIENCE_S = 600.0
 """Seconds that one piece of a training run may take; the budget's own pieces take 5 to 30 s on two cores."""
 
@@ -116,7 +119,7 @@ class Box2:
         Raises TrainingRefused (too large, or Keras refuses the parts), OutOfTime, InfrastructureError.
         """
         request = {"ask": "open", "run": {**specification.as_request(), "seed": seed, "precision": precision, "most_steps": most_steps}}
-        body = self._ask(request, PATIENCE_S, deadline)
+        body = self._ask(request, OPEN_PATIENCE_S, deadline)
         if body.get("refusal"):
             raise TrainingRefused(str(body["refusal"])[:500])
 
