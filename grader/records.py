@@ -460,7 +460,8 @@ class Rerun:
 class Counterfactual:
     """The same model with one thing changed. `change` reads on from "with "; `cause` is an id of the diagnosis' list.
 
-    `because` names what in the model is suspected, `cure` is what the student is told to do.
+    `because` names what in the model is suspected, `cure` is what the student is told to do. `cures`: the same seed learns. `lives`: the same
+    seed, which had died, is alive at the end of the budget, but has not learned yet.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -470,6 +471,7 @@ class Counterfactual:
     cure: str
     rerun: Rerun
     cures: bool
+    lives: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,7 @@ def told(training: Training, specification: Specification, failing: Rerun) -> Tr
     Everything else is *slow*: it trains, and a short run cannot tell how far it gets.
     """
     cured = next((found for found in training.counterfactuals if found.cures), None)
+    cured = cured or next((found for found in training.counterfactuals if found.lives), None)
     named = cured is not None and cured.cause in {found.cause for found in suspected(specification)}
     slow = cured is not None and cured.cause in ("optimizer", "rate_too_low") and within_reach(specification)
     verdict: Verdict = "slow" if training.verdict == "stuck" and (slow or not named) else training.verdict
@@ -104,7 +105,12 @@ def within_reach(specification: Specification) -> bool:
 
 
 def compared(cured: Counterfactual, failing: Rerun) -> str:
-    """The proof in one sentence: the same model with and without the change."""
+    """The proof in words: the same model with and without the change."""
+    if not cured.cures:
+        alive = f"With {cured.change}, the same model no longer dies from the same random start, where yours was dead after {failing.images:,} training images"
+        return (
+            f"{alive}; after {cured.rerun.images:,} images it had not left guessing yet, so a short run shows no more than that it lives."
+        )
     reached = f"{cured.rerun.accuracy:.2f}" if cured.rerun.accuracy is not None else "more"
     stays = f"{failing.accuracy:.2f}" if failing.accuracy is not None else "0.10"
     after = f" (after {cured.rerun.images:,} training images from the same random start)"

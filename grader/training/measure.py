@@ -68,7 +68,7 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
     if verdict in ("dead", "stuck", "fragile", "doubtful"):
         failing = [rerun for rerun in reruns if rerun.ending in ("dead", "stuck", "doubtful")]
         for seed, causes in _attempts(specification, failing, tried):
-            if not (tried and tried[-1].cures):
+            if not (tried and (tried[-1].cures or tried[-1].lives)):
                 tried += _intervene(one, seed, causes[: setting.budget.counterfactuals - len(tried)])
         against = next((rerun for rerun in failing if tried and rerun.seed == tried[-1].rerun.seed), failing[0])
         result = told(replace(result, counterfactuals=tuple(tried)), specification, against)
@@ -169,7 +169,7 @@ def diagnose(
 
 
 def _intervene(one: _Follower, failing: Rerun, interventions: list[Intervention]) -> list[Counterfactual]:
-    """Change one thing at a time, most likely cause first, until the same seed learns."""
+    """Change one thing at a time, most likely cause first, until the same seed learns, or no longer dies."""
     found: list[Counterfactual] = []
     for intervention in interventions:
         if one.out_of_time:
@@ -187,9 +187,10 @@ def _intervene(one: _Follower, failing: Rerun, interventions: list[Intervention]
                 cure=intervention.cure,
                 rerun=again,
                 cures=cures,
+                lives=failing.ending == "dead" and again.ending in ("stuck", "doubtful"),
             )
         )
-        if cures:
+        if cures or found[-1].lives:  # alive to the end of the budget where it had died: no other change is needed to name the cause
             break
     return found
 

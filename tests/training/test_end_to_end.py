@@ -8,7 +8,6 @@ from harness import ROOT, store
 from grader import dataset, pipeline
 
 REFERENCE = ROOT / "reference" / "all_cnn_c" / "solution.ipynb"
-DEAD = ROOT / "tests" / "notebooks" / "training_dead_three_stages" / "submission.ipynb"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -45,9 +44,13 @@ def test_the_reference_gets_every_automatic_point_and_the_second_time_from_the_c
     assert again.timings["train"] < report.timings["train"] / 4
 
 
-def test_the_published_solution_that_collapses_is_told_why_and_shown_the_proof(tmp_path):
-    notebook = json.loads(DEAD.read_text(encoding="utf-8"))
-    notebook["cells"] = notebook["cells"][:10]  # sections 1 to 4: one model is enough here
+def test_a_model_that_is_dead_on_every_start_is_told_why_and_shown_the_proof(tmp_path):
+    """Weights that start at zero: dead on each of five seeds, and alive from the same seed with Keras' own initial values."""
+    notebook = json.loads(REFERENCE.read_text(encoding="utf-8"))
+    notebook["cells"] = [cell for cell in notebook["cells"] if "Dropout" not in "".join(cell["source"])][:7]
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        cell["source"] = source.replace('padding="same", activation=', 'padding="same", kernel_initializer="zeros", activation=')
     path = tmp_path / "submission.ipynb"
     path.write_text(json.dumps(notebook), encoding="utf-8")
     report = graded(path, tmp_path / "out").report
@@ -55,17 +58,19 @@ def test_the_published_solution_that_collapses_is_told_why_and_shown_the_proof(t
     structure = [line for line in report.criteria if line.id.startswith(("model.", "data."))]
     assert all(line.earned == line.points for line in structure), "the structure is right"
     training = next(training for training in report.training if training.role == "base")
-    assert training.verdict in ("dead", "fragile", "stuck"), training.reason
-    assert training.cause == "silent_score_maps", training.diagnosis
-    assert "With the ReLU on the 10-map convolution removed, the same model reaches an accuracy of" in training.diagnosis
+    assert (training.verdict, training.cause) == ("dead", "initialisation"), training.reason
+    assert [run.ending for run in training.runs] == ["dead"] * 5
+    assert all(run.images < 19_200 / 4 for run in training.runs)
+    assert "are zero for every image" in training.runs[0].proof
     cure = training.counterfactuals[-1]
     assert cure.cures
+    assert cure.rerun.seed == 0
     assert cure.rerun.accuracy > 0.14
-    assert found["train.learns"].earned < found["train.learns"].points
-    assert "ReLU on the convolution to 10 maps" in found["train.learns"].hint
-    assert "activation=None" in found["train.learns"].hint
-    assert found["train.accuracy"].earned == 0
-    assert "records 0.10 after 30 epochs" in training.recorded
+    assert "With Keras' own initial values (glorot_uniform), the same model reaches an accuracy of" in training.diagnosis
+    assert found["train.learns"].earned == 0
+    assert "equal weights get equal gradients" in found["train.learns"].hint
+    assert found["train.accuracy"].status.value == "skip", "no curve is stored"
+    assert "dies every time" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_deadline_leaves_training_undecided_never_zero(tmp_path):

@@ -113,6 +113,16 @@ def test_a_rate_that_cannot_arrive_in_all_the_epochs_is_stuck():
     assert not found.review
 
 
+def test_a_change_that_keeps_it_alive_but_slow_is_the_cause_and_said_to_be_no_more():
+    given = with_relu_scores(specification())
+    found, box = verdict(lambda s, _: "dies" if scores_activation(s) == "relu" else "stuck", given)
+    assert (found.verdict, found.cause) == ("dead", "silent_score_maps")
+    assert [each.lives for each in found.counterfactuals] == [True]
+    assert not found.counterfactuals[0].cures
+    assert "no longer dies from the same random start, where yours was dead after 3,584 training images" in found.diagnosis
+    assert len(box.opened) == SHORT.seeds + 1
+
+
 def test_a_cure_has_to_be_clearly_better():
     found, _ = verdict(lambda *_: "between", with_relu_scores(specification()))
     assert not any(counterfactual.cures for counterfactual in found.counterfactuals)
