@@ -157,7 +157,7 @@ def run_rows(training: ReportTraining) -> tuple[tuple[str, ...], ...]:
     )
 
 
-TRIED_HEADER = ("Change", "Result", "Images", "Accuracy", "95 % interval", "Cured")
+TRIED_HEADER = ("Change", "Seed", "Result", "Images", "Accuracy", "95 % interval", "Cured")
 
 
 def tried(training: ReportTraining) -> tuple[tuple[Counterfactual, tuple[str, ...]], ...]:
@@ -166,6 +166,7 @@ def tried(training: ReportTraining) -> tuple[tuple[Counterfactual, tuple[str, ..
         (
             found,
             (
+                str(found.rerun.seed),
                 ENDINGS[found.rerun.ending],
                 count_text(found.rerun.images),
                 _number(found.rerun.accuracy),

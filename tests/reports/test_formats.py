@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from samples import REFERENCE, SAMPLES, bad, criterion, fragile, good, report, scored, training
+from samples import REFERENCE, SAMPLES, bad, criterion, fragile, good, report, rerun, score_maps, scored, training
 
 from grader.errors import GraderError, UsageError
 from grader.records import Answer, CurvePoint, Executed, Report, ReportCurve, Rerun, RunStatus, Status
 from grader.reports import FORMATS, as_gradescope, as_html, as_json, as_junit, check, schema, view, write, write_started
 from grader.reports.as_github import annotations, main, outputs
 from grader.reports.terminal import print_report
-from grader.reports.trained import VERDICTS
+from grader.reports.trained import VERDICTS, tried
 
 NO_SCORE = ["ungradable", "grader_error", "infra_error", "started"]
 
@@ -321,6 +321,16 @@ def test_every_verdict_has_a_heading(said):
         assert "The interval lies across the limit." in text
         assert (VERDICTS[said].words if said in VERDICTS else "later version") in text
         assert "The band holds the accuracies of 48 honest reference runs" in text
+
+
+def test_a_change_tried_on_two_seeds_has_a_row_for_each():
+    first, second = score_maps(rerun(0, "stuck", 0.1), cures=False), score_maps(rerun(2, "stuck", 0.11), cures=False)
+    check = replace(fragile(), counterfactuals=(replace(first, lives=True), second))
+    assert [(row[0], row[-1]) for _, row in tried(check)] == [("0", "alive, but slow"), ("2", "no")]
+    page = as_html.render(Executed(report=report(training=(check,))))
+    table = re.search(r"<caption>One row for each change</caption>.*?</table>", page, flags=re.DOTALL)[0]
+    rows = [re.findall(r"<t[hd][ >]", row) for row in re.findall(r"<tr>.*?</tr>", table, flags=re.DOTALL)]
+    assert [len(row) for row in rows] == [7, 7, 7]
 
 
 def test_a_cached_check_says_so_and_an_unknown_number_of_runs_is_not_invented():
