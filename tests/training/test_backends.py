@@ -7,6 +7,7 @@ from harness import small_store
 from training_samples import specification
 
 from grader import dataset, sandbox
+from grader.records import ModelClaim
 from grader.sandbox import Limits
 from grader.training import transform as t
 from grader.training.box2 import Box2, TrainingRefused
@@ -52,8 +53,8 @@ def test_a_healthy_model_learns_and_the_same_seed_gives_the_same_numbers(box):
     assert death(first) is None
     other = course(box, fast, seed=1, evaluate=500)
     assert other.train_loss != first.train_loss
-    again = course(box, fast, evaluate=500)
-    assert again.train_loss == pytest.approx(first.train_loss, abs=1e-4), "begun anew without compiling again, it is the same run"
+    again = course(box, fast, evaluate=500, probe=True)
+    assert replace(again, seconds=first.seconds) == first, "begun anew without compiling again, it is the same run to the last digit"
 
 
 def test_a_model_that_starts_at_zero_is_proved_dead(box):
@@ -73,6 +74,32 @@ def test_layers_with_states_of_their_own_and_bfloat16(box):
     assert point.held is not None
     assert point.held.loss is not None
     assert point.held.loss < 3.0, "moving averages are freed of their start"
+
+
+def test_a_model_with_nothing_to_train_is_measured_and_stays_as_it_is(box):
+    frozen = t.edited(SMALL, lambda layer: layer["config"].update(trainable=False), t.is_class(*t.WEIGHTED))
+    first = course(box, frozen, steps=2, evaluate=250)
+    assert first.finite
+    assert first.gradients == ()
+    assert death(first) is None
+    assert box.advance(2, evaluate=250).held == first.held
+
+
+def test_the_rebuilt_graph_is_the_same_on_both(box):
+    graph, refusal = box.rebuild(ModelClaim(serial=1, version=0, cell=0, kind="Sequential", config=everything().config))
+    assert refusal is None
+    assert (graph.parameters, graph.trainable_parameters) == (1040, 1024)
+    assert [(node.class_name, node.output_shape) for node in graph.nodes] == [
+        ("InputLayer", (32, 32, 3)),
+        ("RandomFlip", (32, 32, 3)),
+        ("Conv2D", (32, 32, 8)),
+        ("BatchNormalization", (32, 32, 8)),
+        ("Conv2D", (16, 16, 8)),
+        ("Conv2D", (16, 16, 10)),
+        ("GlobalAveragePooling2D", (10,)),
+        ("Dropout", (10,)),
+        ("Dense", (10,)),
+    ]
 
 
 def test_labels_of_every_encoding_and_another_loss(box):

@@ -1,0 +1,127 @@
+"""Run as a program, with KERAS_BACKEND set: what box 2's trainer answers to a few questions, as JSON on standard output."""
+
+import json
+import math
+import sys
+
+import numpy as np
+
+from grader.training.inside import pool, trainer
+
+keras = trainer.keras
+CAPS = {"parameters": 10**6, "activation": 10**6, "nodes": 50, "memory_mib": 100}
+GENERATOR = np.random.default_rng(5)
+
+
+class FewImages(pool.Pool):
+    def __init__(self):
+        self.images = np.random.default_rng(6).integers(0, 256, (64, 32, 32, 3), np.uint8)
+        self.labels = np.arange(64, dtype=np.int32) % 10
+        self.held_images, self.held_labels = self.images[:20], self.labels[:20]
+
+
+def ask(*layers):
+    model = keras.Sequential([keras.layers.Input((32, 32, 3)), *layers])
+    return {
+        "config": keras.saving.serialize_keras_object(model),
+        "input_shape": [32, 32, 3],
+        "optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.1}},
+        "loss": {"name": "sparse_categorical_crossentropy", "from_logits": True},
+        "recipe": {"kind": "affine", "scale": [1 / 255], "offset": [0.0]},
+        "labels": {"encoding": "integer", "tail": [1], "wrong": 0.0},
+        "batch_size": 16,
+        "seed": 1,
+        "precision": "float32",
+        "most_steps": 12,
+    }
+
+
+def recipes():
+    """Every kind of recipe on two images, and what NumPy says they should be (None: only the shape is told)."""
+    images = GENERATOR.integers(0, 256, (2, 32, 32, 3), np.uint8)
+    x = images.astype(np.float64)
+    scaled = {"kind": "affine", "scale": [0.5, 0.25, 2.0], "offset": [1.0, -1.0, 0.0]}
+    affine = x * scaled["scale"] + scaled["offset"]
+    own = [(image - image.mean()) / image.std() for image in x]
+    grey = (x @ [0.299, 0.587, 0.114])[..., None] / 255
+    cases = {
+        "identity": ({"kind": "identity"}, x),
+        "affine": (scaled, affine),
+        "per_image": ({"kind": "per_image"}, np.stack(own)),
+        "grayscale": ({"kind": "affine", "scale": [1 / 255], "offset": [0.0], "grayscale": True}, grey),
+        "channels_first": ({**scaled, "channels_first": True}, affine.transpose(0, 3, 1, 2)),
+        "flattened": ({**scaled, "flattened": True}, affine.reshape(2, -1)),
+        "resized": ({"kind": "identity", "resized": [64, 64]}, None),
+    }
+    for name, (recipe, wanted) in cases.items():
+        found = np.asarray(pool.prepare(keras.ops, images, recipe))
+        yield name, [str(found.dtype), list(found.shape), None if wanted is None else float(np.abs(found - wanted).max())]
+
+
+def normalised():
+    """Moving averages after three steps with momentum 0.9: as they are, freed of their start, and as they are again."""
+    run = trainer.Run(
+        FewImages(), ask(keras.layers.BatchNormalization(momentum=0.9), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10)), CAPS
+    )
+    run.advance(3)
+    layer = run.model.layers[0]
+    before = np.asarray(layer.moving_mean).tolist(), np.asarray(layer.moving_variance).tolist()
+    with trainer.corrected_statistics(run.model, run.initial, run.steps):
+        freed = np.asarray(layer.moving_mean).tolist(), np.asarray(layer.moving_variance).tolist()
+    after = np.asarray(layer.moving_mean).tolist(), np.asarray(layer.moving_variance).tolist()
+    seen = run.pool.images[run.order[:48]] / 255
+    return {"before": before, "freed": freed, "after": after, "mean": seen.mean(axis=(0, 1, 2)).tolist(), "steps": run.steps}
+
+
+def silent():
+    """Shares of silent units where the first layer's inputs are all negative, and the second's are not."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.Input((8, 8, 3)),
+            layers.Conv2D(4, 1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(-1.0)),
+            layers.ReLU(name="all"),
+            layers.Dense(4, activation="relu", kernel_initializer="zeros", bias_initializer="ones", name="none"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    call = type(model.get_layer("all")).call
+    found = trainer.silent_units(model, np.ones((4, 8, 8, 3), np.float32))
+    return {"found": found, "restored": model.get_layer("all").call.__func__ is call}
+
+
+def loops():
+    """One run in pieces of several sizes, step by step and (as on a GPU) as one program, where the backend has both."""
+    given = ask(keras.layers.GlobalAveragePooling2D(), keras.layers.Dropout(0.5), keras.layers.Dense(10, kernel_regularizer="l2"))
+    results = []
+    for device in ("cpu", "gpu") if keras.backend.backend() == "jax" else ("cpu",):
+        if keras.backend.backend() == "jax":
+            import jax
+
+            jax.default_backend = lambda device=device: device
+        run = trainer.Run(FewImages(), given, CAPS)
+        for attempt in range(2):
+            points = [run.advance(steps) for steps in (1, 4, 0, 3, 9)]
+            results.append([[point["step"], point["train_loss"], *(norm for _, norm in point["gradients"])] for point in points])
+            if not attempt:
+                run.restart(1)
+    return results
+
+
+def scores():
+    """(crossentropy, accuracy) of hand-made outputs for the labels 0 and 1."""
+    labels = np.array([0, 1])
+    sure = np.full((2, 10), 0.02)
+    sure[0, 0] = sure[1, 3] = 0.82
+    lost = np.array([[math.nan] * 10, [0.0, 9.0] + [0.0] * 8])
+    return {
+        "probabilities": trainer.scored(sure, labels),
+        "logits": trainer.scored(np.log(sure) + 5, labels),
+        "one_row_nan": trainer.scored(lost, labels),
+        "all_nan": trainer.scored(np.full((2, 10), math.nan), labels),
+    }
+
+
+answers = {"recipes": dict(recipes()), "normalised": normalised(), "silent": silent(), "loops": loops(), "scores": scores()}
+answers["imported"] = [name for name in ("jax", "tensorflow", "torch", "sklearn") if sys.modules.get(name)]
+print(json.dumps(answers))  # noqa: T201
