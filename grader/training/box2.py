@@ -27,7 +27,7 @@ PATIENCE_S = 60.0
 """Seconds that one rebuilding may take: All-CNN-C 65 ms, MobileNetV2 540 ms, 150 sequential layers about 5 s (measured)."""
 
 OPEN_PATIENCE_S = 180.0
-"""Seconds that building a model to train may take; the first on JAX compiles its initialisers: 4 s idle, 44 s on a machine three times overbooked."""
+"""Seconds that building a model to train may take; the first on JAX compiles its initialisers: 4 s of processor time, 44 s on the clock once, two cores among six jobs."""
 
 STEP_PATIENCE_S = 600.0
 """Seconds that one piece of a training run may take; the budget's own pieces take 5 to 30 s on two cores."""
