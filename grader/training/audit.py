@@ -4,6 +4,7 @@ A stored curve is text that the student handed in. It is worth something only as
 """
 
 import math
+from functools import partial
 
 from grader.records import Audit, Evidence, RecordedCurve, Training
 
@@ -45,26 +46,26 @@ def audit(evidence: Evidence, role: str, training: Training | None) -> Audit:
     values = [value * scale for value in values]
     final, last, epochs = max(values), values[-1], curve.epochs
     says = f"The notebook records {last:.2f} after {epochs} epoch{'s' if epochs != 1 else ''}"
-    fields = {"final": final, "epochs": epochs, "cell": curve.cell}
+    compared = partial(Audit, final=final, epochs=epochs, cell=curve.cell)
     if final > 1.0:
-        return Audit(outcome="contradicted", sentence=f"{says}; no accuracy is larger than 1.", **fields)  # type: ignore[arg-type]
+        return compared(outcome="contradicted", sentence=f"{says}; no accuracy is larger than 1.")
     if training is None or training.shown is None or training.verdict == "not_measured":
-        return Audit(outcome="undecided", sentence=f"{says}; the model was not trained again, so nothing bears it out.", **fields)  # type: ignore[arg-type]
+        return compared(outcome="undecided", sentence=f"{says}; the model was not trained again, so nothing bears it out.")
     shown = training.shown
     reached = f"{shown.accuracy:.2f}" if shown.accuracy is not None else "0.10"
     seeds = f" over {len(training.reruns)} seeds" if len(training.reruns) > 1 else ""
     dead = training.verdict in ("dead", "stuck")
     if dead and final >= LEARNED:
         text = f"{says}; the same model trained again stays at {reached}{seeds}."
-        return Audit(outcome="contradicted", sentence=text, **fields)  # type: ignore[arg-type]
+        return compared(outcome="contradicted", sentence=text)
     if training.verdict == "learns" and final <= NEAR_GUESSING and epochs > 1:
         text = f"{says}, which is guessing; the same model trained again learns ({reached} after {shown.images:,} images{seeds})."
-        return Audit(outcome="contradicted", sentence=text, **fields)  # type: ignore[arg-type]
+        return compared(outcome="contradicted", sentence=text)
     if not dead and shown.accuracy is not None and values[0] - shown.accuracy > LEAP and shown.images < EPOCH_IMAGES:
         text = f"{says} and {values[0]:.2f} already after the first; the same model trained again is at {reached} after {shown.images:,} images{seeds}."
-        return Audit(outcome="contradicted", sentence=text, **fields)  # type: ignore[arg-type]
+        return compared(outcome="contradicted", sentence=text)
     if training.verdict in ("learns", "fragile") or (dead and final <= NEAR_GUESSING):
         text = f"{says}; the same model trained again is at {reached} after {shown.images:,} images{seeds}, which bears it out as far as a short run can."
-        return Audit(outcome="agrees", sentence=text, **fields)  # type: ignore[arg-type]
+        return compared(outcome="agrees", sentence=text)
     text = f"{says}; the same model trained again is at {reached} after {shown.images:,} images{seeds}, too little to say."
-    return Audit(outcome="undecided", sentence=text, **fields)  # type: ignore[arg-type]
+    return compared(outcome="undecided", sentence=text)
