@@ -3,7 +3,7 @@
 import importlib.util
 
 import pytest
-from harness import small_store
+from harness import REQUIRE_ALL, small_store
 
 from grader import dataset, sandbox
 from grader.records import Cell
@@ -22,7 +22,7 @@ print("ANSWER", before, twice, keras.backend.backend())
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None and not REQUIRE_ALL, reason="jax is not installed")
 def test_a_notebook_may_import_itself_what_keras_is_not_given():
     cells = (Cell(index=0, kind="code", source=ASKS),)
     data = dataset.ensure(small_store()).folder
