@@ -407,7 +407,7 @@ class Checkpoint:
 
     `train_loss`, `train_accuracy`: means over the window, each batch measured before it was learned from. `gradients`: each variable's
     largest gradient norm in the window (None: not finite). `silent`: for each rectifying layer (name, share of its units that are zero on
-    every one of 256 images, units).
+    every one of 256 images, units). `feeding`: for each of them without weights of its own, (its name, the layer with weights before it).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -420,6 +420,7 @@ class Checkpoint:
     seconds: float
     held: HeldOut | None = None
     silent: tuple[tuple[str, float, int], ...] | None = None
+    feeding: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,8 @@ def checkpoints(
         point = box.advance(goal - done, evaluate=owed, probe=worry or images in PROBED, deadline=deadline)
         worry = suspicious(point)
         if worry and point.silent is None:
-            point = replace(point, silent=box.advance(0, probe=True, deadline=deadline).silent)
+            looked = box.advance(0, probe=True, deadline=deadline)
+            point = replace(point, silent=looked.silent, feeding=looked.feeding)
         done, owed = goal, 0
         yield point
 

@@ -79,7 +79,8 @@ def silent():
     model = keras.Sequential(
         [
             layers.Input((8, 8, 3)),
-            layers.Conv2D(4, 1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(-1.0)),
+            layers.Conv2D(4, 1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(-1.0), name="feeds"),
+            layers.BatchNormalization(name="fixed", trainable=False),
             layers.ReLU(name="all"),
             layers.Dense(4, activation="relu", kernel_initializer="zeros", bias_initializer="ones", name="none"),
             layers.Dense(10, activation="softmax"),
@@ -87,7 +88,14 @@ def silent():
     )
     call = type(model.get_layer("all")).call
     found = trainer.silent_units(model, np.ones((4, 8, 8, 3), np.float32))
-    return {"found": found, "restored": model.get_layer("all").call.__func__ is call}
+    run = trainer.Run.__new__(trainer.Run)
+    run.model = model
+    inputs = layers.Input((8, 8, 3))
+    parts = [layers.Conv2D(4, 1, name=name)(inputs) for name in ("left", "right")]
+    joined = layers.ReLU(name="behind_a_sum")(layers.Add()(parts))
+    forked = trainer.Run.__new__(trainer.Run)
+    forked.model = keras.Model(inputs, layers.Dense(10)(joined))
+    return {"found": found, "feeding": [run.feeding(), forked.feeding()], "restored": model.get_layer("all").call.__func__ is call}
 
 
 def loops():

@@ -1,5 +1,7 @@
 """What proves death, and what does not."""
 
+from dataclasses import replace
+
 import pytest
 from training_samples import LIVING, SILENT, VANISHED, checkpoint
 
@@ -10,6 +12,13 @@ def test_a_silent_layer_without_any_gradient_before_it_is_proof():
     found = death(checkpoint(3584, gradients=VANISHED, silent=SILENT))
     assert found is not None
     assert "all 10 units of the layer 'scores' are zero for every image" in found
+
+
+def test_a_relu_in_a_layer_of_its_own_counts_as_part_of_the_layer_that_feeds_it():
+    point = checkpoint(3584, gradients=VANISHED, silent=(("scores_relu", 1.0, 10),))
+    found = death(replace(point, feeding=(("scores_relu", "scores"),)))
+    assert found is not None
+    assert "all 10 units of the layer 'scores_relu' are zero for every image" in found
 
 
 def test_numbers_that_are_not_finite_are_proof():
@@ -26,7 +35,11 @@ def test_numbers_that_are_not_finite_are_proof():
         checkpoint(3584, gradients=(("a/kernel", 0.0), ("scores/kernel", 1e-6)), silent=SILENT),  # small is not zero
         checkpoint(3584, gradients=(("a/kernel", 0.0), ("scores/kernel", None)), silent=SILENT),  # not finite is not zero
         checkpoint(3584, gradients=(), silent=SILENT),  # nothing is trained: silence proves nothing
-        checkpoint(3584, gradients=VANISHED, silent=(("a_relu", 1.0, 8),)),  # a layer without weights of its own
+        checkpoint(3584, gradients=VANISHED, silent=(("a_relu", 1.0, 8),)),  # a layer without weights of its own, and nobody knows where it is
+        replace(  # it is fed by a layer that still has a gradient
+            checkpoint(3584, gradients=(("a/kernel", 0.0), ("scores/kernel", 0.1)), silent=(("scores_relu", 1.0, 10),)),
+            feeding=(("scores_relu", "scores"),),
+        ),
     ],
 )
 def test_less_is_no_proof(point):

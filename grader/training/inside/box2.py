@@ -87,6 +87,7 @@ class _Answers:
             found = self._run.advance(request["steps"])
             found["held"] = self._run.evaluate(request["evaluate"]) if request["evaluate"] else None
             found["silent"] = self._run.probe() if request["probe"] else None
+            found["feeding"] = self._run.feeding() if request["probe"] else []
         except Exception as error:
             return {"checkpoint": None, "refusal": f"training it fails: {type(error).__name__}: {str(error)[:300]}"}
         return {"checkpoint": found, "refusal": None}

@@ -124,6 +124,16 @@ class Run:
         """For every layer with a nonlinearity: the share of its units that are silent (never above zero) on `count` training images."""
         return silent_units(self.model, self.batch_of(self.pool.images[:count], self.pool.labels[:count])[0])
 
+    def feeding(self):
+        """For every rectifying layer without weights of its own: [its name, the name of the layer with weights whose values it rectifies]."""
+        found = []
+        for layer in self.model._flatten_layers(include_self=False):
+            if _rectifies(layer) and not layer.trainable_variables:
+                fed = _fed_by(layer)
+                if fed is not None:
+                    found.append([layer.name[:120], fed.name[:120]])
+        return found[:MOST_LAYERS_PROBED]
+
 
 def estimate_mib(graph, batch):
     """Memory of a training step, MiB: every activation twice (forward, gradient) for a batch, and weights with two optimizer slots."""
@@ -259,6 +269,18 @@ def silent_units(model, images):
         for layer, call in originals.values():
             layer.call = call
     return [[layer.name[:120], float((found[layer.name] <= 0).mean()), len(found[layer.name])] for layer in layers if layer.name in found]
+
+
+def _fed_by(layer):
+    """The nearest layer with trainable weights on the one way that leads to `layer`; None where ways join or the way leaves the model."""
+    for _ in range(MOST_LAYERS_PROBED):
+        tensor = getattr(layer, "input", None) if len(getattr(layer, "_inbound_nodes", ())) == 1 else None
+        if tensor is None or isinstance(tensor, list | tuple | dict) or not hasattr(tensor, "_keras_history"):
+            return None
+        layer = tensor._keras_history.operation
+        if getattr(layer, "trainable_variables", None):
+            return layer
+    return None
 
 
 def _rectifies(layer):
