@@ -548,7 +548,8 @@ class Audit:
     """How a notebook's stored training curve compares with the re-run of the same model.
 
     `outcome`: agrees | contradicted | undecided (the re-run was not made or decided nothing) | not_shown (nothing is stored). `final` is
-    the stored curve's best validation accuracy, `epochs` its length; `sentence` says it in words.
+    the stored curve's best validation accuracy, `epochs` its length; `sentence` says it in words. `died`: it stays at guessing, and the model
+    dies on some seeds: the training that the notebook shows was a dead one.
     """
 
     outcome: Literal["agrees", "contradicted", "undecided", "not_shown"]
@@ -556,6 +557,7 @@ class Audit:
     final: float | None = None
     epochs: int = 0
     cell: int | None = None
+    died: bool = False
 
 
 # ------------------------------------------------------------------ evidence, findings, score
