@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 
 from grader.errors import InfrastructureError
 from grader.sandbox.base import Job
+from grader.sandbox.folders import remove_folder
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running
 
@@ -52,7 +52,7 @@ def launch(
         )
     except OSError as error:
         os.close(frames)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         raise InfrastructureError(
             f"The sandbox could not be started: {error}. Run `grade doctor` to see what this machine lacks."
         ) from None

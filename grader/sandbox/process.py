@@ -9,7 +9,6 @@ descendant; bubblewrap's own PID namespace dies with its first process.
 import contextlib
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -20,6 +19,7 @@ from typing import Any, Self
 
 from grader.decode import FrameReader
 from grader.errors import FrameError
+from grader.sandbox.folders import remove_folder
 from grader.sandbox.limits import Limits
 
 _WATCH_EVERY_S = 0.2
@@ -28,10 +28,11 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Why a box ended. `name` is one of RunRecord.ending's words; `detail` a sentence for the student."""
+    """Why a box ended. `name` is one of RunRecord.ending's words; `detail` a sentence for the student; `signal` what killed it, if one did."""
 
     name: str = "ok"
     detail: str = ""
+    signal: int = 0
 
 
 class Running:
@@ -124,7 +125,7 @@ class Running:
                 stream.close()
         os.close(self._frames)
         self._frames = -1
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_folder(self._folder)
 
     # ------------------------------------------------------------------ the mechanics
 
@@ -158,7 +159,7 @@ class Running:
         elif code == 0 or code is None:
             self.ending = Ending()
         else:
-            killed = -code if code < 0 else code - 128
+            killed = by_signal = -code if code < 0 else code - 128
             if killed in (signal.SIGXCPU, signal.SIGKILL) and self.cpu_seconds() >= self._limits.cpu_s:
                 detail = f"The notebook used more than {self._limits.cpu_s} s of processor time."
             elif 0 < killed < 65:
@@ -167,7 +168,7 @@ class Running:
                 detail = f"The notebook's process was ended by {getattr(killed, 'name', killed)} (out of memory, a crash in a library, or its own doing)."
             else:
                 detail = f"The notebook ended its own process (exit code {code})."
-            self.ending = Ending(name="killed", detail=detail)
+            self.ending = Ending(name="killed", detail=detail, signal=int(by_signal) if 0 < by_signal < 65 else 0)
         self._kill()
 
     def cpu_seconds(self) -> float:

@@ -53,7 +53,9 @@ _CLONE, _CLONE3, _KILL, _TGKILL = ((56, 435, 62, 234), (220, 435, 129, 131))[_AR
 _IOCTL, _FCNTL, _PRLIMIT, _AFFINITY, _CAPSET = ((16, 72, 302, 203, 126), (29, 25, 261, 122, 91))[_ARCH]
 _RT_SIGQUEUEINFO, _RT_TGSIGQUEUEINFO, _SECCOMP = ((129, 297, 317), (138, 240, 277))[_ARCH]
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
-_PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 24, 47, 22, 38
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 24, 47, 22, 38
+_PRCTL = (157, 167)[_ARCH]
+_SIGKILL = 9
 
 
 def limit_resources(limits):
@@ -198,6 +200,7 @@ def restrict_calls():
         program.only_self(number, 0)
     program.only_self(_PRLIMIT, 0, also=(0,))
     program.only_self(_AFFINITY, 0, also=(0,))
+    program.refuse_values(_PRCTL, 0, (_PR_SET_PDEATHSIG,))  # the box dies with the grader, whatever it runs
     program.refuse_values(_IOCTL, 1, (0x5412, 0x541C, 0x8901, 0x8902))  # TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP
     program.refuse_values(_FCNTL, 1, (8, 10, 15, 1024, 1026))  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
     program.add(program.RETURN, program.ALLOW)
@@ -210,6 +213,7 @@ def restrict_calls():
 
 def harden(spec):
     """Apply what `spec` asks for: {"tier", "limits", "readable", "writable"}; tier "none" gets the rlimits only."""
+    _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # as bubblewrap's --die-with-parent, for the tiers without it
     limit_resources(spec["limits"])
     if spec["tier"] == "none":
         return
