@@ -2,7 +2,8 @@
 
 Theory of operation. Three descriptors: the box's standard input (requests), its standard output and error (one pipe, kept only up to a cap:
 C libraries write there), and the frame pipe. `read` is the only place that waits. Limits that the kernel does not hold are watched here
-every 0.2 s: resident memory, threads, disk and inodes of the whole process tree. Ending is by SIGKILL to the process group and every
+every 0.2 s: resident memory, threads, disk and inodes of the whole process tree; where control groups can be made the kernel holds memory and threads,
+too. Ending is by SIGKILL to the process group and every
 descendant; bubblewrap's own PID namespace dies with its first process.
 """
 
@@ -19,6 +20,7 @@ from typing import Any, Self
 
 from grader.decode import FrameReader
 from grader.errors import FrameError
+from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import remove_folder
 from grader.sandbox.limits import Limits
 
@@ -39,9 +41,16 @@ class Running:
     """One box. Use as a context manager: leaving it kills whatever is left and removes its folder."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", frames: int, limits: Limits, folder: Path, *, in_box: tuple[str, ...] = ()
+        self,
+        process: "subprocess.Popen[bytes]",
+        frames: int,
+        limits: Limits,
+        folder: Path,
+        *,
+        in_box: tuple[str, ...] = (),
+        group: Group | None = None,
     ) -> None:
-        """Take over a started process. `folder` is its host-side work folder; `in_box` are tmpfs mounts seen through /proc."""
+        """Take over a started process. `folder` is its host-side work folder; `in_box` are tmpfs mounts seen through /proc; `group` its control group."""
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
@@ -50,6 +59,7 @@ class Running:
         self._limits = limits
         self._folder = folder
         self._in_box = in_box
+        self._group = group
         self._to_send = bytearray()
         self._close_when_sent = False
         self._open = {frames, self._output.fileno()}
@@ -126,6 +136,8 @@ class Running:
         os.close(self._frames)
         self._frames = -1
         remove_folder(self._folder)
+        if self._group is not None:
+            self._group.remove()
 
     # ------------------------------------------------------------------ the mechanics
 
@@ -154,7 +166,9 @@ class Running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1.0)
         code = self._process.poll()
-        if self._reader.pending:
+        if (starved := self._starved()) is not None:
+            self.ending = starved
+        elif self._reader.pending:
             self.ending = Ending(name="garbled", detail="The notebook's process was cut off in the middle of a message.")
         elif code == 0 or code is None:
             self.ending = Ending()
@@ -171,6 +185,14 @@ class Running:
             self.ending = Ending(name="killed", detail=detail, signal=int(by_signal) if 0 < by_signal < 65 else 0)
         self._kill()
 
+    def _starved(self) -> Ending | None:
+        if self._group is None or not self._group.out_of_memory():
+            return None
+        return Ending(name="memory", detail=self._memory_detail())
+
+    def _memory_detail(self) -> str:
+        return f"The notebook used more than {self._limits.memory_mib / 1024:g} GiB of memory."
+
     def cpu_seconds(self) -> float:
         """Processor time of ended children of this process, seconds (an upper bound for the box that just ended)."""
         times = os.times()
@@ -181,6 +203,8 @@ class Running:
         for pid in reversed(family):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        if self._group is not None:
+            self._group.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10.0)
 
@@ -200,7 +224,7 @@ class Running:
         resident, threads = usage(family)
         self.peak_mib = max(self.peak_mib, resident)
         if resident > limits.memory_mib:
-            self.stop("memory", f"The notebook used more than {limits.memory_mib / 1024:g} GiB of memory.")
+            self.stop("memory", self._memory_detail())
         elif threads > limits.threads:
             self.stop("processes", f"The notebook started more than {limits.threads} threads.")
         else:
