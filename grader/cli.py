@@ -366,10 +366,16 @@ def calibrate(**given: Any) -> None:
 
 @cli.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The folder that reports would go to.")
-def doctor(out: Path) -> None:
+@click.option("--attack", is_flag=True, help="Attack this machine's sandbox instead (minutes): exit code 1 where an attack is not held.")
+@click.option("--sandbox", "tier", default="auto", metavar="auto|NAME", help="For --attack: the sandbox to attack.")
+@click.option("--json", "as_json", is_flag=True, help="For --attack: print one JSON object.")
+def doctor(out: Path, tier: str, *, attack: bool, as_json: bool) -> None:
     """What works on this machine, what each lack costs, and how to mend it."""
     from grader import dataset, doctor, sandbox
 
+    if attack:
+        _guarded(lambda: _attack(tier, as_json=as_json))
+        return
     states = [doctor.TierState(name=state.name, works=state.works, reason=state.reason, mend=state.mend) for state in sandbox.tiers()]
     rows = doctor.examine(dataset.default_store(), tiers=states, out=out)
     console = _console()
@@ -381,6 +387,24 @@ def doctor(out: Path) -> None:
             console.print(f"         mend:  {row.mend}", highlight=False, markup=False)
     if any(row.state == "broken" for row in rows):
         sys.exit(6)
+
+
+def _attack(tier: str, *, as_json: bool) -> None:
+    """Make every attack of the suite on the sandbox called `tier`; exit with 1 where one was not held."""
+    from grader import sandbox
+    from grader.attacks import session
+
+    box = sandbox.choose(tier)
+    outcomes = []
+    for outcome in session.run(box):
+        outcomes.append(outcome)
+        if sys.stderr.isatty():
+            click.echo(f"\r{len(outcomes)} attacks made", err=True, nl=False)
+    if sys.stderr.isatty():
+        click.echo("\r", err=True, nl=False)
+    click.echo(session.as_json(outcomes, box.name) if as_json else "\n".join(session.lines(outcomes, box.name)))
+    if any(outcome.state == "open" for outcome in outcomes):
+        sys.exit(1)
 
 
 def _guarded(action: Any) -> None:

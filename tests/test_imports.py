@@ -10,7 +10,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"review", "lms"},
-    {"batch"},
+    {"batch", "attacks"},
     {"pipeline", "calibrate"},
     {"training", "rubric", "doctor"},
     {"sandbox", "checks", "sources", "notebook", "scoring", "reports", "evidence", "dataset"},

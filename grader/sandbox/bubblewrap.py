@@ -20,6 +20,10 @@ from grader.sandbox.process import Running
 
 _WORK, _TEMPORARY = "/content", "/tmp"  # noqa: S108 (inside the box both are private tmpfs mounts)
 _SHARED_MIB = 64
+_SYSTEM = (
+    "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime", "/proc", "/dev/urandom", "/dev/random", "/dev/full",
+)  # fmt: skip
+"""What is read besides the interpreter and the job. Not /dev/zero: mapped shared, it is memory that no process's size counts."""
 
 
 def _arguments(job: Job | None, disk_mib: int) -> list[str]:
@@ -94,7 +98,13 @@ class Bubblewrap:
         if not state.works:
             raise InfrastructureError(f"Sandbox bubblewrap does not work here: {state.reason} {state.mend}")
         folder = make_folder()
-        confinement = {"tier": self.name, "readable": ["/"], "writable": [_WORK, _TEMPORARY, "/dev/shm", "/dev/null"]}  # noqa: S108
+        confinement = {
+            "tier": self.name,
+            "readable": [*_SYSTEM, *(str(path) for path in (*interpreter_folders(), START.parent, job.program, *job.readable))],
+            "writable": [_WORK, _TEMPORARY, "/dev/shm", "/dev/null"],  # noqa: S108
+            "listed": ["/"],
+            "shared_mappings": job.device == "gpu",
+        }
         return launch(
             lambda frames: [*_arguments(job, limits.disk_mib), *command(job, frames)],
             job=job,

@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -35,10 +36,21 @@ def make_folder() -> Path:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder of `make_folder` with all that is in it. Safe to call twice."""
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_tree(folder)
     descriptor = _owned.pop(folder, None)
     if descriptor is not None:
         os.close(descriptor)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a box's folder, whatever a box made in it: deeper than a recursion goes, or closed to its owner."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except (OSError, RecursionError):
+        for command in (["chmod", "-R", "u+rwX", "--", str(folder)], ["rm", "-rf", "--", str(folder)]):
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
 
 
 def sweep() -> list[Path]:
@@ -52,7 +64,7 @@ def sweep() -> list[Path]:
             descriptor = os.open(folder / _OWNER, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove_tree(folder)
                 removed.append(folder)
             finally:
                 os.close(descriptor)

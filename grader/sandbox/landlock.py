@@ -30,7 +30,7 @@ _SYSTEM = (
     "/proc/meminfo",
     "/proc/stat",
 )
-_DEVICES = ("/sys/devices/system/cpu", "/dev/urandom", "/dev/random", "/dev/null", "/dev/zero")
+_DEVICES = ("/sys/devices/system/cpu", "/dev/urandom", "/dev/random", "/dev/null")  # not /dev/zero: see bubblewrap.py
 
 
 @lru_cache(maxsize=1)
@@ -89,7 +89,13 @@ class Landlock:
         readable = [*_SYSTEM, *_DEVICES, str(START.parent), str(job.program), *(str(path) for path in job.readable)]
         for path in interpreter_folders():
             readable += _without_package(path)
-        confinement = {"tier": self.name, "readable": readable, "writable": [str(work), str(temporary), "/dev/null"]}
+        confinement = {
+            "tier": self.name,
+            "readable": readable,
+            "writable": [str(work), str(temporary), "/dev/null"],
+            "listed": [],
+            "shared_mappings": job.device == "gpu",
+        }
         return launch(
             lambda frames: command(job, frames),
             job=job,

@@ -8,6 +8,7 @@ descendant; bubblewrap's own PID namespace dies with its first process.
 """
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -67,6 +68,7 @@ class Running:
         self._started = time.monotonic()
         self._next_watch = 0.0
         self._written = 0
+        self._received = 0
         self.output = bytearray()
         self.ending: Ending | None = None
         self.peak_mib = 0.0
@@ -78,6 +80,11 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def folder(self) -> Path:
+        """The box's folder on the host; gone once the box is closed."""
+        return self._folder
 
     @property
     def seconds(self) -> float:
@@ -105,6 +112,7 @@ class Running:
             if not data:
                 self._open.discard(descriptor)
             elif descriptor == self._frames:
+                self._received += len(data)
                 try:
                     frames.extend(self._reader.feed(data))
                 except FrameError as error:
@@ -220,6 +228,9 @@ class Running:
         if self._written > limits.output_mib << 20:
             self.stop("output", f"The notebook wrote more than {limits.output_mib} MiB of output.")
             return
+        if self._received > limits.frames_mib << 20:
+            self.stop("output", f"The notebook sent more than {limits.frames_mib} MiB of records.")
+            return
         family = [self._process.pid, *descendants(self._process.pid)]
         resident, threads = usage(family)
         self.peak_mib = max(self.peak_mib, resident)
@@ -236,7 +247,7 @@ class Running:
         if self._in_box:  # size-limited tmpfs mounts: their sizes are bounded, inodes are counted here
             return 0.0, sum(private_inodes(family[-1], mount) for mount in self._in_box)
         size, files = folder_size(self._folder, self._limits.files)
-        return size + unlinked_size(family), files
+        return size + unlinked_size(family, self._folder, self._limits.file_mib), files
 
 
 def descendants(pid: int) -> list[int]:
@@ -269,23 +280,30 @@ def usage(family: list[int]) -> tuple[float, int]:
 
 def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
     try:
-        with os.scandir(folder) as entries:
+        try:
+            found = os.scandir(folder)
+        except PermissionError:  # made without the right to list it: the box still writes there
+            os.chmod(folder, 0o700)  # noqa: PTH101
+            found = os.scandir(folder)
+        with found as entries:
             yield from entries
     except OSError:
         return
 
 
 def folder_size(folder: Path, most: int) -> tuple[float, int]:
-    """Blocks (MiB) and entries below `folder`; counting ends at `most` entries."""
+    """Blocks (MiB) and entries below `folder`; counting ends at `most` entries. What lies deeper than a path is long counts as too many."""
     blocks = files = 0
     todo = [folder]
     while todo and files <= most:
         for entry in _entries(todo.pop()):
             files += 1
-            with contextlib.suppress(OSError):
+            try:
                 blocks += entry.stat(follow_symlinks=False).st_blocks
                 if entry.is_dir(follow_symlinks=False):
                     todo.append(Path(entry.path))
+            except OSError as error:
+                files += most if error.errno == errno.ENAMETOOLONG else 0
     return blocks * 512 / (1 << 20), files
 
 
@@ -303,13 +321,34 @@ def private_inodes(pid: int, mount: str) -> int:
     return found.f_files - found.f_ffree
 
 
-def unlinked_size(family: list[int]) -> float:
-    """MiB held by files that are deleted but still open in the processes `family`."""
-    blocks = 0
+def unlinked_size(family: list[int], folder: Path, most_mib: int) -> float:
+    """MiB held by files that are deleted but still open, or mapped, in the processes `family`.
+
+    What is mapped and not open can be measured by root only; else each such file that lay below `folder` counts as `most_mib`.
+    """
+    found: dict[tuple[int, int], float] = {}
     for pid in family:
         with contextlib.suppress(OSError):
             for descriptor in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208
                 with contextlib.suppress(OSError):
-                    found = Path(f"/proc/{pid}/fd/{descriptor}").stat()
-                    blocks += found.st_blocks if found.st_nlink == 0 else 0
-    return blocks * 512 / (1 << 20)
+                    status = Path(f"/proc/{pid}/fd/{descriptor}").stat()
+                    if status.st_nlink == 0:
+                        found[status.st_dev, status.st_ino] = status.st_blocks * 512 / (1 << 20)
+        with contextlib.suppress(OSError, ValueError):
+            for line in Path(f"/proc/{pid}/maps").read_text("utf-8", "replace").splitlines():
+                if line.endswith("(deleted)") and str(folder) in line:
+                    addresses, _, _, device, inode, *_ = line.split(maxsplit=5)
+                    major, _, minor = device.partition(":")
+                    key = (os.makedev(int(major, 16), int(minor, 16)), int(inode))
+                    if key not in found:
+                        found[key] = _mapped_mib(pid, addresses, most_mib)
+    return sum(found.values())
+
+
+def _mapped_mib(pid: int, addresses: str, most_mib: int) -> float:
+    try:
+        return Path(f"/proc/{pid}/map_files/{addresses}").stat().st_blocks * 512 / (1 << 20)
+    except PermissionError:
+        return most_mib
+    except OSError:
+        return 0.0

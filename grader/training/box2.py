@@ -59,7 +59,7 @@ class Box2:
         self._job = Job(program=PROGRAM, module="box2", spec=spec, readable=() if data is None else (data,), backend=backend, device=device)
         if data is not None:  # hours of training for a class; every piece has its own patience
             limits = replace(limits, wall_s=24 * 3600.0, cpu_s=200 * 3600)
-        self._sandbox, self._limits = sandbox, limits
+        self._sandbox, self._limits = sandbox, replace(limits, frames_mib=24 * limits.frames_mib)  # it answers for a whole class
         self._known: dict[str, Graph | str] = {}
         self._start()
 
