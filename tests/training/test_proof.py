@@ -31,6 +31,7 @@ def test_numbers_that_are_not_finite_are_proof():
         checkpoint(9600, 0.1),  # at chance, but gradients flow: perhaps only slow
         checkpoint(3584, gradients=VANISHED),  # no gradient, but nobody looked for silent units
         checkpoint(3584, gradients=LIVING, silent=SILENT),  # silent on these images, but gradients flowed in the window
+        checkpoint(3584, gradients=VANISHED, silent=SILENT, settled=()),  # the optimizer's momentum wakes it up again
         checkpoint(3584, gradients=VANISHED, silent=(("scores", 0.9, 10),)),  # one unit still speaks
         checkpoint(3584, gradients=(("a/kernel", 0.0), ("scores/kernel", 1e-6)), silent=SILENT),  # small is not zero
         checkpoint(3584, gradients=(("a/kernel", 0.0), ("scores/kernel", None)), silent=SILENT),  # not finite is not zero
