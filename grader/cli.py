@@ -54,7 +54,7 @@ def cli() -> None:
     default="auto",
     show_default=True,
     metavar="auto|NAME",
-    help="The sandbox: bubblewrap, landlock, or none (trusted notebooks only).",
+    help="The sandbox: bubblewrap, landlock, container (one thrown away afterwards), or none (trusted notebooks only).",
 )
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("report"), show_default=True, help="The folder for the report."

@@ -198,6 +198,8 @@ def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rub
     draft.environment["sandbox"] = box.name
     if box.name == "none":
         draft.notices.append("This notebook ran without a sandbox (--sandbox none).")
+    if box.name == "container":
+        draft.notices.append("The container that was declared (--sandbox container) is what kept this notebook apart.")
     device = check_device(options.device)
     with draft.timed("data"):
         data = dataset.ensure(options.store or dataset.default_store())

@@ -6,6 +6,7 @@
 from grader.errors import InfrastructureError, UsageError
 from grader.sandbox.base import Job, Sandbox, TierState
 from grader.sandbox.bubblewrap import Bubblewrap
+from grader.sandbox.container import Container
 from grader.sandbox.landlock import Landlock
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Ending, Running
@@ -13,26 +14,28 @@ from grader.sandbox.unprotected import Unprotected
 
 __all__ = ["BACKENDS", "Ending", "Job", "Limits", "Running", "Sandbox", "TierState", "choose", "tiers"]
 
-BACKENDS: tuple[Sandbox, ...] = (Bubblewrap(), Landlock(), Unprotected())
+_AUTOMATIC: tuple[Sandbox, ...] = (Bubblewrap(), Landlock())
+BACKENDS: tuple[Sandbox, ...] = (*_AUTOMATIC, Container(), Unprotected())
 
 
 def tiers() -> tuple[TierState, ...]:
-    """The state of every backend on this machine, best first."""
-    return tuple(backend.probe() for backend in BACKENDS)
+    """The state on this machine, best first, of every backend that `auto` may take, and of `none`."""
+    return tuple(backend.probe() for backend in (*_AUTOMATIC, BACKENDS[-1]))
 
 
 def choose(name: str = "auto") -> Sandbox:
-    """The backend called `name`; `auto` takes the best that works, and never `none`.
+    """The backend called `name`; `auto` takes the best that works, and never `container` or `none`, which have to be said aloud.
 
     Raises UsageError for an unknown name, InfrastructureError where nothing (or not the named one) works.
     """
     if name == "auto":
-        for backend in BACKENDS[:-1]:
+        for backend in _AUTOMATIC:
             if backend.probe().works:
                 return backend
         lacks = " ".join(f"{state.name}: {state.reason}" for state in tiers()[:-1])
         raise InfrastructureError(
             f"No sandbox works on this machine, so the student's code was not run. {lacks} Run `grade doctor` for how to mend it; "
+            "`--sandbox container` takes a container that is thrown away after the submission for the sandbox; "
             "`--sandbox none` runs the notebook unprotected, for notebooks you trust."
         )
     for backend in BACKENDS:

@@ -61,7 +61,7 @@ def _without_package(folder: Path) -> list[str]:
 class Landlock:
     """See the module's docstring."""
 
-    name = "landlock"
+    name: str = "landlock"
 
     def probe(self) -> TierState:
         """Ask the kernel for Landlock's ABI and for seccomp."""

@@ -1,9 +1,14 @@
 """One contract that every backend must pass: what a box may not do, what it may, and how each limit ends it."""
 
 import contextlib
+import ctypes
+import errno
+import json
 import os
 import socket
+import struct
 import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +20,7 @@ from grader import sandbox
 from grader.errors import UsageError
 from grader.sandbox import Job, Limits
 from grader.sandbox.cgroups import Group
+from grader.sandbox.inside import harden
 from grader.sandbox.process import descendants, private_inodes
 
 ATTEMPTS = Path(__file__).resolve().parent / "attempts"
@@ -153,8 +159,49 @@ def test_auto_never_takes_the_unprotected_one():
     assert sandbox.choose("auto").name in ("bubblewrap", "landlock")
 
 
+def test_a_container_is_a_sandbox_only_where_it_is_declared_and_without_landlock_still_holds_what_it_promises(tmp_path):
+    """In a process for which the kernel has no Landlock, as under many container profiles."""
+    program = tmp_path / "asks.py"
+    program.write_text(
+        "import sys, json\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}, {str(ROOT / 'tests')!r}]\n"
+        "import test_contract\n"
+        "from grader import sandbox\n"
+        "from grader.errors import InfrastructureError\n"
+        "test_contract.refuse_landlock()\n"
+        "try:\n    chosen = sandbox.choose('landlock').name\nexcept InfrastructureError as error:\n    chosen = str(error)\n"
+        "box = sandbox.choose('container')\n"
+        "tries = ('spawn', 'fork', 'kill_parent', 'connect', 'udp', 'abstract', 'thread', 'work', 'rubric')\n"
+        "print(json.dumps([chosen, box.probe().reason, test_contract.attempt(box, *tries)[0]]))\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    chosen, reason, found = json.loads(done.stdout)
+    assert "no Landlock" in chosen
+    assert "the container alone keeps files apart" in reason
+    assert (found["thread"], found["work"]) == ("threads 1", "own x")
+    for name in ("spawn", "fork", "kill_parent", "connect", "udp", "abstract"):
+        assert found[name].startswith("refused"), found
+    assert found["rubric"].startswith("read")  # promised by nobody: SECURITY.md
+
+
+def refuse_landlock():
+    """From here on the kernel answers this process and its children that it has no Landlock."""
+    program = harden._Program()
+    program.add(program.LOAD, 0)
+    for number in (444, 445, 446):
+        program.answer(number, program.ERRNO | errno.ENOSYS)
+    program.add(program.RETURN, program.ALLOW)
+    code = ctypes.create_string_buffer(b"".join(program.code))
+    head = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program.code), ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)
+    assert libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(head)), 0, 0) == 0
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(UsageError, match="bubblewrap, landlock, none"):
+    with pytest.raises(UsageError, match="bubblewrap, landlock, container, none"):
         sandbox.choose("jail")
 
 
