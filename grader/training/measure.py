@@ -64,6 +64,10 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
     except TrainingRefused as refusal:
         return replace(head, reason=f"The model was not trained again: {refusal}.", seconds=_since(began))
     verdict = verdict_of(reruns)
+    still = next((rerun for rerun in reruns if rerun.ending == "stuck"), None)
+    if verdict == "learns" and still is not None and at_risk(specification):  # dead in all but the proof? The cure of its own risk tells
+        tried = _intervene(one, still, suspected(specification)[:1])
+        verdict = "fragile" if tried and tried[-1].cures else verdict
     result = replace(head, verdict=verdict, reruns=tuple(reruns), fraction=fraction_of(reruns, setting, role))
     if verdict in ("dead", "stuck", "fragile", "doubtful"):
         failing = [rerun for rerun in reruns if rerun.ending in ("dead", "stuck", "doubtful")]
@@ -228,7 +232,12 @@ def reasoned(training: Training) -> str:
             )
             return f"Trained again, the network learns{more}: {reached} (guessing gets 0.10)."
         case "fragile":
-            return f"Trained again from {count} different random starts, the network learns on {training.living} and dies on the others."
+            died = sum(rerun.ending == "dead" for rerun in training.reruns)
+            rest = count - training.living - died
+            others = [f"dies on {died}"] * bool(died) + [f"stays at guessing on {rest}"] * bool(rest)
+            return (
+                f"Trained again from {count} different random starts, the network learns on {training.living}, and {' and '.join(others)}."
+            )
         case "dead":
             proof = next((rerun.proof for rerun in training.reruns if rerun.proof), "")
             return f"Trained again from {count} different random starts, the network dies every time: {proof}."

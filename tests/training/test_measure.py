@@ -69,6 +69,15 @@ def test_a_seed_that_stays_at_guessing_is_no_death_where_another_learns():
     assert [rerun.ending for rerun in found.reruns] == ["stuck", "learns"]
 
 
+def test_at_risk_a_seed_that_stays_at_guessing_counts_as_fragile_where_the_cure_of_the_risk_moves_it():
+    given = with_relu_scores(specification())
+    found, _ = verdict(lambda s, seed: "learns" if scores_activation(s) == "linear" or not seed else "stuck", given)
+    assert (found.verdict, found.living, found.cause) == ("fragile", 1, "silent_score_maps")
+    assert "learns on 1, and stays at guessing on 2." in found.reason
+    found, _ = verdict(lambda _, seed: "stuck" if seed else "learns", given)
+    assert (found.verdict, found.cause) == ("learns", ""), "where the cure changes nothing, it was only slow"
+
+
 def test_between_the_limits_earns_a_share_and_a_person_looks():
     found, _ = verdict(lambda *_: "between")
     assert found.verdict == "doubtful"

@@ -300,7 +300,8 @@ def silent_units(model, images):
         for layer in layers:
             originals[layer.name] = layer, layer.call
             layer.call = watched(layer, layer.call)
-        model(images, training=False)
+        for at in range(0, len(images), EVALUATE_BATCH):
+            model(images[at : at + EVALUATE_BATCH], training=False)
     finally:
         for layer, call in originals.values():
             layer.call = call
