@@ -304,7 +304,7 @@ NOTEBOOKS: tuple[Hostile, ...] = (
         "Name models, layers and plots with markup.",
         POISON,
         model=MODEL.replace('layers.Dense(10, activation="softmax")', 'layers.Dense(10, activation="softmax", name="<script>alert(1)<script>".replace("/", ""))'),
-        after=f"import matplotlib.pyplot as plt\nplt.plot(history.history['accuracy'], label={_MARKUP!r})\nplt.title({_MARKUP!r})\nplt.show()",
+        after=f"import matplotlib.pyplot as plt\nplt.plot([1, 2], label={_MARKUP!r})\nplt.title({_MARKUP!r})\nplt.show()",
     ),
     _forge(
         "poison_stored",
