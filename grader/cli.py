@@ -85,7 +85,7 @@ def cli() -> None:
 def run(**given: Any) -> None:
     """Grade one submission (the default command)."""
     from grader import pipeline
-    from grader.errors import UsageError
+    from grader.errors import GraderError
 
     console = _console()
     _end_on_signals()
@@ -105,7 +105,7 @@ def run(**given: Any) -> None:
     )
     try:
         outcome = pipeline.grade(given["submission"], options)
-    except UsageError as error:
+    except GraderError as error:  # nothing was graded, or the report of it cannot be written
         _fail(str(error), error.exit_code)
     _show(outcome, console, quiet=given["quiet"], verbose=given["verbose"])
     sys.exit(_exit_code(outcome, given["fail_under"]))
@@ -150,7 +150,8 @@ def _console() -> "Console":
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"Usage: grade SUBMISSION [OPTIONS]\nTry 'grade --help' for help.\n\nError: {message}", err=True)
+    usage = "Usage: grade SUBMISSION [OPTIONS]\nTry 'grade --help' for help.\n\n" if code == 2 else ""
+    click.echo(f"{usage}Error: {message}", err=True)
     sys.exit(code)
 
 

@@ -407,7 +407,8 @@ class Checkpoint:
 
     `train_loss`, `train_accuracy`: means over the window, each batch measured before it was learned from. `gradients`: each variable's
     largest gradient norm in the window (None: not finite). `silent`: for each rectifying layer (name, share of its units that are zero on
-    every one of 256 images, units). `feeding`: for each of them without weights of its own, (its name, the layer with weights before it).
+    every one of 256 images, units). `feeding`: for each of them without weights of its own, (its name, the layer with weights before it). `settled`: those wholly silent that
+    stay so on 1,024 images while the optimizer's momentum runs out.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -421,6 +422,7 @@ class Checkpoint:
     held: HeldOut | None = None
     silent: tuple[tuple[str, float, int], ...] | None = None
     feeding: tuple[tuple[str, str], ...] = ()
+    settled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -548,7 +550,8 @@ class Audit:
     """How a notebook's stored training curve compares with the re-run of the same model.
 
     `outcome`: agrees | contradicted | undecided (the re-run was not made or decided nothing) | not_shown (nothing is stored). `final` is
-    the stored curve's best validation accuracy, `epochs` its length; `sentence` says it in words.
+    the stored curve's best validation accuracy, `epochs` its length; `sentence` says it in words. `died`: it stays at guessing, and the model
+    dies on some seeds: the training that the notebook shows was a dead one.
     """
 
     outcome: Literal["agrees", "contradicted", "undecided", "not_shown"]
@@ -556,6 +559,7 @@ class Audit:
     final: float | None = None
     epochs: int = 0
     cell: int | None = None
+    died: bool = False
 
 
 # ------------------------------------------------------------------ evidence, findings, score

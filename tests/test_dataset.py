@@ -331,11 +331,23 @@ def test_damage_is_named_with_its_cure_and_never_passed_over(store, damage, reas
     assert (found.state, f"{found.detail} {found.mend}") == ("broken", expected)
 
 
-def test_a_changed_byte_is_found_by_verifying(store):
+def test_a_copied_store_is_compared_once(store):
+    for path in sorted((store / "cifar10").iterdir(), reverse=True):
+        os.utime(path)  # the manifest is copied first
+    manifest = store / "cifar10" / "manifest.json"
+    os.utime(manifest, (1, 1))
+    assert dataset.status(store).cifar10.state == "ok"
+    assert manifest.stat().st_mtime > 1
+
+
+def test_a_changed_byte_is_found_by_verifying_and_at_once_where_the_file_is_younger_than_its_manifest(store):
     path = store / "cifar10" / "x_train.npy"
+    before = path.stat()
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
+    assert dataset.status(store).cifar10.state == "broken"
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # a disk that rots leaves no date
     assert dataset.status(store).cifar10.state == "ok"
     found = dataset.status(store, verify=True)
     assert found.verified

@@ -49,7 +49,8 @@ def _judged(evidence: Evidence, training: Training, params: Params) -> tuple[Sta
             audit = evidence.audits.get(params["role"])
             if audit is not None and audit.outcome == "agrees" and audit.final is not None and audit.final >= params["reached"]:
                 return Status.PASS, 1.0, f"{audit.sentence} So it lived when you trained it, and the points are given in full."
-            return Status.PARTIAL, params["fragile"], "Whether it learns is a matter of luck."
+            luck = audit.sentence if audit is not None and audit.died else ""
+            return Status.PARTIAL, params["fragile"], luck or "Whether it learns is a matter of luck."
         case "doubtful" if training.fraction is not None:
             return (Status.PARTIAL if training.fraction > 0 else Status.FAIL), training.fraction, ""
         case "dead" | "stuck":

@@ -4,6 +4,7 @@ To add one: write `as_<name>.py` with those three, add its line to `MODULES`, an
 """
 
 import difflib
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from grader.errors import UsageError
+from grader.errors import InfrastructureError, UsageError
 from grader.records import Executed, Report, ReportRubric, ReportSubmission, RunStatus
 
 __all__ = ["FORMATS", "MODULES", "Format", "check", "write", "write_started"]
@@ -24,6 +25,9 @@ MODULES = {
     "gradescope": "as_gradescope",
     "github": "as_github",
 }
+
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 class Format(Protocol):
@@ -80,6 +84,7 @@ def write(executed: Executed, folder: Path, formats: Iterable[str] = ()) -> list
 
     Raises:
         UsageError: a name is no format, or the folder cannot be written.
+        InfrastructureError: the disk is full or fails; what was there before is still there.
     """
     names = [name for name in check(formats) if name != "json"]
     rendered = [(FORMATS[name].FILENAME, FORMATS[name].render(executed)) for name in (*names, "json")]
@@ -88,6 +93,10 @@ def write(executed: Executed, folder: Path, formats: Iterable[str] = ()) -> list
         return [_replace(folder / filename, text) for filename, text in rendered]
     except OSError as error:
         found = f"{type(error).__name__}: {error.strerror}"
+        if error.errno in _DISK:
+            raise InfrastructureError(
+                f"--out {folder}: the report could not be written ({found}); what was in the folder before is still there. Free some space and run it again."
+            ) from error
         raise UsageError(f"--out {folder}: expected a folder that can be written; found {found}. Name another folder.") from error
 
 

@@ -97,9 +97,9 @@ def band_sentence(training: ReportTraining) -> str:
     found = band(training)
     if found is None:
         return "There is no reference band to compare with."
-    who = "the honest reference runs"
+    who = "the runs of the solution itself"
     if found.runs is not None:
-        who = f"{found.runs:,} honest reference runs" if found.runs != 1 else "1 honest reference run"
+        who = f"{found.runs:,} runs of the solution itself" if found.runs != 1 else "one run of the solution itself"
     return f"The band holds the accuracies of {who} after the same number of images."
 
 

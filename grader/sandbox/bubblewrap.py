@@ -8,12 +8,12 @@ The box sees /usr, the interpreter's folders without the `grader` package (rubri
 import os
 import shutil
 import subprocess
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
 from grader.errors import InfrastructureError
 from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, interpreter_folders
+from grader.sandbox.folders import make_folder
 from grader.sandbox.launch import first_line, launch
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running
@@ -97,7 +97,7 @@ class Bubblewrap:
         state = self.probe()
         if not state.works:
             raise InfrastructureError(f"Sandbox bubblewrap does not work here: {state.reason} {state.mend}")
-        folder = Path(tempfile.mkdtemp(prefix="grade-"))
+        folder = make_folder()
         confinement = {
             "tier": self.name,
             "readable": [*_SYSTEM, *(str(path) for path in (*interpreter_folders(), START.parent, job.program, *job.readable))],

@@ -7,18 +7,17 @@ What it gives up against bubblewrap: no PID namespace (the box can see that othe
 import os
 import subprocess
 import sys
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
 from grader.errors import InfrastructureError
 from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, interpreter_folders
+from grader.sandbox.folders import NOBODY, make_folder
 from grader.sandbox.inside.harden import landlock_abi, seccomp_available
 from grader.sandbox.launch import launch
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running
 
-_NOBODY = 65534
 _SYSTEM = (
     "/usr",
     "/lib",
@@ -41,11 +40,11 @@ def _other_user() -> int | None:
         return None
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", "pass"], user=_NOBODY, group=_NOBODY, extra_groups=[], capture_output=True, timeout=20, check=False
+            [sys.executable, "-I", "-c", "pass"], user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, timeout=20, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return _NOBODY if done.returncode == 0 else None
+    return NOBODY if done.returncode == 0 else None
 
 
 def _without_package(folder: Path) -> list[str]:
@@ -80,7 +79,7 @@ class Landlock:
         state = self.probe()
         if not state.works:
             raise InfrastructureError(f"Sandbox landlock does not work here: {state.reason} {state.mend}")
-        folder = Path(tempfile.mkdtemp(prefix="grade-"))
+        folder = make_folder()
         work, temporary = folder / "content", folder / "tmp"
         user = _other_user()
         for path in (folder, work, temporary):

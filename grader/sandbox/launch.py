@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -11,8 +10,10 @@ from typing import Any
 
 from grader.errors import InfrastructureError
 from grader.sandbox.base import Job
+from grader.sandbox.cgroups import Group
+from grader.sandbox.folders import remove_folder
 from grader.sandbox.limits import Limits
-from grader.sandbox.process import Running
+from grader.sandbox.process import Running, descendants
 
 
 def first_line(output: bytes) -> str:
@@ -37,6 +38,7 @@ def launch(
     Raises InfrastructureError if the process cannot be started; then nothing is left behind.
     """
     frames, frames_in_box = os.pipe()
+    group = Group.make(limits)
     identity: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     try:
         process = subprocess.Popen(  # noqa: S603
@@ -52,12 +54,16 @@ def launch(
         )
     except OSError as error:
         os.close(frames)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
+        if group is not None:
+            group.remove()
         raise InfrastructureError(
             f"The sandbox could not be started: {error}. Run `grade doctor` to see what this machine lacks."
         ) from None
     finally:
         os.close(frames_in_box)
-    running = Running(process, frames, limits, folder, in_box=in_box)
+    if group is not None:  # bubblewrap starts a process or two; the last one waits for the line that is sent below
+        group.admit(lambda: [process.pid, *descendants(process.pid)] if process.poll() is None else [])
+    running = Running(process, frames, limits, folder, in_box=in_box, group=group)
     running.send(json.dumps({"confinement": dict(confinement), "limits": asdict(limits), **job.spec}).encode() + b"\n")
     return running

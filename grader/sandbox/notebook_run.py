@@ -1,5 +1,6 @@
 """Running a notebook's cells in box 1: the host's side. What comes back is a `RunRecord`, whatever the cells do."""
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.decode import RunCollector
-from grader.errors import FrameError, GraderError
+from grader.errors import FrameError, GraderError, InfrastructureError
 from grader.records import Cell, CellError, CellRun, RunRecord
 from grader.sandbox.base import Job, Sandbox
 from grader.sandbox.limits import Limits
@@ -48,7 +49,7 @@ def collect_notebook(
     `enough` is asked after every read whether what came is all that is wanted; the box is ended then (ending `enough`).
 
     Never raises for what the student's code does: a limit, a crash or a malformed frame is the record's `ending`. Raises GraderError
-    where the box died before it ran the first cell.
+    where the box died before it ran the first cell, InfrastructureError where it was killed from outside by then.
     """
     collector = RunCollector()
     cell_started, current = time.monotonic(), None
@@ -73,6 +74,10 @@ def collect_notebook(
     fields = collector.fields()
     if not fields["versions"] and ending.name in ("ok", "killed"):  # it died before the first cell: not the student's doing
         said = running.output.decode("utf-8", "replace").strip().splitlines()
+        if ending.signal == signal.SIGKILL:
+            raise InfrastructureError(
+                "Box 1 was killed before the first cell ran, by the kernel (is the machine short of memory?) or by somebody. Run it again."
+            )
         raise GraderError(f"Box 1 ended before the first cell ran. {ending.detail} Its last words: {said[-1][:300] if said else '(none)'}")
     record = RunRecord(ending=ending.name, detail=ending.detail, seconds=running.seconds, peak_mib=running.peak_mib, **fields)
     if ending.name == "ok" and not collector.finished:

@@ -2,7 +2,8 @@
 
 Theory of operation. Three descriptors: the box's standard input (requests), its standard output and error (one pipe, kept only up to a cap:
 C libraries write there), and the frame pipe. `read` is the only place that waits. Limits that the kernel does not hold are watched here
-every 0.2 s: resident memory, threads, disk and inodes of the whole process tree. Ending is by SIGKILL to the process group and every
+every 0.2 s: resident memory, threads, disk and inodes of the whole process tree; where control groups can be made the kernel holds memory and threads,
+too. Ending is by SIGKILL to the process group and every
 descendant; bubblewrap's own PID namespace dies with its first process.
 """
 
@@ -10,7 +11,6 @@ import contextlib
 import errno
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +21,8 @@ from typing import Any, Self
 
 from grader.decode import FrameReader
 from grader.errors import FrameError
+from grader.sandbox.cgroups import Group
+from grader.sandbox.folders import remove_folder
 from grader.sandbox.limits import Limits
 
 _WATCH_EVERY_S = 0.2
@@ -29,19 +31,27 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Why a box ended. `name` is one of RunRecord.ending's words; `detail` a sentence for the student."""
+    """Why a box ended. `name` is one of RunRecord.ending's words; `detail` a sentence for the student; `signal` what killed it, if one did."""
 
     name: str = "ok"
     detail: str = ""
+    signal: int = 0
 
 
 class Running:
     """One box. Use as a context manager: leaving it kills whatever is left and removes its folder."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", frames: int, limits: Limits, folder: Path, *, in_box: tuple[str, ...] = ()
+        self,
+        process: "subprocess.Popen[bytes]",
+        frames: int,
+        limits: Limits,
+        folder: Path,
+        *,
+        in_box: tuple[str, ...] = (),
+        group: Group | None = None,
     ) -> None:
-        """Take over a started process. `folder` is its host-side work folder; `in_box` are tmpfs mounts seen through /proc."""
+        """Take over a started process. `folder` is its host-side work folder; `in_box` are tmpfs mounts seen through /proc; `group` its control group."""
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
@@ -50,6 +60,7 @@ class Running:
         self._limits = limits
         self._folder = folder
         self._in_box = in_box
+        self._group = group
         self._to_send = bytearray()
         self._close_when_sent = False
         self._open = {frames, self._output.fileno()}
@@ -132,7 +143,9 @@ class Running:
                 stream.close()
         os.close(self._frames)
         self._frames = -1
-        remove(self._folder)
+        remove_folder(self._folder)
+        if self._group is not None:
+            self._group.remove()
 
     # ------------------------------------------------------------------ the mechanics
 
@@ -161,12 +174,14 @@ class Running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1.0)
         code = self._process.poll()
-        if self._reader.pending:
+        if (starved := self._starved()) is not None:
+            self.ending = starved
+        elif self._reader.pending:
             self.ending = Ending(name="garbled", detail="The notebook's process was cut off in the middle of a message.")
         elif code == 0 or code is None:
             self.ending = Ending()
         else:
-            killed = -code if code < 0 else code - 128
+            killed = by_signal = -code if code < 0 else code - 128
             if killed in (signal.SIGXCPU, signal.SIGKILL) and self.cpu_seconds() >= self._limits.cpu_s:
                 detail = f"The notebook used more than {self._limits.cpu_s} s of processor time."
             elif 0 < killed < 65:
@@ -175,8 +190,16 @@ class Running:
                 detail = f"The notebook's process was ended by {getattr(killed, 'name', killed)} (out of memory, a crash in a library, or its own doing)."
             else:
                 detail = f"The notebook ended its own process (exit code {code})."
-            self.ending = Ending(name="killed", detail=detail)
+            self.ending = Ending(name="killed", detail=detail, signal=int(by_signal) if 0 < by_signal < 65 else 0)
         self._kill()
+
+    def _starved(self) -> Ending | None:
+        if self._group is None or not self._group.out_of_memory():
+            return None
+        return Ending(name="memory", detail=self._memory_detail())
+
+    def _memory_detail(self) -> str:
+        return f"The notebook used more than {self._limits.memory_mib / 1024:g} GiB of memory."
 
     def cpu_seconds(self) -> float:
         """Processor time of ended children of this process, seconds (an upper bound for the box that just ended)."""
@@ -188,6 +211,8 @@ class Running:
         for pid in reversed(family):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        if self._group is not None:
+            self._group.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10.0)
 
@@ -210,7 +235,7 @@ class Running:
         resident, threads = usage(family)
         self.peak_mib = max(self.peak_mib, resident)
         if resident > limits.memory_mib:
-            self.stop("memory", f"The notebook used more than {limits.memory_mib / 1024:g} GiB of memory.")
+            self.stop("memory", self._memory_detail())
         elif threads > limits.threads:
             self.stop("processes", f"The notebook started more than {limits.threads} threads.")
         else:
@@ -251,15 +276,6 @@ def usage(family: list[int]) -> tuple[float, int]:
             resident += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
             threads += len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
     return resident / (1 << 20), threads
-
-
-def remove(folder: Path) -> None:
-    """Remove a box's folder, whatever a box made in it: deeper than a recursion goes, or closed to its owner."""
-    try:
-        shutil.rmtree(folder)
-    except (OSError, RecursionError):
-        for command in (["chmod", "-R", "u+rwX", "--", str(folder)], ["rm", "-rf", "--", str(folder)]):
-            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
 
 
 def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:

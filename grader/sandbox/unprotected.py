@@ -1,9 +1,7 @@
 """`--sandbox none`: a plain process with rlimits. For trusted notebooks only (one's own solution); every report says so."""
 
-import tempfile
-from pathlib import Path
-
 from grader.sandbox.base import Job, TierState, command, environment
+from grader.sandbox.folders import make_folder
 from grader.sandbox.launch import launch
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running
@@ -20,7 +18,7 @@ class Unprotected:
 
     def start(self, job: Job, limits: Limits) -> Running:
         """Start the program as a plain process in a temporary folder."""
-        folder = Path(tempfile.mkdtemp(prefix="grade-"))
+        folder = make_folder()
         work, temporary = folder / "content", folder / "tmp"
         for path in (work, temporary):
             path.mkdir()

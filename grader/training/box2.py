@@ -40,6 +40,10 @@ class TrainingRefused(RebuildRefused):
     """The model cannot be trained in box 2; the message is a sentence for the report."""
 
 
+class BoxDied(TrainingRefused):
+    """A box that was up ended in the middle of a request."""
+
+
 class OutOfTime(Exception):
     """The deadline came before box 2 answered."""
 
@@ -91,7 +95,7 @@ class Box2:
     def rebuild(self, claim: ModelClaim, deadline: float | None = None) -> tuple[Graph | None, str | None]:
         """The rebuilt model, or None and a sentence why not. `deadline`: a `time.monotonic()` value.
 
-        Raises InfrastructureError where box 2 itself does not start or dies.
+        Raises InfrastructureError where box 2 itself does not start.
         """
         if claim.unbuildable:
             return None, claim.unbuildable
@@ -102,14 +106,20 @@ class Box2:
         key = json.dumps([config, claim.input_shape], sort_keys=True)
         if key not in self._known:
             try:
-                body = self._ask({"ask": "rebuild", "config": config, "input_shape": claim.input_shape}, PATIENCE_S, deadline)
+                self._known[key] = self._rebuilt({"ask": "rebuild", "config": config, "input_shape": claim.input_shape}, deadline)
             except OutOfTime:
                 return None, "time for grading was up before it could be rebuilt"
-            except TrainingRefused:
-                return None, f"rebuilding it took longer than {PATIENCE_S:g} s"
-            self._known[key] = _graph(body)
+            except TrainingRefused as refusal:
+                return None, str(refusal)
         answer = self._known[key]
         return (answer, None) if isinstance(answer, Graph) else (None, answer)
+
+    def _rebuilt(self, request: dict[str, Any], deadline: float | None) -> Graph | str:
+        """What box 2 answers. It is asked again, in a new box, where the first one died: that may have been chance, or somebody's kill -9."""
+        try:
+            return _graph(self._ask(request, PATIENCE_S, deadline))
+        except BoxDied:
+            return _graph(self._ask(request, PATIENCE_S, deadline))
 
     # ------------------------------------------------------------------ training
 
@@ -141,12 +151,23 @@ class Box2:
     def _ask(self, request: dict[str, Any], patience_s: float, deadline: float | None) -> dict[str, Any]:
         """One request and its answer. A box that ended is started anew for the next request.
 
-        Raises TrainingRefused where the box was up and this request ended it (too long, too much memory, a crash in a library),
-        InfrastructureError where it never came up, OutOfTime.
+        Raises TrainingRefused where the box was up and the request took too long or too much memory, BoxDied where it ended in the middle of
+        it (a crash in a library, a kill from outside), InfrastructureError where it did not come up twice, OutOfTime.
         """
+        doing = "rebuilding" if request["ask"] == "rebuild" else "training"
         if self._running.ending is not None:
             self._running.close()
             self._start()
+        try:
+            return self._answer(request, patience_s, deadline, doing)
+        except InfrastructureError:
+            if self._ready:
+                raise
+        self._running.close()  # it never came up; once that may be chance
+        self._start()
+        return self._answer(request, patience_s, deadline, doing)
+
+    def _answer(self, request: dict[str, Any], patience_s: float, deadline: float | None, doing: str) -> dict[str, Any]:
         self._asked += 1
         self._running.send(json.dumps({"id": self._asked, **request}).encode() + b"\n")
         until = time.monotonic() + patience_s
@@ -162,12 +183,12 @@ class Box2:
                 raise OutOfTime
             if now > until and self._ready:
                 self._running.stop("timeout", "Box 2 took too long.")
-                raise TrainingRefused(f"it took longer than {patience_s:g} s")
+                raise TrainingRefused(f"{doing} it took longer than {patience_s:g} s")
         ending = self._running.ending
-        if self._ready and ending is not None and request["ask"] in ("open", "advance"):
+        if self._ready and ending is not None and request["ask"] != "hello":
             if ending.name == "memory":
-                raise TrainingRefused("training it needs more memory than the limit allows")
-            raise TrainingRefused("the process that trained it ended before it was through")
+                raise TrainingRefused(f"{doing} it needs more memory than the limit allows")
+            raise BoxDied(f"{doing} it ended the process that did it, which was tried twice")
         said = bytes(self._running.output[-400:]).decode("utf-8", "replace").strip()
         raise InfrastructureError(
             f"Box 2 ended before it answered. {ending.detail if ending else ''} Its last words: {said[-300:] or '(none)'}. Run `grade doctor`."

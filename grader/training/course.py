@@ -84,7 +84,7 @@ def checkpoints(
         worry = suspicious(point)
         if worry and point.silent is None:
             looked = box.advance(0, probe=True, deadline=deadline)
-            point = replace(point, silent=looked.silent, feeding=looked.feeding)
+            point = replace(point, silent=looked.silent, feeding=looked.feeding, settled=looked.settled)
         done, owed = goal, 0
         yield point
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from grader.records import BandPoint, Counterfactual, CurvePoint, Rerun, Training, Verdict
 from grader.training.bands import Bands
-from grader.training.box2 import TrainingRefused
+from grader.training.box2 import BoxDied, TrainingRefused
 from grader.training.course import EPOCH_IMAGES, SHORT, Budget, Trainer, follow, whole
 from grader.training.diagnosis import Intervention, at_risk, last_resorts, suspected, told
 from grader.training.specification import Specification
@@ -87,6 +87,12 @@ class _Follower:
         self.band: Callable[[int], BandPoint] = lambda images: setting.bands.at(role, images)
 
     def __call__(self, specification: Specification, seed: int) -> Rerun:
+        try:
+            return self._follow(specification, seed)
+        except BoxDied:  # perhaps by chance, or by somebody's kill -9: from the start once more, in a new box
+            return self._follow(specification, seed)
+
+    def _follow(self, specification: Specification, seed: int) -> Rerun:
         setting = self._setting
         return follow(
             self._box, specification, self.band, seed=seed, precision=setting.precision, budget=setting.budget, deadline=self._deadline

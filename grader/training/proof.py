@@ -10,7 +10,8 @@ def death(point: Checkpoint) -> str | None:
     """Why the run that stands at `point` can never learn again, as a sentence; None where that is not proved.
 
     Proved is: a loss or a weight that is not finite; or a rectifying layer whose every unit was silent on 256 images while every gradient
-    in and before that layer was zero in all steps of the window. A ReLU in a layer of its own counts as a part of the layer that feeds it.
+    in and before that layer was zero in all steps of the window, and that stays silent on 1,024 images while the optimizer's momentum runs out
+    (without that, one run in ten that looked dead woke up again: DECISIONS.md). A ReLU in a layer of its own counts as a part of the layer that feeds it.
     """
     if not point.finite:
         return f"after {point.step} steps the loss or the weights are no finite numbers any more"
@@ -24,7 +25,7 @@ def death(point: Checkpoint) -> str | None:
     names = [path.rsplit("/", 1)[0].rsplit("/", 1)[-1] for path, _ in point.gradients]
     feeding = dict(point.feeding)
     for layer, share, units in point.silent or ():
-        if share < 1.0:
+        if share < 1.0 or layer not in point.settled:
             continue
         own = [index for index, name in enumerate(names) if name == feeding.get(layer, layer)]
         if own and max(own) < vanished:

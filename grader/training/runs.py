@@ -164,7 +164,7 @@ def diagnose_all(
             interval=wilson(accuracy * of, of),
         )
         found = measure.diagnose(box, variant.role, variant.make(bases[variant.role]), failing, where)
-        cured = next((each for each in found if each.cures), None)
+        cured = next((each for each in found if each.cures), None) or next((each for each in found if each.lives), None)
         line = {
             "variant": run.variant,
             "kind": variant.kind,

@@ -320,7 +320,7 @@ def test_every_verdict_has_a_heading(said):
         text = FORMATS[name].render(Executed(report=report(training=(check,))))
         assert "The interval lies across the limit." in text
         assert (VERDICTS[said].words if said in VERDICTS else "later version") in text
-        assert "The band holds the accuracies of 48 honest reference runs" in text
+        assert "The band holds the accuracies of 48 runs of the solution itself" in text
 
 
 def test_a_change_tried_on_two_seeds_has_a_row_for_each():
@@ -337,7 +337,7 @@ def test_a_cached_check_says_so_and_an_unknown_number_of_runs_is_not_invented():
     check = replace(fragile(), cached=True, reference={name: column for name, column in REFERENCE.items() if name != "dataset_runs"})
     page = as_html.render(Executed(report=report(training=(check,))))
     assert "the cache: an equal model was trained before" in page
-    assert "The band holds the accuracies of the honest reference runs after the same number of images." in page
+    assert "The band holds the accuracies of the runs of the solution itself after the same number of images." in page
 
 
 def test_terminal_without_unicode_and_with_colour():

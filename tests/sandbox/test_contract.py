@@ -1,5 +1,6 @@
 """One contract that every backend must pass: what a box may not do, what it may, and how each limit ends it."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -13,7 +14,8 @@ from harness import REQUIRE_ALL, ROOT
 from grader import sandbox
 from grader.errors import UsageError
 from grader.sandbox import Job, Limits
-from grader.sandbox.process import private_inodes
+from grader.sandbox.cgroups import Group
+from grader.sandbox.process import descendants, private_inodes
 
 ATTEMPTS = Path(__file__).resolve().parent / "attempts"
 CONFINING = [backend for backend in sandbox.BACKENDS if backend.name != "none"]
@@ -121,6 +123,26 @@ def test_nothing_is_left_behind(box, tmp_path, monkeypatch):
     assert running.peak_mib >= 0
     left = [line for line in _processes() if str(tmp_path) in line]
     assert left == []
+
+
+def test_the_kernel_holds_memory_where_control_groups_can_be_made(box, monkeypatch):
+    monkeypatch.setattr("grader.sandbox.process._WATCH_EVERY_S", 1e9)  # nobody watches from outside
+    group = Group.make(SMALL)
+    if group is None:  # an ordinary user, most containers: the watch is all there is, and boxes run
+        assert attempt(box, "work")[1].name == "ok"
+        return
+    group.remove()
+    assert not any(folder.exists() for folder in group.folders)
+    _, ending, _ = attempt(box, "memory", limits=replace(SMALL, memory_mib=256, disk_mib=16, data_mib=4096, address_mib=8192))
+    assert (ending.name, "more than 0.25 GiB of memory" in ending.detail) == ("memory", True), ending
+    assert [path for folder in group.folders for path in folder.parent.glob("grade-*") if _ours(path)] == []
+
+
+def _ours(group):
+    """Whether a control group holds processes of this one (another test's box may have one beside it)."""
+    with contextlib.suppress(OSError):
+        return bool({int(word) for word in (group / "cgroup.procs").read_text().split()} & set(descendants(os.getpid())))
+    return False
 
 
 def _processes():

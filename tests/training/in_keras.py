@@ -130,6 +130,39 @@ def scores():
     }
 
 
-answers = {"recipes": dict(recipes()), "normalised": normalised(), "silent": silent(), "loops": loops(), "scores": scores()}
+class Towards:
+    """Adam with momentum left over that moves a bias up (or down) although no gradient arrives any more."""
+
+    def __init__(self, direction):
+        layers = keras.layers
+        conv = layers.Conv2D(
+            4, 1, activation="relu", kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(-1e-4), name="all"
+        )
+        asked = ask(conv, layers.GlobalAveragePooling2D(), layers.Dense(10))
+        self.run = trainer.Run(FewImages(), {**asked, "optimizer": {"class_name": "Adam", "config": {"learning_rate": 0.001}}}, CAPS)
+        mine = [variable for variable in self.run.optimizer.variables if "all" in variable.path and variable.shape == (4,)]
+        moments = [variable for variable in mine if "momentum" in variable.path]
+        speeds = [variable for variable in mine if "velocity" in variable.path]
+        assert moments
+        assert speeds
+        moments[0].assign(np.full(4, -direction, np.float32))
+        speeds[0].assign(np.ones(4, np.float32))
+
+    def settled(self):
+        before = [np.asarray(variable).tolist() for variable in (*self.run.model.variables, *self.run.optimizer.variables)]
+        silent = self.run.probe()
+        found = self.run.settled(silent)
+        after = [np.asarray(variable).tolist() for variable in (*self.run.model.variables, *self.run.optimizer.variables)]
+        return {"silent": silent, "settled": found, "put back": before == after}
+
+
+answers = {
+    "settling": {name: Towards(direction).settled() for name, direction in (("up", 1.0), ("down", -1.0))},
+    "recipes": dict(recipes()),
+    "normalised": normalised(),
+    "silent": silent(),
+    "loops": loops(),
+    "scores": scores(),
+}
 answers["imported"] = [name for name in ("jax", "tensorflow", "torch", "sklearn") if sys.modules.get(name)]
 print(json.dumps(answers))  # noqa: T201

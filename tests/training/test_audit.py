@@ -66,6 +66,18 @@ def test_words():
     )
 
 
+def test_a_fragile_model_whose_own_training_died_is_told_so():
+    found = evidence((0.1, 0.1, 0.1), FRAGILE)
+    finding = training_learns.check(found, training_learns.PARAMS)
+    assert (finding.status, finding.fraction) == (Status.PARTIAL, 0.7)  # what a notebook records moves no points
+    assert (
+        "The notebook records 0.10 after 3 epochs, which is guessing: the training that it shows was dead, as 4 of 5 re-runs of the same model are."
+    ) in finding.message
+    lived = training_learns.check(evidence((0.3, 0.5, 0.6), FRAGILE), training_learns.PARAMS)
+    assert lived.fraction == 0.7
+    assert "matter of luck" in lived.message
+
+
 def test_points_for_accuracy_need_a_curve_that_is_borne_out():
     assert judged(evidence(GOOD)).status is Status.PASS
     half = judged(evidence((0.3, 0.5, 0.675)))

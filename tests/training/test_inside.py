@@ -137,3 +137,10 @@ def test_outputs_are_scored_as_probabilities_or_logits_and_what_is_not_finite_is
 def test_keras_brings_no_other_library_along(said):
     backend, found = said
     assert found["imported"] == [backend]
+
+
+def test_silence_is_settled_only_once_momentum_cannot_end_it(said):
+    """Both layers are silent without a gradient now; the one whose bias is still being carried upwards is not settled."""
+    up, down = said[1]["settling"]["up"], said[1]["settling"]["down"]
+    assert up == {"silent": [["all", 1.0, 4]], "settled": [], "put back": True}
+    assert down == {"silent": [["all", 1.0, 4]], "settled": ["all"], "put back": True}

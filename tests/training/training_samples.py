@@ -78,7 +78,7 @@ VANISHED = (("a/kernel", 0.0), ("scores/kernel", 0.0), ("dense/kernel", 0.0))
 SILENT = (("scores", 1.0, 10),)
 
 
-def checkpoint(images, accuracy=None, *, gradients=LIVING, silent=None, finite=True, batch=128, held=1000):
+def checkpoint(images, accuracy=None, *, gradients=LIVING, silent=None, settled=None, finite=True, batch=128, held=1000):
     return Checkpoint(
         step=images // batch,
         images=images,
@@ -89,6 +89,7 @@ def checkpoint(images, accuracy=None, *, gradients=LIVING, silent=None, finite=T
         seconds=1.0,
         held=None if accuracy is None else HeldOut(loss=2.3, accuracy=accuracy, images=held),
         silent=silent,
+        settled=tuple(name for name, share, _ in silent or () if share == 1.0) if settled is None else settled,
     )
 
 

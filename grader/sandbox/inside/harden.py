@@ -67,7 +67,8 @@ _IOCTL, _FCNTL, _PRLIMIT, _AFFINITY, _CAPSET = ((16, 72, 302, 203, 126), (29, 25
 _MMAP, _OPEN, _OPENAT, _SOCKETPAIR, _PRCTL = ((9, 2, 257, 53, 157), (222, None, 56, 199, 167))[_ARCH]
 _RT_SIGQUEUEINFO, _RT_TGSIGQUEUEINFO, _SECCOMP = ((129, 297, 317), (138, 240, 277))[_ARCH]
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
-_PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 24, 47, 22, 38
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 24, 47, 22, 38
+_SIGKILL = 9
 
 
 def limit_resources(limits):
@@ -234,7 +235,8 @@ def restrict_calls(*, shared_mappings=False):
                 number, argument, 0x203, 0x200, refused=True
             )  # O_RDONLY with O_TRUNC: Landlock before ABI 3 sees only the reading
     program.masked(_SOCKETPAIR, 1, 0xF, 1, refused=False)  # SOCK_STREAM only
-    program.refuse_values(_PRCTL, 0, (4,))  # PR_SET_DUMPABLE: the host must be able to count what this process has open
+    # PR_SET_PDEATHSIG: the box dies with the grader, whatever it runs; PR_SET_DUMPABLE: the host must be able to count what it has open
+    program.refuse_values(_PRCTL, 0, (_PR_SET_PDEATHSIG, 4))
     # TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP; then what changes an inode through a descriptor that only reads: SETFLAGS, FSSETXATTR,
     # SETVERSION, ENABLE_VERITY, SET_ENCRYPTION_POLICY
     program.refuse_values(

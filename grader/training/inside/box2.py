@@ -88,6 +88,7 @@ class _Answers:
             found["held"] = self._run.evaluate(request["evaluate"]) if request["evaluate"] else None
             found["silent"] = self._run.probe() if request["probe"] else None
             found["feeding"] = self._run.feeding() if request["probe"] else []
+            found["settled"] = self._run.settled(found["silent"]) if request["probe"] else []
         except Exception as error:
             return {"checkpoint": None, "refusal": f"training it fails: {type(error).__name__}: {str(error)[:300]}"}
         return {"checkpoint": found, "refusal": None}

@@ -16,6 +16,11 @@ keras = rebuild.keras
 LN10 = math.log(10)
 EVALUATE_BATCH = 250
 MOST_LAYERS_PROBED = 200
+SETTLED_ON = 1024
+"""Images on which a silent layer must stay silent: four times those it was found on."""
+
+REST, MOST_SETTLING = 1e-3, 700
+"""Momentum is spent once this share of it is left (66 steps of Adam's 0.9), and no later than after so many steps."""
 _BF16 = frozenset(
     [
         *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPooling2D", "AveragePooling2D", "BatchNormalization"),
@@ -123,6 +128,37 @@ class Run:
     def probe(self, count=256):
         """For every layer with a nonlinearity: the share of its units that are silent (never above zero) on `count` training images."""
         return silent_units(self.model, self.batch_of(self.pool.images[:count], self.pool.labels[:count])[0])
+
+    def settled(self, silent, count=SETTLED_ON):
+        """Those of the wholly `silent` layers (as `probe` answers) that stay so while the optimizer's momentum runs out, on `count` training images.
+
+        Without a gradient the weights before a silent layer move on for a while, and may wake it up again. How they move is known without a single
+        image: the optimizer is stepped with gradients of zero, the layers are looked at on the way, and everything is put back.
+        """
+        still = [name for name, share, _ in silent if share == 1.0]
+        if not still:
+            return []
+        trained = self.model.trainable_variables
+        variables = [*trained, *self.optimizer.variables]
+        kept = [np.asarray(variable) for variable in variables]
+        images = self.batch_of(self.pool.images[:count], self.pool.labels[:count])[0]
+        zeros = [keras.ops.zeros(variable.shape, variable.dtype) for variable in trained]
+        memory = max(float(getattr(self.optimizer, name, 0.0) or 0.0) for name in ("beta_1", "momentum", "rho"))
+        steps = min(math.ceil(math.log(REST) / math.log(memory)) if 0 < memory < 1 else 1, MOST_SETTLING)
+        done = 0
+        try:
+            for share in (1 / 32, 1 / 8, 1 / 3, 1):
+                for _ in range(math.ceil(steps * share) - done):
+                    self.optimizer.apply(zeros, trained)
+                done = math.ceil(steps * share)
+                silence = {name for name, silent_share, _ in silent_units(self.model, images) if silent_share == 1.0}
+                still = [name for name in still if name in silence]
+                if not still:
+                    break
+        finally:
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
+        return still
 
     def feeding(self):
         """For every rectifying layer without weights of its own: [its name, the name of the layer with weights whose values it rectifies]."""
