@@ -391,12 +391,12 @@ def doctor(out: Path, tier: str, *, attack: bool, as_json: bool) -> None:
 
 def _attack(tier: str, *, as_json: bool) -> None:
     """Make every attack of the suite on the sandbox called `tier`; exit with 1 where one was not held."""
-    from grader import sandbox
+    from grader import dataset, sandbox
     from grader.attacks import session
 
     box = sandbox.choose(tier)
     outcomes = []
-    for outcome in session.run(box):
+    for outcome in session.run(box, dataset.default_store()):
         outcomes.append(outcome)
         if sys.stderr.isatty():
             click.echo(f"\r{len(outcomes)} attacks made", err=True, nl=False)

@@ -24,6 +24,7 @@ from grader.records import (
     Evidence,
     Executed,
     Finding,
+    Flag,
     Model,
     Notebook,
     Report,
@@ -307,8 +308,12 @@ def _judge(line: rubric.Criterion, found: Evidence) -> CriterionResult:
 
 
 def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple[CriterionResult, ...], record: RunRecord) -> Executed:
-    sums = scoring.totals(results)
     status, reason = RunStatus.GRADED, ""
+    raised = evidence.flags(found)
+    suspicions = [flag for flag in raised if flag.id in evidence.SUSPICIOUS]
+    if suspicions:
+        results = tuple(_undecided(result, suspicions[0]) for result in results)
+    sums = scoring.totals(results)
     broken = [result for result in results if result.status is Status.ERROR]
     if broken:
         status = RunStatus.NEEDS_REVIEW
@@ -317,6 +322,11 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
         status, reason = RunStatus.NEEDS_REVIEW, "A person needs to look: there was a defect in the grader while it ran the notebook."
     elif reviews := [f"{role} model: {training.review}" for role, training in found.training.items() if training.review]:
         status, reason = RunStatus.NEEDS_REVIEW, f"A person needs to look at the training check. {' '.join(reviews)}"
+    elif suspicions := [flag for flag in raised if flag.id in evidence.SUSPICIOUS]:
+        status = RunStatus.NEEDS_REVIEW
+        reason = (
+            f"A person needs to look before these points count (cell {suspicions[0].cell}). {suspicions[0].message} {record.detail}".strip()
+        )
     elif record.ending == "deadline":
         reason = "Time was up before everything was decided; what is not decided is not counted."
     elif record.ending != "ok":
@@ -339,9 +349,17 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
         training=_training(found),
         recorded=_recorded(found),
         answers=found.notebook.answers,
-        flags=evidence.flags(found),
+        flags=raised,
         notes=(*record.notes,),
     )
+
+
+def _undecided(result: CriterionResult, flag: Flag) -> CriterionResult:
+    """A decided criterion of a notebook that reaches for the grader: nobody's points until a person has looked, and nobody's loss."""
+    if result.status not in (Status.PASS, Status.PARTIAL, Status.FAIL):
+        return result
+    message = f"Not decided: what this code shows may not be what it does, so a person looks at it. {flag.message}"
+    return replace(result, status=Status.SKIP, earned=None, message=message, hint="")
 
 
 def _models(found: Evidence) -> tuple[ReportModel, ...]:

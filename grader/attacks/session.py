@@ -4,18 +4,23 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
-from grader.attacks import boxes, suite
+from grader.attacks import archives, boxes, notebooks, suite
 from grader.attacks.records import Outcome
 from grader.sandbox import Sandbox
 
 
-def run(sandbox: Sandbox) -> Iterator[Outcome]:
-    """Make every attack on `sandbox`, the quick ones first. On the tier `none` only those that do no harm where nothing holds them.
+def run(sandbox: Sandbox, store: Path) -> Iterator[Outcome]:
+    """Make every attack on `sandbox`, the quick ones first; `store` holds the images for the notebooks.
 
-    Raises InfrastructureError where a box cannot be started.
+    On the tier `none` only those attacks on a box are made that do no harm where nothing holds them, and no notebooks. Raises
+    InfrastructureError where a box cannot be started.
     """
+    yield from archives.run()
     yield from boxes.run([attack for attack in suite.BOX_ATTACKS if attack.control or sandbox.name != "none"], sandbox)
+    if sandbox.name != "none":
+        yield from notebooks.run(notebooks.NOTEBOOKS, sandbox, store)
 
 
 def lines(outcomes: Sequence[Outcome], tier: str) -> Iterator[str]:

@@ -2,5 +2,6 @@
 
 from grader.evidence.build import build, candidates
 from grader.evidence.flags import flags
+from grader.evidence.integrity import SUSPICIOUS
 
-__all__ = ["build", "candidates", "flags"]
+__all__ = ["SUSPICIOUS", "build", "candidates", "flags"]

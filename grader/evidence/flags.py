@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from grader.evidence.integrity import integrity
 from grader.records import Evidence, Flag
 
 _LABEL_AGREEMENT = 0.95
@@ -11,7 +12,12 @@ _LABEL_AGREEMENT = 0.95
 def flags(evidence: Evidence) -> tuple[Flag, ...]:
     """All flags of one run, most severe first."""
     order = {"alert": 0, "warning": 1, "info": 2}
-    return tuple(sorted((*_models(evidence), *_data(evidence), *_curves(evidence), *_run(evidence)), key=lambda flag: order[flag.severity]))
+    return tuple(
+        sorted(
+            (*_models(evidence), *_data(evidence), *_curves(evidence), *_run(evidence), *integrity(evidence)),
+            key=lambda flag: order[flag.severity],
+        )
+    )
 
 
 def _models(evidence: Evidence) -> Iterator[Flag]:

@@ -147,14 +147,14 @@ def test_the_command_prints_counts_and_open_attacks_and_ends_with_1(monkeypatch)
     held = Attack(id="read.secret", family="read", what="Read a file.", proof="secret")
     known = next(attack for attack in suite.BOX_ATTACKS if attack.id == "read.file_size")
     outcomes = [Outcome(attack=held, state="held", detail="refused"), Outcome(attack=known, state="open", detail="size 1")]
-    monkeypatch.setattr(session, "run", lambda _box: iter(outcomes))
+    monkeypatch.setattr(session, "run", lambda _box, _store: iter(outcomes))
     done = CliRunner().invoke(cli.cli, ["doctor", "--attack", "--sandbox", "none"])
     assert done.exit_code == 1
     assert "read.file_size: Learn the size of a file of the host by its name." in done.output
     assert "1 of 2 attacks held, 1 open, 0 not tried" in done.output
     done = CliRunner().invoke(cli.cli, ["doctor", "--attack", "--sandbox", "none", "--json"])
     assert json.loads(done.output)["open"] == 1
-    monkeypatch.setattr(session, "run", lambda _box: iter(outcomes[:1]))
+    monkeypatch.setattr(session, "run", lambda _box, _store: iter(outcomes[:1]))
     assert CliRunner().invoke(cli.cli, ["doctor", "--attack", "--sandbox", "none"]).exit_code == 0
 
 

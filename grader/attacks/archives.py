@@ -1,0 +1,105 @@
+"""Archives and files that attack whoever opens them: read by `sources.resolve` and `notebook.read` on the host, without a box.
+
+Open is an attack after which something was accepted that must not be, a file appeared outside, or an error other than ours was raised.
+"""
+
+import io
+import json
+import stat
+import tempfile
+import time
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from grader import notebook, rubric, sources
+from grader.attacks.records import Attack, Outcome
+from grader.attacks.suite import ARCHIVE
+from grader.errors import GraderError
+
+_FINE = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": []}).encode()
+_MOST_S = 20.0
+"""Seconds within which the host must be through with any one file."""
+
+
+def _zip(*members: tuple[zipfile.ZipInfo | str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", compression) as archive:
+        warnings.simplefilter("ignore")  # a name that is there twice
+        for name, data in members:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def _link() -> bytes:
+    info = zipfile.ZipInfo("a.ipynb")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return _zip((info, b"/etc/passwd"))
+
+
+def _lying_size() -> bytes:
+    """A member that is larger than its header says."""
+    data = bytearray(_zip(("a.ipynb", b" " * (64 << 20))))
+    at = data.rfind(b"PK\x01\x02")
+    data[at + 24 : at + 28] = (100).to_bytes(4, "little")
+    return bytes(data)
+
+
+def _encrypted() -> bytes:
+    data = bytearray(_zip(("a.ipynb", _FINE)))
+    data[data.rfind(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+FILES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
+    "climbing": ("A member called ../../evil.ipynb.", "a.zip", lambda: _zip(("../../evil.ipynb", _FINE))),
+    "absolute": ("A member with an absolute name.", "a.zip", lambda: _zip(("/tmp/evil.ipynb", _FINE))),  # noqa: S108
+    "link": ("A member that is a link to a file of the host.", "a.zip", _link),
+    "bomb": ("A member of 100 KiB that grows to 100 MiB.", "a.zip", lambda: _zip(("a.ipynb", b" " * (100 << 20)))),
+    "lying_size": ("A member that is larger than it says.", "a.zip", _lying_size),
+    "encrypted": ("A member that is encrypted.", "a.zip", _encrypted),
+    "twice": ("A member that is there twice.", "a.zip", lambda: _zip(("a.ipynb", _FINE), ("a.ipynb", b"{}"))),
+    "many_members": ("An archive of sixty thousand members.", "a.zip", lambda: _zip(*((f"{n}.txt", b"") for n in range(60_000)))),
+    "nested_json": ("A notebook of a million nested lists.", "a.ipynb", lambda: b"[" * 10**6),
+    "nested_cells": (
+        "A notebook whose metadata are nested too deeply.",
+        "a.ipynb",
+        lambda: b'{"nbformat": 4, "nbformat_minor": 4, "cells": [], "metadata": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001,
+    ),
+    "huge_integer": (
+        "A notebook with a number of a million digits.",
+        "a.ipynb",
+        lambda: b'{"nbformat": ' + b"9" * 10**6 + b', "cells": []}',
+    ),
+    "pickle_file": ("A pickle that calls itself a notebook.", "a.ipynb", lambda: b"\x80\x04cos\nsystem\n(S'touch owned'\ntR."),
+}
+
+ATTACKS: tuple[Attack, ...] = tuple(
+    Attack(id=f"archive.{name}", family=ARCHIVE, what=what, proof="changed", alone=True, control=False)
+    for name, (what, _, _) in FILES.items()
+)
+
+
+def run() -> Iterator[Outcome]:
+    """Have every file read as a submission, and yield what became of it."""
+    anchors = notebook.load_anchors(rubric.load("all_cnn_c").folder / "anchors.toml")
+    for attack, (_, name, make) in zip(ATTACKS, FILES.values(), strict=True):
+        with tempfile.TemporaryDirectory(prefix="grade-attack-") as folder:
+            path = Path(folder) / "inner" / "most" / name
+            path.parent.mkdir(parents=True)
+            path.write_bytes(make())
+            began, detail, wrong = time.monotonic(), "read without harm", ""
+            try:
+                found = notebook.read(sources.resolve(str(path)).data, anchors)
+                wrong = "its code was taken" if found.code else ""
+            except GraderError as error:
+                detail = str(error)[:200]
+            except Exception as error:  # noqa: BLE001 (that is what is looked for)
+                wrong = f"{type(error).__name__}: {error}"[:200]
+            seconds = time.monotonic() - began
+            if [other for other in Path(folder).rglob("*") if other.is_file() and other != path]:
+                wrong = "a file appeared outside"
+            elif seconds > _MOST_S:
+                wrong = f"reading it took {seconds:.0f} s"
+        yield Outcome(attack=attack, state="open" if wrong else "held", detail=wrong or detail, seconds=round(seconds, 2))
