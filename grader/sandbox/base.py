@@ -88,6 +88,11 @@ def environment(job: Job | None, work: str, temporary: str) -> dict[str, str]:
     }
 
 
+def gpu_devices(job: Job | None) -> tuple[Path, ...]:
+    """The device files of the GPUs that a box is given; none for a box on the CPU. Not tried on a machine that has a GPU."""
+    return tuple(sorted(Path("/dev").glob("nvidia*"))) if job is not None and job.device == "gpu" else ()
+
+
 def interpreter_folders() -> tuple[Path, ...]:
     """The folders that the interpreter and its libraries live in, outermost only, outside /usr."""
     found = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(sys.executable).resolve().parent.parent, Path(sys.prefix)}

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from grader.errors import InfrastructureError
-from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, interpreter_folders
+from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, gpu_devices, interpreter_folders
 from grader.sandbox.folders import make_folder
 from grader.sandbox.launch import first_line, launch
 from grader.sandbox.limits import Limits
@@ -60,9 +60,8 @@ def _arguments(job: Job | None, disk_mib: int) -> list[str]:
         for path in (START.parent, job.program, *job.readable):
             arguments += ["--ro-bind", str(path), str(path)]
     arguments += ["--proc", "/proc", "--dev", "/dev", "--size", str(_SHARED_MIB << 20), "--tmpfs", "/dev/shm"]  # noqa: S108
-    if job is not None and job.device == "gpu":
-        for path in sorted(Path("/dev").glob("nvidia*")):
-            arguments += ["--dev-bind-try", str(path), str(path)]
+    for path in gpu_devices(job):
+        arguments += ["--dev-bind-try", str(path), str(path)]
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", _WORK]
     for name, value in environment(job, _WORK, _TEMPORARY).items():
         arguments += ["--setenv", name, value]
@@ -101,7 +100,7 @@ class Bubblewrap:
         confinement = {
             "tier": self.name,
             "readable": [*_SYSTEM, *(str(path) for path in (*interpreter_folders(), START.parent, job.program, *job.readable))],
-            "writable": [_WORK, _TEMPORARY, "/dev/shm", "/dev/null"],  # noqa: S108
+            "writable": [_WORK, _TEMPORARY, "/dev/shm", "/dev/null", *(str(path) for path in gpu_devices(job))],  # noqa: S108
             "listed": ["/"],
             "shared_mappings": job.device == "gpu",
         }

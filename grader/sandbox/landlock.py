@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from grader.errors import InfrastructureError
-from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, interpreter_folders
+from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, gpu_devices, interpreter_folders
 from grader.sandbox.folders import NOBODY, make_folder
 from grader.sandbox.inside.harden import landlock_abi, seccomp_available
 from grader.sandbox.launch import launch
@@ -92,7 +92,7 @@ class Landlock:
         confinement = {
             "tier": self.name,
             "readable": readable,
-            "writable": [str(work), str(temporary), "/dev/null"],
+            "writable": [str(work), str(temporary), "/dev/null", *(str(path) for path in gpu_devices(job))],
             "listed": [],
             "shared_mappings": job.device == "gpu",
         }
