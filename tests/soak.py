@@ -20,6 +20,7 @@ import jsonschema
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from harness import ROOT, grade_file, small_store, warm_box2
 
+from grader.attacks.notebooks import NOTEBOOKS, notebook
 from grader.sandbox import Limits
 from grader.sandbox.process import descendants
 
@@ -41,9 +42,15 @@ def state():
     }
 
 
-def notebooks():
-    """Every notebook of the corpus, and of the attack suite where it brings some."""
-    return sorted((ROOT / "tests/notebooks").glob("*/submission.ipynb"))
+def notebooks(folder):
+    """Every notebook of the corpus, and of the attack suite (written to `folder`)."""
+    found = sorted((ROOT / "tests/notebooks").glob("*/submission.ipynb"))
+    for hostile in NOTEBOOKS:
+        path = folder / f"attack_{hostile.attack.id}" / "submission.ipynb"
+        path.parent.mkdir()
+        path.write_text(json.dumps(notebook(hostile)), encoding="utf-8")
+        found.append(path)
+    return found
 
 
 @contextmanager
@@ -59,12 +66,12 @@ def own_temporary_folder(folder):
 
 def soak(count, seed=0, tell=lambda _line: None, out=None):
     """Grade `count` notebooks in random order; the states after each. The first three warm the process up (imports, caches of compiled patterns)."""
-    chosen = notebooks()
     order = random.Random(seed)
-    queue = [path for _ in range(-(-count // len(chosen))) for path in order.sample(chosen, len(chosen))][:count]
     store = small_store()
     states = []
     with tempfile.TemporaryDirectory() as reports, tempfile.TemporaryDirectory() as folder, own_temporary_folder(Path(folder)):
+        chosen = notebooks(Path(reports))
+        queue = [path for _ in range(-(-count // len(chosen))) for path in order.sample(chosen, len(chosen))][:count]
         warm_box2()
         for number, path in enumerate(queue):
             target = Path(reports) / "out"
