@@ -258,7 +258,9 @@ class _Canonical:
         if name in _TENSOR_PARTS:
             return {"class_name": name, "config": self.walk(value.get("config"), depth + 1)}
         if not isinstance(module, str) or name not in _OBJECTS.get(module, ()):
-            raise RebuildRefused(f"it contains {name[:40]!r} (of {module[:40] if isinstance(module, str) else 'no module'}), which is not one of Keras' stock layers")
+            raise RebuildRefused(
+                f"it contains {name[:40]!r} (of {module[:40] if isinstance(module, str) else 'no module'}), which is not one of Keras' stock layers"
+            )
         if registered not in (None, name):
             raise RebuildRefused(f"{name} is registered under another name")
         if module == "keras.layers" or name in _MODELS:

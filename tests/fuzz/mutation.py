@@ -101,7 +101,9 @@ RAW = re.compile(r'"RAW<([^"<>]*)>"')
 RAW_TOKENS = ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 39, "9" * 60, "1" * 5000, "-0", "1e-999", "0.1e400", "tru", "01", ""]
 
 atoms = st.one_of(
-    st.sampled_from([None, True, False, 0, -1, 1, 2, 3, 255, 10**8, 2**31, 2**63, -(2**64), 10**39, 0.0, -0.0, 0.5, 1e-308, 1e300, [], {}, [[]], ""]),
+    st.sampled_from(
+        [None, True, False, 0, -1, 1, 2, 3, 255, 10**8, 2**31, 2**63, -(2**64), 10**39, 0.0, -0.0, 0.5, 1e-308, 1e300, [], {}, [[]], ""]
+    ),
     text,
     st.integers(),
     st.floats(allow_nan=False, allow_infinity=False),
@@ -222,5 +224,23 @@ def damaged(draw, data, *, most=3):
         elif change == "double":
             data[at:at] = data[at : at + size]
         elif change == "insert":
-            data[at:at] = draw(st.sampled_from([b"\x00", b"\xff", b'"', b"{", b"]", b",", b"\\u", b"\\ud800", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xf4\x90\x80\x80", b"NaN", b"\n"]))
+            data[at:at] = draw(
+                st.sampled_from(
+                    [
+                        b"\x00",
+                        b"\xff",
+                        b'"',
+                        b"{",
+                        b"]",
+                        b",",
+                        b"\\u",
+                        b"\\ud800",
+                        b"\xed\xa0\x80",
+                        b"\xef\xbb\xbf",
+                        b"\xf4\x90\x80\x80",
+                        b"NaN",
+                        b"\n",
+                    ]
+                )
+            )
     return bytes(data)

@@ -72,7 +72,9 @@ def check(config):
     assert config == before, "what is given is not changed"
     assert canonical(result) == result, "a second time changes nothing"
     assert not set(containers(config)) & set(containers(result)), "nothing is shared with what is given"
-    assert (result["module"], result["class_name"]) in {(module, name) for module, names in _OBJECTS.items() for name in names if name in _MODELS}
+    assert (result["module"], result["class_name"]) in {
+        (module, name) for module, names in _OBJECTS.items() for name in names if name in _MODELS
+    }
     for part in everything(result):
         if isinstance(part, dict):
             allowed_part(part)
@@ -192,7 +194,17 @@ def test_hostile_text_is_refused_wherever_it_stands(text):
         [{"class_name": "ReLU", "module": "keras.layers", "config": {}}] * 1001,
         [10**4_000_000],
     ],
-    ids=["long list", "wide lists", "deep lists", "deep objects", "many keys", "long text", "long text with accents", "many layers", "long number"],
+    ids=[
+        "long list",
+        "wide lists",
+        "deep lists",
+        "deep objects",
+        "many keys",
+        "long text",
+        "long text with accents",
+        "many layers",
+        "long number",
+    ],
 )
 @pytest.mark.parametrize("model", ["Sequential", "Functional"])
 def test_its_cost_is_bounded(model, config):

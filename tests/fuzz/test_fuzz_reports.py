@@ -29,7 +29,21 @@ from grader.reports.text import clean, one_line, plain_lines
 
 SEEDS = [make() for make in SAMPLES.values()]
 VALIDATOR = jsonschema.Draft202012Validator(schema.schema())
-OURS = {"points", "score", "max_score", "auto_score", "auto_max", "pending_points", "earned", "timings", "seconds", "reference", "schema", "sha256", "data"}
+OURS = {
+    "points",
+    "score",
+    "max_score",
+    "auto_score",
+    "auto_max",
+    "pending_points",
+    "earned",
+    "timings",
+    "seconds",
+    "reference",
+    "schema",
+    "sha256",
+    "data",
+}
 """Written by us, whatever the student does: numbers of points and seconds, the calibration's band."""
 
 floats = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, -0.0, 0.1, 1.0, 1e-320, 1e12, -1e12, 1e300])
@@ -141,7 +155,21 @@ class Page(HTMLParser):
 
 
 VOID = {"meta", "img", "br", "hr"}
-ADDRESSES = {"src", "href", "action", "formaction", "srcset", "data", "poster", "background", "xlink:href", "ping", "cite", "style", "srcdoc"}
+ADDRESSES = {
+    "src",
+    "href",
+    "action",
+    "formaction",
+    "srcset",
+    "data",
+    "poster",
+    "background",
+    "xlink:href",
+    "ping",
+    "cite",
+    "style",
+    "srcdoc",
+}
 
 
 def check_html(executed):
@@ -150,14 +178,35 @@ def check_html(executed):
     reader = Page()
     reader.feed(page)
     reader.close()
-    assert not {"script", "iframe", "object", "embed", "form", "input", "textarea", "link", "base", "math", "template", "foreignobject"} & set(reader.tags)
+    assert not {
+        "script",
+        "iframe",
+        "object",
+        "embed",
+        "form",
+        "input",
+        "textarea",
+        "link",
+        "base",
+        "math",
+        "template",
+        "foreignobject",
+    } & set(reader.tags)
     assert reader.tags.count("style") == 1
     assert reader.tags.count("meta") == 4
     for tag, name, value in reader.attributes:
         assert not name.startswith("on"), (tag, name)
         if name in ADDRESSES:
-            assert re.fullmatch(r"#[\w-]+", value) or (tag == "img" and re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/=]+", value)), (tag, name, value[:80])
-        assert not (name in ("points", "cx", "cy", "x", "y", "x1", "x2", "y1", "y2") and re.search("nan|inf|e", value)), (tag, name, value[:80])
+            assert re.fullmatch(r"#[\w-]+", value) or (tag == "img" and re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/=]+", value)), (
+                tag,
+                name,
+                value[:80],
+            )
+        assert not (name in ("points", "cx", "cy", "x", "y", "x1", "x2", "y1", "y2") and re.search("nan|inf|e", value)), (
+            tag,
+            name,
+            value[:80],
+        )
     assert "Content-Security-Policy" in page
     assert not NEVER_SHOWN.search(page)
 
@@ -190,7 +239,7 @@ COMMAND = re.compile(r"(?m)^\s*::|##\[|##vso\[|##teamcity\[")
 
 def check_json(made):
     written = as_json.render(made)
-    data = json.loads(written, parse_constant=lambda name: pytest.fail(name))
+    data = json.loads(written, parse_constant=pytest.fail)
     VALIDATOR.validate(data)
     assert as_json.render(Executed(report=as_json.parse(written))) == written, "what is read back is written the same"
     assert not NEVER_SHOWN.search(written)
@@ -201,12 +250,21 @@ def check_junit(made):
     assert re.fullmatch("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*", xml)
     assert "<!" not in xml
     root = ET.fromstring(xml.encode())
-    assert {element.tag for element in root.iter()} <= {"testsuites", "testsuite", "properties", "property", "testcase", "failure", "error", "skipped"}
+    assert {element.tag for element in root.iter()} <= {
+        "testsuites",
+        "testsuite",
+        "properties",
+        "property",
+        "testcase",
+        "failure",
+        "error",
+        "skipped",
+    }
     assert int(root.get("tests")) == len(root.findall(".//testcase"))
 
 
 def check_gradescope(made):
-    results = json.loads(as_gradescope.render(made), parse_constant=lambda name: pytest.fail(name))
+    results = json.loads(as_gradescope.render(made), parse_constant=pytest.fail)
     for test in results["tests"]:
         assert ("score" in test) == ("status" in test)
         assert {type(test.get("score", 0.0)), type(test.get("max_score", 0.0))} == {float}
@@ -222,7 +280,9 @@ def check_terminal(report):
         assert not COMMAND.search(shown.getvalue())
         assert not quiet or shown.getvalue().count("\n") == 1
     shown = io.StringIO()
-    print_report(report, Console(file=shown, force_terminal=True, width=60, color_system="standard", _environ={"TERM": "xterm"}), verbose=True)
+    print_report(
+        report, Console(file=shown, force_terminal=True, width=60, color_system="standard", _environ={"TERM": "xterm"}), verbose=True
+    )
     assert not re.search(r"\x1b(?!\[[0-9;]*m)|\x9b|\x07", shown.getvalue()), "colours, and nothing else"
 
 
@@ -262,13 +322,20 @@ def test_hostile_text_alone_in_every_place(words):
             return tuple(only(item) for item in value)
         if dataclasses.is_dataclass(value):
             hints = typing.get_type_hints(type(value))
-            return dataclasses.replace(value, **{f.name: only(getattr(value, f.name)) if hints[f.name] is not str else words for f in dataclasses.fields(value) if f.name not in OURS and typing.get_origin(hints[f.name]) is not typing.Literal})
+            return dataclasses.replace(
+                value,
+                **{
+                    f.name: only(getattr(value, f.name)) if hints[f.name] is not str else words
+                    for f in dataclasses.fields(value)
+                    if f.name not in OURS and typing.get_origin(hints[f.name]) is not typing.Literal
+                },
+            )
         return value
 
     check_all(only(SEEDS[1]))
 
 
-PIECES = st.lists(st.sampled_from(list("\\`*_[]|~&<>$@#:/.-+=!(){}^\"'0123aw \n\t") + ["http", "www", "GH", "mailto", "xmpp", "```", "<b>", "&#64;", "\u2060", "\u2028", "\x85", "é"]), max_size=14).map("".join)  # fmt: skip
+PIECES = st.lists(st.sampled_from([*list("\\`*_[]|~&<>$@#:/.-+=!(){}^\"'0123aw \n\t"), "http", "www", "GH", "mailto", "xmpp", "```", "<b>", "&#64;", "\u2060", "\u2028", "\x85", "é"]), max_size=14).map("".join)  # fmt: skip
 
 
 @given(PIECES | text)
@@ -317,13 +384,30 @@ def test_lines_for_a_log_hold_no_command(words):
 # ------------------------------------------------------------------ the appendix
 
 outputs = st.lists(
-    st.builds(CellOutput, kind=st.sampled_from(["stdout", "stderr", "text", "error", "png"]), data=text | st.sampled_from([png(), png()[:-9], "data:image/svg+xml,x"])),
+    st.builds(
+        CellOutput,
+        kind=st.sampled_from(["stdout", "stderr", "text", "error", "png"]),
+        data=text | st.sampled_from([png(), png()[:-9], "data:image/svg+xml,x"]),
+    ),
     max_size=3,
 ).map(tuple)
-NOTEBOOK_TEXT = text | PIECES | st.sampled_from(["def f(x):\n    return '</pre>' # <script>\n", "x = '''</code>\n", "# a\n\n* b\n  * c\n\n> d\n\n| a |\n|-|\n| <b> |\n"])
+NOTEBOOK_TEXT = (
+    text
+    | PIECES
+    | st.sampled_from(
+        ["def f(x):\n    return '</pre>' # <script>\n", "x = '''</code>\n", "# a\n\n* b\n  * c\n\n> d\n\n| a |\n|-|\n| <b> |\n"]
+    )
+)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["code", "markdown", "raw"]), NOTEBOOK_TEXT, outputs, st.sampled_from(["ok", "error", "timeout", "skipped"])), max_size=6))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["code", "markdown", "raw"]), NOTEBOOK_TEXT, outputs, st.sampled_from(["ok", "error", "timeout", "skipped"])
+        ),
+        max_size=6,
+    )
+)
 @fuzz(50)
 def test_any_notebook_in_the_appendix(cells):
     notebook = Notebook(cells=tuple(Cell(index=i, kind=kind, source=source) for i, (kind, source, _, _) in enumerate(cells)))
@@ -357,7 +441,20 @@ def test_a_report_that_is_read_is_a_report_or_a_usage_error(data):
     as_json.render(Executed(report=made))
 
 
-@pytest.mark.parametrize("words", ["[" * 100_000, '{"schema": "grader/report/v1", "recorded": ' + "[" * 900 + "]" * 900 + "}", "{}", "[]", "null", "1", '"\\ud800"', '{"schema": "\\ud800"}'], ids=range(8))
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[" * 100_000,
+        '{"schema": "grader/report/v1", "recorded": ' + "[" * 900 + "]" * 900 + "}",
+        "{}",
+        "[]",
+        "null",
+        "1",
+        '"\\ud800"',
+        '{"schema": "\\ud800"}',
+    ],
+    ids=range(8),
+)
 def test_what_is_no_report_is_a_usage_error(words):
     from grader.errors import UsageError
 
@@ -369,7 +466,9 @@ def test_what_is_no_report_is_a_usage_error(words):
 def test_a_hostile_file_name_with_every_ending(status):
     seed = SEEDS[0]
     for words in HOSTILE_TEXT:
-        report = dataclasses.replace(seed.report, status=status, reason=words, submission=dataclasses.replace(seed.report.submission, file=words, id=words))
+        report = dataclasses.replace(
+            seed.report, status=status, reason=words, submission=dataclasses.replace(seed.report.submission, file=words, id=words)
+        )
         check_terminal(report)
         assert all(ANNOTATION.fullmatch(line) for line in as_github.annotations(report))
 

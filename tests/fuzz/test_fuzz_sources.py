@@ -33,7 +33,11 @@ NAMES = [
     "::error::work.ipynb", "##[error].ipynb", "-rf.ipynb", "--help.ipynb", "$(id).ipynb", "`id`.ipynb", "work;id.ipynb", "<script>.ipynb", "=cmd|' /C calc'!A0.ipynb",
     "e\u0301.ipynb", "\u00e9.ipynb", "WORK.IPYNB", "x" * 300 + ".ipynb", "a/" * 200 + "work.ipynb", "__MACOSX/work.ipynb", ".ipynb_checkpoints/work.ipynb", ".hidden.ipynb", ".ipynb",
 ]  # fmt: skip
-names = st.sampled_from(NAMES) | st.lists(st.sampled_from([*NAMES, "/", "\\", "..", ":"]), min_size=2, max_size=3).map("".join) | text.map(lambda words: words + ".ipynb")
+names = (
+    st.sampled_from(NAMES)
+    | st.lists(st.sampled_from([*NAMES, "/", "\\", "..", ":"]), min_size=2, max_size=3).map("".join)
+    | text.map(lambda words: words + ".ipynb")
+)
 
 
 def fits(name):
@@ -77,8 +81,8 @@ def resolved(reference, **more):
     try:
         found = sources.resolve(reference, **more)
     except (UsageError, NothingToGrade, NotGradable) as refusal:
-        assert printable(str(refusal).replace("\n", ""))
-        assert len(str(refusal)) < 4000
+        assert printable(str(refusal).replace("\n", ""))  # noqa: PT017
+        assert len(str(refusal)) < 4000  # noqa: PT017
         return None
     assert printable(found.file)
     assert 0 < len(found.file) <= MAX_NAME
@@ -108,7 +112,9 @@ def test_the_kept_inputs(name, place):
 modes = st.sampled_from([0, stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777, stat.S_IFDIR | 0o755, stat.S_IFIFO | 0o644, stat.S_IFCHR, 0o4755])
 
 
-@given(st.lists(st.tuples(names.filter(fits), st.sampled_from([BYTES, b"", b"/etc/passwd", b"\0" * 3_000_000]), modes), max_size=4), st.data())
+@given(
+    st.lists(st.tuples(names.filter(fits), st.sampled_from([BYTES, b"", b"/etc/passwd", b"\0" * 3_000_000]), modes), max_size=4), st.data()
+)
 @fuzz(150)
 def test_archives_of_any_names(place, members, data):
     whole = pack(members)
@@ -131,7 +137,11 @@ def test_archives_of_any_names(place, members, data):
     check(place, whole, wild)
 
 
-@given(st.sampled_from([pack([("work.ipynb", BYTES * 20, 0)]), pack([("a.ipynb", BYTES, 0), ("b.txt", b"x" * 500, 0)]), *CORPUS.values()]).flatmap(lambda whole: damaged(whole, most=5)))
+@given(
+    st.sampled_from(
+        [pack([("work.ipynb", BYTES * 20, 0)]), pack([("a.ipynb", BYTES, 0), ("b.txt", b"x" * 500, 0)]), *CORPUS.values()]
+    ).flatmap(lambda whole: damaged(whole, most=5))
+)
 @fuzz(250)
 def test_damaged_archives(place, data):
     check(place, data)
@@ -150,7 +160,9 @@ def test_archives_with_lying_headers(place, data):
         begin = whole.rfind(mark) if data.draw(st.booleans()) else whole.find(mark)
         size = data.draw(st.sampled_from([2, 4]))
         at = begin + data.draw(st.integers(first, length - size))
-        value = data.draw(st.sampled_from([0, 1, 8, 12, 14, 20, 45, 99, 0x800, 0x41, 0x7FFF, 0xFFFF, 2**31, 2**32 - 1]) | st.integers(0, 2**32 - 1))
+        value = data.draw(
+            st.sampled_from([0, 1, 8, 12, 14, 20, 45, 99, 0x800, 0x41, 0x7FFF, 0xFFFF, 2**31, 2**32 - 1]) | st.integers(0, 2**32 - 1)
+        )
         whole[at : at + size] = struct.pack("<I", value)[:size]
     check(place, bytes(whole))
 
@@ -203,7 +215,36 @@ def test_any_reference_is_read_or_refused(place, reference):
 LINKS = ["https://github.com/o/r/blob/main/a.ipynb", "https://colab.research.google.com/github/o/r/blob/main/a.ipynb", "https://colab.research.google.com/#fileId=https%3A//github.com/o/r/blob/main/a.ipynb", "https://gist.github.com/u/0123456789abcdef", "https://raw.githubusercontent.com/o/r/main/a.ipynb", "https://notebooks.example.edu/a%2Fb/..%2f..%2fetc%2Fpasswd"]  # fmt: skip
 
 
-@given(st.sampled_from(LINKS), st.integers(8, 60), st.sampled_from(["", "..", "%2e%2e", "%00", "%0d%0a", "%1b[31m", "@evil.example", ":80", "\\", "//", "#", "?", "[", "]", "\u2024", "evil.example/", "%", "\t", "\r\n", "0x7f.1", "\uff0e"]) | text)
+@given(
+    st.sampled_from(LINKS),
+    st.integers(8, 60),
+    st.sampled_from(
+        [
+            "",
+            "..",
+            "%2e%2e",
+            "%00",
+            "%0d%0a",
+            "%1b[31m",
+            "@evil.example",
+            ":80",
+            "\\",
+            "//",
+            "#",
+            "?",
+            "[",
+            "]",
+            "\u2024",
+            "evil.example/",
+            "%",
+            "\t",
+            "\r\n",
+            "0x7f.1",
+            "\uff0e",
+        ]
+    )
+    | text,
+)
 @fuzz(300)
 def test_changed_links_are_translated_or_refused(link, at, words):
     try:

@@ -35,7 +35,9 @@ def test_numbers_that_are_not_finite_are_proof():
         checkpoint(3584, gradients=(("a/kernel", 0.0), ("scores/kernel", 1e-6)), silent=SILENT),  # small is not zero
         checkpoint(3584, gradients=(("a/kernel", 0.0), ("scores/kernel", None)), silent=SILENT),  # not finite is not zero
         checkpoint(3584, gradients=(), silent=SILENT),  # nothing is trained: silence proves nothing
-        checkpoint(3584, gradients=VANISHED, silent=(("a_relu", 1.0, 8),)),  # a layer without weights of its own, and nobody knows where it is
+        checkpoint(
+            3584, gradients=VANISHED, silent=(("a_relu", 1.0, 8),)
+        ),  # a layer without weights of its own, and nobody knows where it is
         replace(  # it is fed by a layer that still has a gradient
             checkpoint(3584, gradients=(("a/kernel", 0.0), ("scores/kernel", 0.1)), silent=(("scores_relu", 1.0, 10),)),
             feeding=(("scores_relu", "scores"),),

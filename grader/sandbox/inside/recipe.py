@@ -136,7 +136,12 @@ def solve(pixels, values):
     mean, deviation = x.mean(axis=(1, 2, 3), keepdims=True), np.maximum(x.std(axis=(1, 2, 3), keepdims=True), 1e-9)
     per_image = worst(((y - (x - mean) / deviation) ** 2).mean(axis=(0, 1, 2)))
     if per_image < _RESIDUAL:  # no other map of each image by itself: box 2 repeats this one
-        return {"kind": "per_image", "scale": [float((1 / deviation).mean())], "offset": [float((-mean / deviation).mean())], "residual": per_image}
+        return {
+            "kind": "per_image",
+            "scale": [float((1 / deviation).mean())],
+            "offset": [float((-mean / deviation).mean())],
+            "residual": per_image,
+        }
     return {"kind": "unknown", "residual": rms}
 
 
