@@ -154,7 +154,7 @@ def ends():
 
 
 @given(st.lists(mutated(FRAMES), min_size=1, max_size=3), st.booleans())
-@fuzz(500)
+@fuzz(350)
 @example([{"seq": 0, "kind": "note", "body": [[]]}], False)
 def test_changed_frames_are_frames_or_refused(frames, renumbered):
     data = b""
@@ -275,7 +275,7 @@ KINDS = [records.CellRun, records.ModelClaim, records.FitClaim, records.Predicti
 
 
 @given(st.sampled_from(KINDS), mutated([body for _, body in BODIES]))
-@fuzz(250)
+@fuzz(200)
 def test_records_are_filled_strictly(kind, body):
     """No value changes its type on the way into a record: "1" is no number, 1 no text, true no number."""
     try:

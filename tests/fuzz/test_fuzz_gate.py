@@ -118,7 +118,7 @@ def test_the_kept_inputs(name):
 
 
 @given(configurations)
-@fuzz(400)
+@fuzz(300)
 def test_what_comes_out_is_allow_listed(config):
     check(config)
 
@@ -232,7 +232,7 @@ plain_values = st.sampled_from([None, True, False, 0, 1, -1, 2, 7, 64, 10**6, 10
 
 @pytest.mark.slow
 @given(mutated(GOOD, most=3, depths=(2,), others=plain_values).map(unraw), st.sampled_from([None, (8,), (32, 32, 3)]))
-@fuzz(60)
+@fuzz(30)
 def test_box_2_builds_what_the_gate_lets_through_or_says_why_not(box, config, shape):
     assume(check(config) is not None)
     begun = box._running

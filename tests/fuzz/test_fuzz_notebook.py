@@ -96,7 +96,7 @@ def test_the_real_notebooks_and_each_cut_in_the_middle(name):
 
 
 @given(mutated(MADE))
-@fuzz(200)
+@fuzz(120)
 def test_changed_notebooks(value):
     check(written(value).encode())
 
@@ -111,7 +111,7 @@ def test_damaged_notebooks(data):
     mutated(MADE[:1], most=2),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "latin-1", "cp1252", "shift_jis"]),
 )
-@fuzz(80)
+@fuzz(50)
 def test_changed_notebooks_in_any_encoding(value, encoding):
     check(json.dumps(value, ensure_ascii=False).encode(encoding, "replace"))
 
@@ -137,7 +137,7 @@ LINES = st.lists(st.sampled_from(["# 5. Dropout", "## 6 Augmentation", "4)", "<h
 
 
 @given(st.lists(st.tuples(st.sampled_from(["code", "markdown", "raw"]), LINES), max_size=5))
-@fuzz(150)
+@fuzz(100)
 def test_any_text_in_any_cell(cells):
     notebook = check(notebook_of(*(cell("\n".join(lines), kind) for kind, lines in cells)))
     assert [found.kind for found in notebook.cells] == [kind for kind, _ in cells]

@@ -97,7 +97,7 @@ def test_an_affine_map_is_found_as_it_is(store, made, dtype, order, seed):
     found = identify(values, labels[rows], store)
     told = valid(found)
     rounding = np.finfo(dtype).eps * np.abs(values).max(axis=(0, 1, 2)) / (np.abs(scale) * 50)
-    alike = scale.min() > 0 and scale.max() <= 3 * scale.min()  # negatives, and channels of very different width, may remain unknown
+    alike = scale.min() > 0 and scale.max() <= 1.5 * scale.min()  # negatives, and channels of very different width, may remain unknown
     if alike and (rounding < 1e-3).all():  # else the pixels drown in the offset
         assert found["dataset"] == "cifar10"
         assert found["labels"]["agreement"] == 1.0

@@ -302,7 +302,7 @@ def check_all(made):
 
 
 @given(reports())
-@fuzz(60)
+@fuzz(40)
 def test_any_report_in_every_format(made):
     check_all(made)
 
@@ -408,7 +408,7 @@ NOTEBOOK_TEXT = (
         max_size=6,
     )
 )
-@fuzz(50)
+@fuzz(30)
 def test_any_notebook_in_the_appendix(cells):
     notebook = Notebook(cells=tuple(Cell(index=i, kind=kind, source=source) for i, (kind, source, _, _) in enumerate(cells)))
     runs = tuple(CellRun(index=i, status=status, outputs=shown) for i, (_, _, shown, status) in enumerate(cells))
@@ -474,7 +474,7 @@ def test_a_hostile_file_name_with_every_ending(status):
 
 
 @given(st.dictionaries(text, st.lists(floats, max_size=40).map(tuple), max_size=8))
-@fuzz(30)
+@fuzz(20)
 def test_any_recorded_curve(values):
     report = dataclasses.replace(SEEDS[0].report, recorded=(ReportCurve(role="base", cell=0, values=values),))
     check_html(Executed(report=report))
