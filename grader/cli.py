@@ -116,7 +116,7 @@ def _show(outcome: "Outcome", console: "Console", *, quiet: bool, verbose: bool)
 
     terminal.print_report(outcome.report, console, verbose=verbose, quiet=quiet)
     if outcome.staff and (verbose or outcome.exit_code == 3):
-        click.echo(outcome.staff, err=True)
+        _say(outcome.staff)
     if not quiet:
         page = next((path for path in outcome.files if path.suffix == ".html"), outcome.files[-1])
         console.print(f"\nReport: {page}", soft_wrap=True, highlight=False, markup=False)
@@ -151,8 +151,15 @@ def _console() -> "Console":
 
 def _fail(message: str, code: int) -> NoReturn:
     usage = "Usage: grade SUBMISSION [OPTIONS]\nTry 'grade --help' for help.\n\n" if code == 2 else ""
-    click.echo(f"{usage}Error: {message}", err=True)
+    _say(f"{usage}Error: {message}")
     sys.exit(code)
+
+
+def _say(message: str) -> None:
+    """Print to standard error; what a student wrote or named may stand in the message."""
+    from grader.reports.text import plain_lines
+
+    click.echo(plain_lines(message), err=True)
 
 
 # ------------------------------------------------------------------ rubrics
@@ -414,7 +421,7 @@ def _guarded(action: Any) -> None:
     try:
         action()
     except GraderError as error:
-        click.echo(f"Error: {error}", err=True)
+        _say(f"Error: {error}")
         sys.exit(error.exit_code)
 
 

@@ -2,7 +2,7 @@
 
 A frame is a 4-byte big-endian length and that many bytes of UTF-8 JSON: `{"seq": n, "kind": "...", "body": {...}}`. Everything a
 student's process can influence passes through here exactly once. Refused: frames over the cap, wrong sequence numbers, duplicate keys,
-NaN and infinities, numbers of over 40 digits, nesting deeper than Python's C scanner allows, lone surrogates, unknown kinds and
+NaN and infinities, numbers of over 40 digits, nesting deeper than 100, surrogates, unknown kinds and
 fields, wrong types. Terminal control sequences and invisible direction marks are taken out of every string.
 """
 
@@ -20,8 +20,11 @@ FRAME_BYTES = 4 << 20
 """Largest frame, bytes: a 120-layer configuration is about 100 kB, a page of cell outputs is capped at 1 MiB in the box."""
 
 TOTAL_FRAMES = 20_000
+MAX_DEPTH = 100
+"""Lists and objects inside each other in a frame's body: the box cuts at 60, and everything that walks over a body later may recurse."""
+
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)?|[@-Z\\-_])?")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]")
 _SURROGATE_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")  # a backslash that is itself escaped begins none
 
 T = TypeVar("T")
@@ -70,14 +73,16 @@ def _number(text: str) -> int | float:
     return value
 
 
-def clean(value: Any) -> Any:
-    """Every string inside `value` cleaned by `clean_text`."""
+def clean(value: Any, depth: int = 0) -> Any:
+    """Every string inside `value` cleaned by `clean_text`. Raises FrameError where it is nested too deeply, or where cleaning makes keys equal."""
     if isinstance(value, str):
         return clean_text(value)
+    if isinstance(value, list | dict) and depth >= MAX_DEPTH:
+        raise FrameError("a frame is nested too deeply")
     if isinstance(value, list):
-        return [clean(item) for item in value]
+        return [clean(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {clean_text(key): clean(item) for key, item in value.items()}
+        return _pairs([(clean_text(key), clean(item, depth + 1)) for key, item in value.items()])
     return value
 
 
@@ -131,6 +136,7 @@ class FrameReader:
             if (
                 not isinstance(frame, dict)
                 or set(frame) != {"seq", "kind", "body"}
+                or type(frame["seq"]) is not int
                 or frame["seq"] != self._next
                 or self._next >= TOTAL_FRAMES
             ):

@@ -191,8 +191,8 @@ class Recipe:
     """How the images that reached a call were made from the stored ones: `value = scale * pixel + offset`.
 
     `kind`: identity (scale 1, offset 0) | affine (3 channel scales and offsets, or 1) | per_pixel (an affine map per pixel; the
-    tuples hold the channel means) | per_image (an affine map per image, e.g. per-image standardisation) | unknown (no map fits).
-    `residual`: root mean square of what the map leaves unexplained, as a fraction of the values' standard deviation.
+    tuples hold the channel means) | per_image (each image standardised by its own mean and deviation) | unknown (no map fits).
+    `residual`: root mean square of what the map leaves unexplained, as a fraction of the values' standard deviation, of the worst channel.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT

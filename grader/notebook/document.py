@@ -118,6 +118,8 @@ def _utf16_or_32(data: bytes) -> str | None:
         return "utf-16-le" if data[2:3] != b"\0" else "utf-32-le"
     if data[:2] == b"\0{" and data[2:3] == b"\0":
         return "utf-16-be"
+    if data.startswith(b"\0\0\0{"):
+        return "utf-32-be"
     return None
 
 
@@ -138,7 +140,7 @@ def _parse(text: bytes, repairs: list[str]) -> Json:
 
 
 def _json(text: bytes) -> Json:
-    return json.loads(text, parse_int=_integer)
+    return json.loads(text.decode().lstrip("\ufeff"), parse_int=_integer)  # from bytes, Python would guess an encoding of its own
 
 
 def _integer(digits: str) -> int | float:

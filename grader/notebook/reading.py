@@ -17,6 +17,8 @@ from grader.records import Cell, Json, Notebook, StoredOutput
 MAX_CELLS = 5_000
 MAX_CODE = 8 * 2**20
 """Characters of code in all cells together."""
+MAX_LINES = 100_000
+"""Lines of all cells together. Each is looked at by itself, so it costs about 10 µs however short it is; long notebooks have 5,000."""
 MAX_OUTPUTS = 2_000
 """Outputs read of one cell."""
 MAX_OUTPUT_TEXT = 24 * 2**20
@@ -201,7 +203,7 @@ def _cells(raw: list[Json], anchors: Anchors, repairs: list[str]) -> tuple[Cell,
     mended: Counter[str] = Counter()
     tracker = Tracker(anchors.keywords)
     budget = MAX_OUTPUT_TEXT
-    code = 0
+    code = lines = 0
     cells: list[Cell] = []
     for index, entry in enumerate(raw):
         if not isinstance(entry, dict):
@@ -210,6 +212,9 @@ def _cells(raw: list[Json], anchors: Anchors, repairs: list[str]) -> tuple[Cell,
             continue
         kind = _kind(entry, mended)
         source = _source(entry, mended)
+        lines += source.count("\n") + 1
+        if lines > MAX_LINES:
+            raise NotGradable(f"The cells hold more than {MAX_LINES:,} lines. Remove pasted data and hand it in again.")
         outputs: tuple[StoredOutput, ...] = ()
         if kind == "markdown":
             for heading in headings(source).values():

@@ -12,7 +12,7 @@ from grader.records import Executed, Report, RunStatus, Status
 from grader.reports import as_json, view
 from grader.reports.as_markdown import criterion
 from grader.reports.escape_markdown import inline, table
-from grader.reports.text import cleaned, hundredths, one_line, points_text
+from grader.reports.text import cleaned, hundredths, one_line, plain_lines, points_text
 from grader.reports.view import Line
 
 NAME = "github"
@@ -83,8 +83,8 @@ def _command(level: str, report: Report, title: str, message: str) -> str:
 
 
 def _data(text: str) -> str:
-    """A command's message, escaped; the older command form `##[…]`, which is read anywhere in a line, is taken apart."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace("##[", "## [")
+    """A command's message, escaped; commands inside it, which some runners read anywhere in a line, are taken apart."""
+    return plain_lines(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -50,7 +50,7 @@ def parse(text: str) -> Report:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "report"
         raise UsageError(f"{where}: {first['msg']}. Expected a report of schema grader/report/v1; grade the submission again.") from error
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise UsageError("The file is not a report: expected JSON of schema grader/report/v1. Grade the submission again.") from error
 
 

@@ -3,7 +3,7 @@
 from grader.records import Executed, Report, ReportModel
 from grader.reports import trained, view
 from grader.reports.band_chart import figure
-from grader.reports.escape_markdown import block, code, inline, table
+from grader.reports.escape_markdown import block, bold, code, inline, table
 from grader.reports.text import NOTHING, cleaned, count_text, points_text, shape_text
 from grader.reports.view import Line
 
@@ -51,7 +51,7 @@ def criterion(line: Line) -> str:
         ("Next", line.advice),
         ("Why it matters", result.why if line.lost else ""),
     ]
-    first = f"- {line.symbol} **{inline(result.title)}** ({code(result.id)}, {line.points}): {inline(result.message)}"
+    first = f"- {line.symbol} {bold(result.title)} ({code(result.id)}, {line.points}): {inline(result.message)}"
     return "\n".join([first, *(f"  - {word}: {inline(text)}" for word, text in items if text)])
 
 
@@ -117,7 +117,7 @@ def _answers(report: Report) -> list[str]:
     parts = ["## Answers for a person to read"] if report.answers else []
     for answer in report.answers:
         worth = f" (up to {points_text(round(answer.points * 100))} points)" if answer.points is not None else ""
-        parts += [f"### Section {answer.section}{worth}", f"**{inline(answer.question)}**" if answer.question else ""]
+        parts += [f"### Section {answer.section}{worth}", bold(answer.question)]
         parts += [block(answer.text) if answer.text.strip() else "No answer was found."]
     return parts
 

@@ -28,6 +28,12 @@ def _guarded(match: re.Match[str]) -> str:
     return f"{found}{_JOINER}" if found[0].isdigit() else f"\\{found}"
 
 
+def bold(text: str) -> str:
+    """`text` as `inline` makes it, in bold; empty where nothing is left (four stars on a line would be a rule)."""
+    line = inline(text)
+    return f"**{line}**" if line else ""
+
+
 def code(text: str, limit: int = 200) -> str:
     """`text` as a code span: for names and ids. Fit for a table cell; a backtick inside becomes an apostrophe."""
     line = one_line(text, limit).replace("`", "'").replace("|", "¦")

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from grader.records import Report, RunStatus, Status
 from grader.reports import trained, view
-from grader.reports.text import cleaned, hundredths, one_line, points_text
+from grader.reports.text import cleaned, hundredths, one_line, plain_lines, points_text
 from grader.reports.view import Line
 
 _STYLES = {
@@ -60,7 +60,7 @@ def quiet_line(report: Report) -> str:
 
 
 class _Printer:
-    """Prints lines of literal text; what the console's encoding cannot hold becomes "?"."""
+    """Prints lines of literal text that command nothing; what the console's encoding cannot hold becomes "?"."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -79,6 +79,7 @@ class _Printer:
             self.console.print(Text(" " * indent).append_text(part), soft_wrap=True, highlight=False, emoji=False)
 
     def encodable(self, text: str) -> str:
+        text = plain_lines(text)
         return text if self.unicode else text.encode(self.console.encoding, "replace").decode(self.console.encoding)
 
 

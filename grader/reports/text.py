@@ -25,6 +25,8 @@ _BACKSPACES = re.compile(r"\x08{2,}")
 # C0 (but for tab and newline), DEL and C1, bidirectional controls (they can make text read as other than it is), and what XML 1.0 forbids.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ILLEGAL = re.compile("[\ud800-\udfff\ufffe\uffff]")
+_COMMANDS = re.compile(r":(?=:)|##(?=\[|vso\[|teamcity\[)", re.IGNORECASE)
+_JOINER = "\u2060"  # word joiner: invisible
 
 
 def clean(text: str) -> str:
@@ -39,6 +41,15 @@ def clean(text: str) -> str:
     if "\r" in text:
         text = "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
     return _ILLEGAL.sub("\ufffd", _CONTROLS.sub("", _ANSI.sub("", text)))
+
+
+def plain_lines(text: str) -> str:
+    """`text` for a terminal or the log of a continuous integration: cleaned, and nothing in it is a workflow command.
+
+    `::error::…` (GitHub, at the start of a line, and lines may be wrapped anywhere), `##[…]`, `##vso[…]` and `##teamcity[…]` (anywhere)
+    are taken apart by an invisible word joiner.
+    """
+    return _COMMANDS.sub(rf"\g<0>{_JOINER}", clean(text))
 
 
 def cleaned(value: T) -> T:

@@ -34,6 +34,8 @@ def is_zip(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(2) == b"PK" and zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return True  # of a kind that cannot be read (one part of several); reading it says so
     except OSError:
         return False
 
@@ -85,7 +87,7 @@ def _choose(infos: list[zipfile.ZipInfo], member: str | None, where: str) -> zip
     """Find the member that is meant."""
     if len(infos) > MAX_MEMBERS:
         raise NotGradable(f"{where}: at most {MAX_MEMBERS} members were expected; there are {len(infos)}. Give a smaller archive.")
-    names = [info.filename for info in infos if not info.is_dir()]
+    names = [info.filename for info in infos if not info.filename.endswith("/")]  # `is_dir` fails on an empty name
     if member is None:
         wanted = sorted({name for name in names if is_notebook_name(name.replace("\\", "/"))})
         if len(wanted) > 1:

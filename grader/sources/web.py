@@ -78,6 +78,7 @@ def translate(reference: str) -> Link:
     """
     shown = display_path(reference)
     try:
+        reference.encode()
         parts = urlsplit(reference)
         host = (parts.hostname or "").lower().removeprefix("www.")
         _ = parts.port

@@ -10,7 +10,9 @@ from typing import Any
 
 from grader.errors import RebuildRefused
 
-_TEXT = re.compile(r"[\w./,\->()* :]{0,128}\Z")
+_TEXT = re.compile(r"[\w.,\->()* :]{0,128}\Z")
+"""What text may be: names, equations, data types; without slashes, so that none is a path or an address."""
+
 
 LAYERS = frozenset(
     [
@@ -256,7 +258,9 @@ class _Canonical:
         if name in _TENSOR_PARTS:
             return {"class_name": name, "config": self.walk(value.get("config"), depth + 1)}
         if not isinstance(module, str) or name not in _OBJECTS.get(module, ()):
-            raise RebuildRefused(f"it contains {name[:40]!r} (of {str(module)[:40]}), which is not one of Keras' stock layers")
+            raise RebuildRefused(
+                f"it contains {name[:40]!r} (of {module[:40] if isinstance(module, str) else 'no module'}), which is not one of Keras' stock layers"
+            )
         if registered not in (None, name):
             raise RebuildRefused(f"{name} is registered under another name")
         if module == "keras.layers" or name in _MODELS:
@@ -264,9 +268,10 @@ class _Canonical:
             if self._layers > MAX_LAYERS:
                 raise RebuildRefused(f"it has more than {MAX_LAYERS} layers")
         config = value.get("config") or {}
-        if not isinstance(config, dict):
+        if not isinstance(config, dict) or "class_name" in config:
             raise RebuildRefused(f"the configuration of {name} is not a table")
-        if name == "Sequential" and len(config.get("layers") or ()) > MAX_SEQUENTIAL:
+        layers = config.get("layers")
+        if name == "Sequential" and isinstance(layers, list) and len(layers) > MAX_SEQUENTIAL:
             raise RebuildRefused(f"it is a Sequential of more than {MAX_SEQUENTIAL} layers")
         if config.get("unroll") not in (None, False):
             raise RebuildRefused(f"{name} asks to be unrolled")
@@ -296,7 +301,7 @@ class _Canonical:
             return value
         if isinstance(value, int):
             if abs(value) > MAX_INT:
-                raise RebuildRefused(f"it contains the number {value}")
+                raise RebuildRefused(f"it contains the number {value}" if abs(value) < 10**40 else "it contains a number of over 40 digits")
             return value
         if isinstance(value, float):
             if not math.isfinite(value):

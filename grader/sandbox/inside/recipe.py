@@ -1,8 +1,8 @@
 """Which stored images reached a call, and by what arithmetic. NumPy only.
 
 `identify` compares a few dozen of the images that reached a call with the stored ones (first at the same positions, then by
-correlation, which survives any change of scale and offset), and solves for `value = scale * pixel + offset` per channel, per pixel, or per
-image. What fits none is `unknown`, with its statistics.
+correlation, which survives any change of scale and offset), and solves for `value = scale * pixel + offset` per channel or per pixel, or
+finds each image standardised by its own mean and deviation. What fits none is `unknown`, with its statistics.
 """
 
 import numpy as np
@@ -109,12 +109,16 @@ def _affine(x, y):
 def solve(pixels, values):
     """The recipe that makes `values` (m, H, W, C) of stored `pixels` (same shape): a dict of the record's fields."""
     x, y = pixels.astype(np.float64), values.astype(np.float64)
-    spread = max(float(y.std()), 1e-9)
     channels = x.shape[-1]
+    spread = np.maximum(y.reshape(-1, channels).std(axis=0), 1e-9)  # of each channel: a wide one must not hide what is wrong with another
+
+    def worst(residual):
+        return float((np.sqrt(residual) / spread).max())
+
     scale, offset, residual = _affine(x.reshape(-1, channels), y.reshape(-1, channels))
-    rms = float(np.sqrt(residual.mean())) / spread
+    rms = worst(residual)
     if rms < _RESIDUAL:
-        same = np.ptp(scale) <= 1e-4 * abs(scale).max() and np.ptp(offset) <= 1e-4 * max(abs(offset).max(), abs(y).max())
+        same = np.ptp(scale) <= 1e-4 * abs(scale).max() and np.ptp(offset) <= 1e-3 * spread.min()
         if same and abs(scale.mean() - 1) < 1e-4 and abs(offset.mean()) < 1e-2:
             return {"kind": "identity", "scale": [1.0], "offset": [0.0], "residual": rms}
         if same:
@@ -122,7 +126,7 @@ def solve(pixels, values):
         return {"kind": "affine", "scale": scale.tolist(), "offset": offset.tolist(), "residual": rms}
     if len(x) >= 12:
         scale, offset, residual = _affine(x, y)
-        per_pixel = float(np.sqrt(residual.mean() * len(x) / (len(x) - 2))) / spread
+        per_pixel = worst(residual.mean(axis=(0, 1)) * len(x) / (len(x) - 2))
         if per_pixel < _RESIDUAL:
             return {
                 "kind": "per_pixel",
@@ -130,11 +134,15 @@ def solve(pixels, values):
                 "offset": offset.mean(axis=(0, 1)).tolist(),
                 "residual": per_pixel,
             }
-    flat_x, flat_y = (a.reshape(len(a), -1).T for a in (x, y))
-    scale, offset, residual = _affine(flat_x, flat_y)
-    per_image = float(np.sqrt(residual.mean())) / spread
-    if per_image < _RESIDUAL:
-        return {"kind": "per_image", "scale": [float(scale.mean())], "offset": [float(offset.mean())], "residual": per_image}
+    mean, deviation = x.mean(axis=(1, 2, 3), keepdims=True), np.maximum(x.std(axis=(1, 2, 3), keepdims=True), 1e-9)
+    per_image = worst(((y - (x - mean) / deviation) ** 2).mean(axis=(0, 1, 2)))
+    if per_image < _RESIDUAL:  # no other map of each image by itself: box 2 repeats this one
+        return {
+            "kind": "per_image",
+            "scale": [float((1 / deviation).mean())],
+            "offset": [float((-mean / deviation).mean())],
+            "residual": per_image,
+        }
     return {"kind": "unknown", "residual": rms}
 
 
@@ -156,7 +164,7 @@ def rows_of(images, first, store, key):
     """
     stored = store.sets[key][0]
     images = np.asarray(images)
-    if images.dtype.kind not in "fiub" or not len(images):
+    if images.dtype.kind not in "fiub" or not images.size:
         return None
     images = np.clip(np.nan_to_num(images.astype(np.float64), posinf=0.0, neginf=0.0), -_HUGE, _HUGE)
     for batch, _ in layouts(images):
@@ -186,7 +194,7 @@ def identify(images, labels, positions, total, store):
     """
     result = {"dataset": None, "split": None, "recipe": None, "labels": _labels(labels, None)}
     images = np.asarray(images)
-    if images.dtype.kind not in "fiub" or len(images) < 2:
+    if images.dtype.kind not in "fiub" or len(images) < 2 or not images.size:
         return result
     images = np.clip(np.nan_to_num(images.astype(np.float64), posinf=0.0, neginf=0.0), -_HUGE, _HUGE)
     for batch, done in layouts(images):
