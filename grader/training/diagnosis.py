@@ -4,7 +4,7 @@ A candidate is only a suspicion. It becomes the diagnosis when the same model wi
 (`measure`). Adding a cause is adding a function to `CAUSES` (or to `LAST_RESORTS`, where nothing in the model speaks for it).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,8 +80,7 @@ def told(training: Training, specification: Specification, failing: Rerun) -> Tr
     A run that is at guessing when the budget ends, and not dead, fails only for a cause that its specification shows and a change proves.
     Everything else is *slow*: it trains, and a short run cannot tell how far it gets.
     """
-    cured = next((found for found in training.counterfactuals if found.cures), None)
-    cured = cured or next((found for found in training.counterfactuals if found.lives), None)
+    cured = named_by(training.counterfactuals)
     named = cured is not None and cured.cause in {found.cause for found in suspected(specification)}
     slow = cured is not None and cured.cause in ("optimizer", "rate_too_low") and within_reach(specification)
     verdict: Verdict = "slow" if training.verdict == "stuck" and (slow or not named) else training.verdict
@@ -90,6 +89,11 @@ def told(training: Training, specification: Specification, failing: Rerun) -> Tr
         text = f"No single change that was tried made it learn ({tried})." if tried else ""
         return replace(training, verdict=verdict, diagnosis=text)
     return replace(training, verdict=verdict, cause=cured.cause, because=cured.because, diagnosis=compared(cured, failing), cure=cured.cure)
+
+
+def named_by(tried: Sequence[Counterfactual]) -> Counterfactual | None:
+    """The change that names the cause: the one that cures, else the one that keeps alive; None where there is neither."""
+    return next((found for found in tried if found.cures), None) or next((found for found in tried if found.lives), None)
 
 
 def within_reach(specification: Specification) -> bool:

@@ -11,7 +11,7 @@ from grader.records import BandPoint, Counterfactual, CurvePoint, Rerun, Trainin
 from grader.training.bands import Bands
 from grader.training.box2 import BoxDied, TrainingRefused
 from grader.training.course import EPOCH_IMAGES, SHORT, Budget, Trainer, follow, whole
-from grader.training.diagnosis import Intervention, at_risk, last_resorts, suspected, told
+from grader.training.diagnosis import Intervention, at_risk, last_resorts, named_by, suspected, told
 from grader.training.specification import Specification
 
 if TYPE_CHECKING:
@@ -71,10 +71,15 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
     result = replace(head, verdict=verdict, reruns=tuple(reruns), fraction=fraction_of(reruns, setting, role))
     if verdict in ("dead", "stuck", "fragile", "doubtful"):
         failing = [rerun for rerun in reruns if rerun.ending in ("dead", "stuck", "doubtful")]
-        for seed, causes in _attempts(specification, failing, tried):
-            if not (tried and (tried[-1].cures or tried[-1].lives)):
-                tried += _intervene(one, seed, causes[: setting.budget.counterfactuals - len(tried)])
-        against = next((rerun for rerun in failing if tried and rerun.seed == tried[-1].rerun.seed), failing[0])
+        for rerun, candidates in _attempts(specification, failing, tried):
+            if tried and tried[-1].cures:
+                break
+            causes, lived = candidates, next((found for found in tried if found.lives), None)
+            if lived is not None:  # the cause is named; on one more seed that died the same change may show more than a life
+                causes = [each for each in candidates if each.cause == lived.cause and rerun.seed != lived.rerun.seed]
+            tried += _intervene(one, rerun, causes[: setting.budget.counterfactuals - len(tried)])
+        named = named_by(tried)
+        against = next((rerun for rerun in failing if named is not None and rerun.seed == named.rerun.seed), failing[0])
         result = told(replace(result, counterfactuals=tuple(tried)), specification, against)
     elif verdict == "learns" and setting.budget.whole:
         result = replace(result, whole=_whole(box, specification, reruns[0].seed, setting, deadline))

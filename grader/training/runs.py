@@ -20,6 +20,7 @@ from grader.training import measure, thresholds
 from grader.training.bands import CHANCE, Bands, wilson
 from grader.training.box2 import Box2, TrainingRefused
 from grader.training.course import SCHEDULE, checkpoints
+from grader.training.diagnosis import named_by
 from grader.training.proof import death
 from grader.training.specification import Specification
 
@@ -164,7 +165,7 @@ def diagnose_all(
             interval=wilson(accuracy * of, of),
         )
         found = measure.diagnose(box, variant.role, variant.make(bases[variant.role]), failing, where)
-        cured = next((each for each in found if each.cures), None) or next((each for each in found if each.lives), None)
+        cured = named_by(found)
         line = {
             "variant": run.variant,
             "kind": variant.kind,

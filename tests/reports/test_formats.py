@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from samples import REFERENCE, SAMPLES, bad, criterion, fragile, good, report, rerun, score_maps, scored, training
 
-from grader.errors import GraderError, UsageError
+from grader.errors import GraderError, InfrastructureError, UsageError
 from grader.records import Answer, CurvePoint, Executed, Report, ReportCurve, Rerun, RunStatus, Status
 from grader.reports import FORMATS, as_gradescope, as_html, as_json, as_junit, check, schema, view, write, write_started
 from grader.reports.as_github import annotations, main, outputs
@@ -90,9 +90,10 @@ def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path):
         write(good(), tmp_path / "file")
 
 
-def test_nothing_is_left_when_a_write_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(UsageError, match="No space left"):
+@pytest.mark.parametrize(("number", "words", "kind"), [(28, "No space left", InfrastructureError), (13, "Permission denied", UsageError)])
+def test_nothing_is_left_when_a_write_fails(number, words, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(number, words)))
+    with pytest.raises(kind, match=words):
         write(good(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

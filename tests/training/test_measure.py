@@ -126,10 +126,17 @@ def test_a_change_that_keeps_it_alive_but_slow_is_the_cause_and_said_to_be_no_mo
     given = with_relu_scores(specification())
     found, box = verdict(lambda s, _: "dies" if scores_activation(s) == "relu" else "stuck", given)
     assert (found.verdict, found.cause) == ("dead", "silent_score_maps")
-    assert [each.lives for each in found.counterfactuals] == [True]
-    assert not found.counterfactuals[0].cures
+    assert [(each.lives, each.cures, each.rerun.seed) for each in found.counterfactuals] == [(True, False, 0), (True, False, 1)]
     assert "no longer dies from the same random start, where yours was dead after 3,584 training images" in found.diagnosis
-    assert len(box.opened) == SHORT.seeds + 1
+    assert len(box.opened) == SHORT.seeds + 2
+
+
+def test_where_a_change_only_keeps_alive_it_is_tried_on_another_seed_that_died():
+    given = with_relu_scores(specification())
+    found, _ = verdict(lambda s, seed: "dies" if scores_activation(s) == "relu" else "learns" if seed else "stuck", given)
+    assert [(each.lives, each.cures, each.rerun.seed) for each in found.counterfactuals] == [(True, False, 0), (False, True, 1)]
+    assert (found.verdict, found.cause) == ("dead", "silent_score_maps")
+    assert "the same model reaches an accuracy of" in found.diagnosis
 
 
 def test_a_cure_has_to_be_clearly_better():
