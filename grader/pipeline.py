@@ -322,7 +322,7 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
         status, reason = RunStatus.NEEDS_REVIEW, "A person needs to look: there was a defect in the grader while it ran the notebook."
     elif reviews := [f"{role} model: {training.review}" for role, training in found.training.items() if training.review]:
         status, reason = RunStatus.NEEDS_REVIEW, f"A person needs to look at the training check. {' '.join(reviews)}"
-    elif suspicions := [flag for flag in raised if flag.id in evidence.SUSPICIOUS]:
+    elif suspicions:
         status = RunStatus.NEEDS_REVIEW
         reason = (
             f"A person needs to look before these points count (cell {suspicions[0].cell}). {suspicions[0].message} {record.detail}".strip()
