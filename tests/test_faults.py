@@ -120,12 +120,23 @@ def test_the_host_killed_takes_its_boxes_along_and_the_next_run_sweeps(name, tmp
     until = time.monotonic() + 10
     while time.monotonic() < until and any(_alive(pid) for pid in family):
         time.sleep(0.1)
-    assert [pid for pid in family if _alive(pid)] == []
+    assert {pid: _told(pid) for pid in family if _alive(pid)} == {}
     assert report_of(tmp_path / "out")["status"] == "started"
     left = sorted(tmp_path.glob("grade-*"))
     assert left  # nobody could remove them
     assert sweep() == left
     assert sorted(tmp_path.glob("grade-*")) == []
+
+
+def _told(pid):
+    """What a process is, for the message."""
+    parts = {}
+    for name in ("cmdline", "stat", "wchan"):
+        try:
+            parts[name] = Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")[:300]
+        except OSError as error:
+            parts[name] = str(error)
+    return parts
 
 
 def _alive(pid):

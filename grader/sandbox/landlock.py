@@ -91,6 +91,7 @@ class Landlock:
             readable += _without_package(path)
         confinement = {
             "tier": self.name,
+            "parent": os.getpid(),
             "readable": readable,
             "writable": [str(work), str(temporary), "/dev/null", *(str(path) for path in gpu_devices(job))],
             "listed": [],

@@ -319,10 +319,10 @@ assert model.predict(x_test).shape == (len(x_test), 10)
     ("damage", "undecided"),
     [
         (
-            "sys.modules['_box.recipe'].identify = broken",
+            "sys.modules['_' + 'box.recipe'].identify = broken",
             ("data.cifar10", "data.normalized", "data.consistent", "train.loss", "train.protocol"),
         ),
-        ("sys.modules['_box.trace'].snapshot = broken", ("model.built", "model.head", "model.no_pooling")),
+        ("sys.modules['_' + 'box.trace'].snapshot = broken", ("model.built", "model.head", "model.no_pooling")),
     ],
     ids=["data", "models"],
 )
