@@ -18,7 +18,8 @@ from grader.attacks.records import Attack, Outcome
 from grader.attacks.suite import ARCHIVE
 from grader.errors import GraderError
 
-_FINE = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": []}).encode()
+_CELL: dict[str, object] = {"cell_type": "code", "metadata": {}, "source": "x = 1", "outputs": [], "execution_count": None}
+_FINE = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [_CELL]}).encode()
 _MOST_S = 20.0
 """Seconds within which the host must be through with any one file."""
 

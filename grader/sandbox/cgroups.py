@@ -72,14 +72,21 @@ class Group:
         return set.intersection(*found) if found else set()
 
     def out_of_memory(self) -> bool:
-        """Whether the kernel ended a process of the group because its memory was used up."""
+        """Whether the kernel ended a process of the group because the *group's own* limit was reached.
+
+        The kernel counts a process here, too, that it ended because the whole machine was short of memory: that is nobody's result.
+        """
         for folder in self.folders:
-            for file in ("memory.events", "memory.oom_control"):
-                with contextlib.suppress(OSError, ValueError):
-                    for line in (folder / file).read_text(encoding="ascii").splitlines():
-                        word, _, count = line.partition(" ")
-                        if word == "oom_kill" and int(count) > 0:
-                            return True
+            with contextlib.suppress(OSError, ValueError):
+                counts: dict[str, int] = {}
+                for file in ("memory.events", "memory.oom_control", "memory.failcnt"):
+                    with contextlib.suppress(FileNotFoundError):
+                        for line in (folder / file).read_text(encoding="ascii").splitlines():
+                            word, _, count = line.rpartition(" ")
+                            counts[word or "failcnt"] = int(count)
+                reached = counts.get("oom", 0) or counts.get("failcnt", 0)  # version 2, version 1
+                if counts.get("oom_kill", 0) and reached:
+                    return True
         return False
 
     def kill(self) -> None:

@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 NOBODY = 65534
@@ -23,8 +24,7 @@ _owned: dict[Path, int] = {}
 
 def make_folder() -> Path:
     """A new private folder, owned by this process. The first call of a process sweeps what killed runs of this user left."""
-    if not _owned:
-        sweep()
+    _sweep_once()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     fresh = folder / f"{_OWNER}.new"
     descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -32,6 +32,11 @@ def make_folder() -> Path:
     fresh.rename(folder / _OWNER)  # under its name the file is never seen without its lock
     _owned[folder] = descriptor
     return folder
+
+
+@cache
+def _sweep_once() -> None:
+    sweep()
 
 
 def remove_folder(folder: Path) -> None:

@@ -283,12 +283,21 @@ def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
         try:
             found = os.scandir(folder)
         except PermissionError:  # made without the right to list it: the box still writes there
-            os.chmod(folder, 0o700)  # noqa: PTH101
+            _open_up(folder)
             found = os.scandir(folder)
         with found as entries:
             yield from entries
     except OSError:
         return
+
+
+def _open_up(folder: Path) -> None:
+    """Let this user list a folder of his, and nothing else that the box may have put in its place since."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        Path(f"/proc/self/fd/{descriptor}").chmod(0o700)
+    finally:
+        os.close(descriptor)
 
 
 def folder_size(folder: Path, most: int) -> tuple[float, int]:

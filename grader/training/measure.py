@@ -11,7 +11,7 @@ from grader.records import BandPoint, Counterfactual, CurvePoint, Rerun, Trainin
 from grader.training.bands import Bands
 from grader.training.box2 import BoxDied, TrainingRefused
 from grader.training.course import EPOCH_IMAGES, SHORT, Budget, Trainer, follow, whole
-from grader.training.diagnosis import Intervention, at_risk, last_resorts, named_by, suspected, told
+from grader.training.diagnosis import Intervention, last_resorts, named_by, risk, suspected, told
 from grader.training.specification import Specification
 
 if TYPE_CHECKING:
@@ -52,10 +52,11 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
         notes=specification.notes,
     )
     one = _Follower(box, role, setting, deadline)
+    known = risk(specification)
     reruns: list[Rerun] = []
     tried: list[Counterfactual] = []
     try:
-        while _undecided(reruns, setting, at_risk=at_risk(specification)):
+        while _undecided(reruns, setting, at_risk=known is not None):
             reruns.append(one(specification, setting.first_seed + len(reruns)))
             if len(reruns) == SEEDS_STUCK and not {"dead", "learns", "cut"} & {rerun.ending for rerun in reruns}:
                 tried = _intervene(one, reruns[0], suspected(specification)[: setting.budget.counterfactuals])
@@ -65,8 +66,8 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
         return replace(head, reason=f"The model was not trained again: {refusal}.", seconds=_since(began))
     verdict = verdict_of(reruns)
     still = next((rerun for rerun in reruns if rerun.ending == "stuck"), None)
-    if verdict == "learns" and still is not None and at_risk(specification):  # dead in all but the proof? The cure of its own risk tells
-        tried = _intervene(one, still, suspected(specification)[:1])
+    if verdict == "learns" and still is not None and known is not None:  # dead in all but the proof? The cure of its own risk tells
+        tried = _intervene(one, still, [known])
         verdict = "fragile" if tried and tried[-1].cures else verdict
     result = replace(head, verdict=verdict, reruns=tuple(reruns), fraction=fraction_of(reruns, setting, role))
     if verdict in ("dead", "stuck", "fragile", "doubtful"):

@@ -146,6 +146,23 @@ def test_the_kernel_holds_memory_where_control_groups_can_be_made(box, monkeypat
     assert [path for path in after - before if _ours(path)] == []
 
 
+@pytest.mark.parametrize(
+    ("files", "starved"),
+    [
+        ({"memory.events": "max 3\noom 1\noom_kill 1\n"}, True),
+        ({"memory.events": "max 0\noom 0\noom_kill 1\n"}, False),  # the whole machine was short of memory
+        ({"memory.events": "max 9\noom 0\noom_kill 0\n"}, False),
+        ({"memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", "memory.failcnt": "55\n"}, True),
+        ({"memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", "memory.failcnt": "0\n"}, False),
+        ({}, False),
+    ],
+)
+def test_memory_that_the_machine_lacked_is_not_the_boxs_own_limit(files, starved, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="ascii")
+    assert Group((tmp_path,), SMALL).out_of_memory() is starved
+
+
 def _ours(group):
     """Whether a control group holds processes of this one (another test's box may have one beside it)."""
     with contextlib.suppress(OSError):

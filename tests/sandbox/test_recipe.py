@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from grader.sandbox.inside import recipe
+from recipe_samples import identify, store_of
 
 GENERATOR = np.random.default_rng(0)
 TRAIN = GENERATOR.integers(0, 256, (2000, 32, 32, 3), dtype=np.uint8)
@@ -13,15 +12,7 @@ LABELS, TEST_LABELS = GENERATOR.integers(0, 10, 2000), GENERATOR.integers(0, 10,
 
 @pytest.fixture(scope="module")
 def store():
-    made = recipe.Store()
-    made.add("cifar10", "train", TRAIN, LABELS)
-    made.add("cifar10", "test", TEST, TEST_LABELS)
-    return made
-
-
-def identify(images, labels, store):
-    positions = np.unique(np.linspace(0, len(images) - 1, recipe.SAMPLES).astype(int))
-    return recipe.identify(images[positions], None if labels is None else labels[positions], positions, len(images), store)
+    return store_of(TRAIN, LABELS, TEST, TEST_LABELS)
 
 
 MEAN, STD = TRAIN.mean(axis=(0, 1, 2)), TRAIN.std(axis=(0, 1, 2))

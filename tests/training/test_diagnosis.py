@@ -6,7 +6,7 @@ import pytest
 from training_samples import convolution, sequential, specification, with_relu_scores
 
 from grader.training import transform as t
-from grader.training.diagnosis import at_risk, last_resorts, suspected, within_reach
+from grader.training.diagnosis import last_resorts, risk, suspected, within_reach
 
 HONEST = specification()
 
@@ -57,7 +57,7 @@ DEFECTS = {
 
 def test_nothing_is_suspected_in_an_honest_model():
     assert [found.cause for found in suspected(HONEST)] == []
-    assert not at_risk(HONEST)
+    assert risk(HONEST) is None
     assert [found.cause for found in last_resorts(HONEST)] == ["rate_too_high", "initialisation"]
 
 
@@ -94,7 +94,7 @@ def test_the_score_maps_in_nested_and_functional_models_are_found():
 
 def test_a_separate_relu_behind_the_score_maps_is_the_same_cause():
     given = inserted(4, t.stock("ReLU", name="cut"))
-    assert at_risk(given)
+    assert risk(given) is not None
     first = suspected(given)[0]
     assert first.cause == "silent_score_maps"
     assert [layer["class_name"] for layer in t.layers(first.changed.config)].count("ReLU") == 0
@@ -102,8 +102,8 @@ def test_a_separate_relu_behind_the_score_maps_is_the_same_cause():
 
 def test_a_relu_in_the_middle_is_no_risk():
     config = sequential(*HONEST.config["config"]["layers"][:3], convolution(10, name="middle"), *HONEST.config["config"]["layers"][3:])
-    assert at_risk(replace(HONEST, config=config)), "ten maps anywhere may be silenced"
-    assert not at_risk(layers_with("a", edit=put(filters=11)))
+    assert risk(replace(HONEST, config=config)) is not None, "ten maps anywhere may be silenced"
+    assert risk(layers_with("a", edit=put(filters=11))) is None
 
 
 def test_reach():

@@ -76,6 +76,9 @@ def test_at_risk_a_seed_that_stays_at_guessing_counts_as_fragile_where_the_cure_
     assert "learns on 1, and stays at guessing on 2." in found.reason
     found, _ = verdict(lambda _, seed: "stuck" if seed else "learns", given)
     assert (found.verdict, found.cause) == ("learns", ""), "where the cure changes nothing, it was only slow"
+    suspect = t.with_rate(given, 0.02)  # the rate is suspected first, but it is not the known risk
+    found, box = verdict(lambda s, seed: "learns" if scores_activation(s) == "linear" or not seed else "stuck", suspect)
+    assert (found.verdict, found.cause, len(box.opened)) == ("fragile", "silent_score_maps", 4)
 
 
 def test_between_the_limits_earns_a_share_and_a_person_looks():
