@@ -9,6 +9,7 @@ out unless said; `None` in a shape is an unknown size.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -53,6 +54,28 @@ class Submission:
     source: str  # file | stdin | folder | archive | url | github | colab | gist
     sha256: str
     data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedIn:
+    """One notebook among a class's hand-ins, as its platform names it; not read yet. It names people: nothing of it goes into reports or logs.
+
+    `reference` is what `sources.resolve` reads. `student` identifies the student (or the group) on the platform and is never empty; `members` are the
+    students of a group, in the same kind of identifier. `ids` holds every identifier that an export back to the platform needs. `attempt` counts
+    from 1 where the platform tells; `submitted_at` is aware of its zone; `late` is what the platform says where it gives no time.
+    """
+
+    platform: Literal["canvas", "moodle", "gradescope", "nbgrader", "repositories", "folder", "csv"]
+    student: str
+    reference: str
+    file: str
+    name: str = ""
+    members: tuple[str, ...] = ()
+    attempt: int | None = None
+    submitted_at: datetime | None = None
+    seconds_late: float | None = None
+    late: bool | None = None
+    ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
