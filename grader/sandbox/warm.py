@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
+from grader.errors import InfrastructureError
 from grader.sandbox import bubblewrap
 from grader.sandbox.base import Job, TierState, command
 from grader.sandbox.cgroups import Group
@@ -161,6 +162,11 @@ class _Zygote:
             return self._process.stdout.read() or b""
         return b""
 
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """It, and the bubblewrap around it; without what it forked."""
+        return (self._process.pid, *(pid for pid in descendants(self._process.pid) if self.last is None or pid != self.last.pid))
+
     def idle(self) -> bool:
         """Whether it lives and its last box is over."""
         return self._process.poll() is None and (self.last is None or self.last.poll() is not None)
@@ -196,6 +202,11 @@ class Warm:
     def probe(self) -> TierState:
         """As the tier below."""
         return self._cold.probe()
+
+    @property
+    def residents(self) -> tuple[int, ...]:
+        """The processes that stay between boxes: bubblewrap's and the zygote."""
+        return () if self._zygote is None else self._zygote.processes
 
     def prepare(self) -> None:
         """Start the zygote where there is none; its imports go on in the background."""
@@ -254,4 +265,40 @@ class Warm:
         running = Running(box, frames, limits, make_folder(), in_box=(bubblewrap.WORK, bubblewrap.TEMPORARY), group=group)
         spec = {"confinement": dict(bubblewrap.confinement(job)), "limits": asdict(limits), **job.spec}
         running.send(json.dumps(spec).encode() + b"\n")
+        return running
+
+
+class AllWarm:
+    """A sandbox that keeps one `Warm` for every kind of job: for trying what warm boxes hold, job by job. Use as a context manager."""
+
+    def __init__(self, cold: bubblewrap.Bubblewrap) -> None:
+        self.name = cold.name
+        self._cold = cold
+        self._kinds: dict[tuple[object, ...], Warm] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for warm in self._kinds.values():
+            warm.close()
+        self._kinds.clear()
+
+    @property
+    def residents(self) -> tuple[int, ...]:
+        """The processes that stay between boxes."""
+        return tuple(pid for warm in self._kinds.values() for pid in warm.residents)
+
+    def probe(self) -> TierState:
+        """As the tier below."""
+        return self._cold.probe()
+
+    def start(self, job: Job, limits: Limits) -> Running:
+        """Start a forked box. Raises InfrastructureError where only a cold one can be had."""
+        kind = (job.program, job.module, job.backend, job.device, job.readable)
+        warm = self._kinds.setdefault(kind, Warm(self._cold, job))
+        running = warm.start(job, limits)
+        if warm.lack:
+            running.close()
+            raise InfrastructureError(warm.lack)
         return running

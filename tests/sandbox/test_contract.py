@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,45 +24,24 @@ from grader.sandbox.bubblewrap import Bubblewrap
 from grader.sandbox.cgroups import Group
 from grader.sandbox.inside import harden
 from grader.sandbox.process import descendants, private_inodes
-from grader.sandbox.warm import Warm
+from grader.sandbox.warm import AllWarm
 
 ATTEMPTS = Path(__file__).resolve().parent / "attempts"
 CONFINING = [backend for backend in sandbox.BACKENDS if backend.name != "none"]
 SMALL = Limits(wall_s=30, cell_s=10, memory_mib=512, files=2000, disk_mib=64, output_mib=2)
 
 
-class Forking:
-    """The warm boxes of the tier bubblewrap: what is forked must keep the contract of what is started."""
-
-    name = "warm"
-
-    def __init__(self):
-        self.started = []
-
-    def probe(self):
-        return Bubblewrap().probe()
-
-    def start(self, job, limits):
-        self.started.append(Warm(Bubblewrap(), job))
-        running = self.started[-1].start(job, limits)
-        assert self.started[-1].lack == ""
-        return running
-
-    def close(self):
-        while self.started:
-            self.started.pop().close()
-
-
-@pytest.fixture(params=[*CONFINING, Forking()], ids=lambda backend: backend.name)
+@pytest.fixture(params=[*CONFINING, "warm"], ids=lambda backend: getattr(backend, "name", backend))
 def box(request):
-    state = request.param.probe()
+    """Every backend; and what is forked, which must keep the contract of what is started."""
+    backend = Bubblewrap() if request.param == "warm" else request.param
+    state = backend.probe()
     if not state.works:
         if REQUIRE_ALL:
             pytest.fail(state.reason)
         pytest.skip(state.reason)
-    yield request.param
-    if isinstance(request.param, Forking):
-        request.param.close()
+    with AllWarm(backend) if request.param == "warm" else nullcontext(backend) as chosen:
+        yield chosen
 
 
 def attempt(box, *tries, limits=SMALL, readable=(), **spec):
