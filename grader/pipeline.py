@@ -7,7 +7,7 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import grader
 from grader import checks, dataset, evidence, notebook, reports, rubric, sandbox, scoring, sources
 from grader import graph as graphs
-from grader.errors import GraderError, NotGradable, UsageError
+from grader.errors import GraderError, InfrastructureError, NotGradable, UsageError
 from grader.records import (
     Audit,
     CellRun,
@@ -117,6 +117,30 @@ def grade(reference: str | Submission, options: Options, stdin: BinaryIO | None 
     Raises UsageError (nothing is written then). Every other ending is a report: a student's result, not gradable, our defect, or the
     machine's lack, told apart by `Outcome.exit_code`.
     """
+    written: list[Path] = []
+
+    def begun(draft: _Draft) -> None:
+        written[:] = reports.write_started(
+            options.out, rubric=draft.rubric, submission=draft.submission, max_score=draft.max_score, formats=options.formats
+        )
+
+    try:
+        done = execute(reference, options, stdin, boxes, begun)
+    except UsageError:
+        if written:
+            written[-1].unlink(missing_ok=True)
+        raise
+    return replace(done, files=tuple(reports.write(done.executed, options.out, options.formats)))
+
+
+def execute(
+    reference: str | Submission,
+    options: Options,
+    stdin: BinaryIO | None = None,
+    boxes: Boxes | None = None,
+    begun: "Callable[[_Draft], None]" = lambda _draft: None,
+) -> Outcome:
+    """As `grade`, but nothing is written: `Outcome.files` is empty. `begun` is called before anything is read, and once more when the notebook's bytes are known."""
     started = time.monotonic()
     lines = rubric.load(options.rubric)
     reports.check(options.formats)
@@ -125,12 +149,11 @@ def grade(reference: str | Submission, options: Options, stdin: BinaryIO | None 
     head = ReportRubric(id=lines.id, version=lines.version, sha256=lines.sha256)
     name = reference.file if isinstance(reference, Submission) else Path(reference).name[:120]
     unknown = ReportSubmission(id="", file=name, sha256="", source="")
-    draft = _Draft(rubric=head, submission=unknown, max_score=lines.max_points, started=started)
-    reports.write_started(options.out, rubric=head, submission=unknown, max_score=lines.max_points, formats=options.formats)
+    draft = _Draft(rubric=head, submission=unknown, max_score=lines.max_points, started=started, begun=begun)
+    begun(draft)
     try:
         executed, exit_code, staff = _graded(reference, options, stdin, lines, draft, boxes), 0, ""
     except UsageError:
-        (options.out / "report.json").unlink(missing_ok=True)
         raise
     except Interrupted as signal:
         executed, exit_code = draft.ended(RunStatus.INFRA_ERROR, f"Grading was interrupted by {signal.name}; run it again."), signal.code
@@ -144,8 +167,23 @@ def grade(reference: str | Submission, options: Options, stdin: BinaryIO | None 
             RunStatus.GRADER_ERROR, f"A defect in the grader ({type(error).__name__}) stopped it; a person has to look at this submission."
         )
         exit_code, staff = GraderError.exit_code, traceback.format_exc()
-    files = reports.write(executed, options.out, options.formats)
-    return Outcome(executed=executed, files=tuple(files), exit_code=exit_code, staff=staff)
+    return Outcome(executed=executed, files=(), exit_code=exit_code, staff=staff)
+
+
+def unreached(status: RunStatus, reason: str, options: Options, *, file: str, sha256: str) -> Outcome:
+    """The outcome for a hand-in that never came to be graded: its bytes could not be had (not gradable), or the machine failed every try, or we did."""
+    lines = rubric.load(options.rubric)
+    draft = _Draft(
+        rubric=ReportRubric(id=lines.id, version=lines.version, sha256=lines.sha256),
+        submission=ReportSubmission(id="", file=file, sha256=sha256, source=""),
+        max_score=lines.max_points,
+        started=time.monotonic(),
+        begun=lambda _draft: None,
+    )
+    code = {RunStatus.UNGRADABLE: NotGradable.exit_code, RunStatus.INFRA_ERROR: InfrastructureError.exit_code}.get(
+        status, GraderError.exit_code
+    )
+    return Outcome(executed=draft.ended(status, reason), files=(), exit_code=code, staff=reason)
 
 
 # ------------------------------------------------------------------ the flow
@@ -154,9 +192,11 @@ def grade(reference: str | Submission, options: Options, stdin: BinaryIO | None 
 class _Draft:
     """What is known of the report so far, for endings that come early."""
 
-    def __init__(self, *, rubric: ReportRubric, submission: ReportSubmission, max_score: float, started: float) -> None:
+    def __init__(
+        self, *, rubric: ReportRubric, submission: ReportSubmission, max_score: float, started: float, begun: "Callable[[_Draft], None]"
+    ) -> None:
         self.rubric, self.submission, self.max_score = rubric, submission, max_score
-        self.started = started
+        self.started, self.begun = started, begun
         self.timings: dict[str, float] = {}
         self.notices: list[str] = []
         self.environment: dict[str, Any] = {"grader": grader.__version__, "python": platform.python_version(), "hardware": _hardware()}
@@ -206,9 +246,7 @@ def _graded(
         if isinstance(submission, str):
             submission = sources.resolve(submission, allow_fetch=options.allow_fetch, stdin=stdin, hosts=options.hosts)
         draft.submission = ReportSubmission(id=submission.id, file=submission.file, sha256=submission.sha256, source=submission.source)
-        reports.write_started(
-            options.out, rubric=draft.rubric, submission=draft.submission, max_score=lines.max_points, formats=options.formats
-        )
+        draft.begun(draft)
         anchors = notebook.load_anchors(lines.folder / "anchors.toml")
         draft.notebook = read = notebook.read(submission.data, anchors)
         recognition = notebook.recognise(read, anchors)

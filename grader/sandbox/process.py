@@ -14,7 +14,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
@@ -33,11 +33,15 @@ _CPU_SLACK_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Why a box ended. `name` is one of RunRecord.ending's words; `detail` a sentence for the student; `signal` what killed it, if one did."""
+    """Why a box ended. `name` is one of RunRecord.ending's words; `detail` a sentence for the student; `signal` what killed it, if one did.
+
+    `lost`: the process that the box was forked from is gone, and took it along; nobody in the box did that.
+    """
 
     name: str = "ok"
     detail: str = ""
     signal: int = 0
+    lost: bool = False
 
 
 class Process(Protocol):
@@ -90,6 +94,7 @@ class Running:
         self._folder = folder
         self._in_box = in_box
         self._group = group
+        self.when_closed: Callable[[], None] = lambda: None
         self._to_send = bytearray()
         self._close_when_sent = False
         self._open = {frames, self._output.fileno()}
@@ -176,6 +181,7 @@ class Running:
         remove_folder(self._folder)
         if self._group is not None:
             self._group.remove()
+        self.when_closed()
 
     # ------------------------------------------------------------------ the mechanics
 
@@ -204,7 +210,9 @@ class Running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1.0)
         code = self._process.poll()
-        if (starved := self._starved()) is not None:
+        if getattr(self._process, "lost", False):  # a forked box (`warm.py`)
+            self.ending = Ending(name="killed", detail="The process that boxes are forked from is gone.", lost=True)
+        elif (starved := self._starved()) is not None:
             self.ending = starved
         elif self._reader.pending:
             self.ending = Ending(name="garbled", detail="The notebook's process was cut off in the middle of a message.")

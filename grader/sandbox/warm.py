@@ -7,6 +7,7 @@ It is the tier bubblewrap only; where user namespaces do not nest, `start` falls
 import contextlib
 import json
 import os
+import queue
 import select
 import signal
 import socket
@@ -17,7 +18,7 @@ from typing import Any, Self
 
 from grader.errors import InfrastructureError
 from grader.sandbox import bubblewrap
-from grader.sandbox.base import Job, TierState, command
+from grader.sandbox.base import Job, Sandbox, TierState, command
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import make_folder
 from grader.sandbox.launch import first_line
@@ -45,7 +46,7 @@ class Forked:
         self._zygote, self.pid = zygote, pid
         self.stdin, self.stdout = os.fdopen(given[0], "wb", buffering=0), os.fdopen(given[1], "rb", buffering=0)
         self.returncode: int | None = None
-        self.cpu_s: float | None = None
+        self.lost = False
 
     def poll(self) -> int | None:
         """The exit code (negative: the signal), None while it lives."""
@@ -58,12 +59,12 @@ class Forked:
         if self.returncode is None:
             try:
                 said = self._zygote.hear(ANSWER_S if timeout is None else timeout)
-                self.returncode, self.cpu_s = int(said["ended"]), float(said["cpu_s"])
+                self.returncode = int(said["ended"])
             except TimeoutError:
                 raise subprocess.TimeoutExpired("box", timeout or 0.0) from None
             except (_ZygoteError, KeyError, ValueError):
                 self._zygote.close()
-                self.returncode = -signal.SIGKILL
+                self.returncode, self.lost = -signal.SIGKILL, True
         return self.returncode
 
 
@@ -266,6 +267,56 @@ class Warm:
         spec = {"confinement": dict(bubblewrap.confinement(job)), "limits": asdict(limits), **job.spec}
         running.send(json.dumps(spec).encode() + b"\n")
         return running
+
+
+class WarmPool:
+    """A sandbox for several threads: at most `size` boxes at a time, each from the next free `Warm`. Use as a context manager.
+
+    The threads that use it must outlive it: bubblewrap ends with the thread that started it.
+    """
+
+    def __init__(self, cold: Sandbox, job: Job, size: int) -> None:
+        """`cold` is any tier; boxes are forked where it is bubblewrap."""
+        self.name = cold.name
+        self._cold = cold
+        self._all: list[Sandbox] = [Warm(cold, job) if isinstance(cold, bubblewrap.Bubblewrap) else cold for _ in range(size)]
+        self._free: queue.LifoQueue[Sandbox] = queue.LifoQueue()
+        for sandbox in reversed(self._all):
+            self._free.put(sandbox)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Why boxes are started cold, where they are."""
+        if not isinstance(self._cold, bubblewrap.Bubblewrap):
+            return (f"Boxes are started cold: the sandbox {self.name} forks none.",)
+        return tuple(dict.fromkeys(warm.lack for warm in self._all if isinstance(warm, Warm) and warm.lack))
+
+    def probe(self) -> TierState:
+        """As the tier below."""
+        return self._cold.probe()
+
+    def start(self, job: Job, limits: Limits) -> Running:
+        """Start a box; waits while all are taken. Raises InfrastructureError."""
+        chosen = self._free.get()
+        try:
+            running = chosen.start(job, limits)
+        except BaseException:
+            self._free.put(chosen)
+            raise
+        running.when_closed = lambda: self._free.put(chosen)
+        return running
+
+    def close(self) -> None:
+        """End every zygote, and with it its box."""
+        for sandbox in self._all:
+            if isinstance(sandbox, Warm):
+                sandbox.close()
 
 
 class AllWarm:

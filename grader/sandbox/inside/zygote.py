@@ -4,7 +4,7 @@ Theory of operation. The zygote runs code of ours only and holds no secret; it h
 copied on write, and what the kernel shares between the two is refused. The forked box first leaves for a user and a mount namespace of its own with fresh,
 size-limited /content, /tmp and /dev/shm, so that no sibling's file is ever in sight, then confines itself exactly as a cold box does (`harden`).
 It cannot reach the zygote: signals, tracing and process descriptors are refused by seccomp, and the zygote is not dumpable, so that its /proc/PID/mem, fd and
-root are closed to everybody without rights over it. One box at a time: the zygote sleeps in `wait4` while the box lives.
+root are closed to everybody without rights over it. One box at a time: the zygote sleeps in `waitpid` while the box lives.
 
 Requests come as JSON with three descriptors (input, output, frames) over a SOCK_SEQPACKET socket; the answers are `ready`, `forked`, `ended`.
 """
@@ -44,8 +44,8 @@ def serve(descriptor, module, begin):
         for given in descriptors:
             os.close(given)
         host.send(_encoded({"forked": pid}))
-        _, status, used = os.wait4(pid, 0)
-        host.send(_encoded({"ended": os.waitstatus_to_exitcode(status), "cpu_s": used.ru_utime + used.ru_stime}))
+        _, status = os.waitpid(pid, 0)
+        host.send(_encoded({"ended": os.waitstatus_to_exitcode(status)}))
 
 
 def _encoded(answer):
