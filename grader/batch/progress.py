@@ -18,9 +18,9 @@ _TICK_S = 5.0
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds in words a person reads: 48 s, 12 min, 3 h 20 min; a dash where nothing is known."""
+    """Seconds in words a person reads: 48 s, 12 min, 3 h 20 min; "unknown time" for None."""
     if seconds is None:
-        return "–"
+        return "unknown time"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
