@@ -6,6 +6,7 @@ recorded as the infrastructure's failure, which the next run tries again.
 """
 
 import contextlib
+import shutil
 import tempfile
 import time
 from collections import Counter, deque
@@ -22,6 +23,8 @@ from grader.errors import InfrastructureError, UsageError
 from grader.records import RunStatus
 
 _WAIT_S = 0.25
+_NEW, _MARK = ".new-", ".report-of"
+_STALE_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,9 +165,9 @@ class _Run:
     def _record(self, work: Work, done: Done) -> None:
         reason = "The machine failed twice while this was graded; it never counts against a student. Run the same command again."
         answer = done.answer or failed(done.item, RunStatus.INFRA_ERROR, reason, done.lost, self._options, done.worker)
+        if self._shelf is not None:  # first: what is recorded is not graded again, so its report has to be there
+            self._shelf.put(work.students, work.content, answer.files)
         self._keep(answer.graded)
-        if self._shelf is not None:
-            self._shelf.put(work.students, answer.files)
         progress, graded = self._progress, answer.graded
         train = graded.phases.get("train", 0.0)
         progress.statuses[graded.status] += 1
@@ -187,34 +190,44 @@ def _reason(done: Done) -> str:
 
 
 class Shelf:
-    """The folder of reports: one folder a student, named by the pseudonym, replaced as a whole."""
+    """The folder of reports: one folder a student, named by the pseudonym, replaced as a whole. A small file in each says of what it is the report."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises UsageError where the folder cannot be made."""
-        self.folder = folder
+    def __init__(self, folder: Path, key: str) -> None:
+        """`key` names the grading key. Raises UsageError where the folder cannot be made. What a killed run left half made is removed."""
+        self.folder, self._key = folder, key
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"--out {folder}: expected a folder that can be written ({error.strerror}). Name another one.") from error
+        for path in folder.glob(f"{_NEW}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _STALE_S:
+                    shutil.rmtree(path)
 
-    def has(self, student: str) -> bool:
-        """Whether a report of this student is there."""
-        return (self.folder / student / "report.json").exists()
+    def has(self, student: str, content: str) -> bool:
+        """Whether the report of this content is there for this student."""
+        try:
+            return (self.folder / student / _MARK).read_text(encoding="utf-8") == self._mark(content)
+        except OSError:
+            return False
 
-    def put(self, students: Sequence[str], files: Mapping[str, str]) -> None:
+    def put(self, students: Sequence[str], content: str, files: Mapping[str, str]) -> None:
         """Write the report of equal work for each of the students. Raises InfrastructureError where the disk fails."""
         for student in students:
             target = self.folder / student
             try:
-                with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as temporary:
-                    fresh, old = Path(temporary) / "new", Path(temporary) / "old"
+                with tempfile.TemporaryDirectory(dir=self.folder, prefix=_NEW) as temporary:
+                    fresh = Path(temporary) / "new"
                     fresh.mkdir()
-                    for name, text in files.items():
+                    for name, text in {**files, _MARK: self._mark(content)}.items():
                         (fresh / name).write_text(text, encoding="utf-8", newline="\n")
                     with contextlib.suppress(FileNotFoundError):
-                        target.rename(old)
+                        target.rename(Path(temporary) / "old")
                     fresh.rename(target)
             except OSError as error:
                 raise InfrastructureError(
                     f"--out {self.folder}: a report could not be written ({error.strerror}). Free some space and run the same command again."
                 ) from error
+
+    def _mark(self, content: str) -> str:
+        return f"{self._key}, content {content}\n"
