@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Row, Text, case, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, Row, Text, case, cast, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -398,9 +398,9 @@ class Gradebook:
             chunk = rows[start : start + _CHUNK]
             with self._database.reading() as connection:
                 wanted = [row.grading_id for row in chunk if row.grading_id is not None and (with_reports or row.id in overrides)]
-                packed = dict(connection.execute(select(Grading.id, Grading.report).where(Grading.id.in_(wanted))).tuples())
+                packed = _pairs(connection, select(Grading.id, Grading.report).where(Grading.id.in_(wanted)))
                 contents = [row.content for row in chunk] if with_code else []
-                codes = dict(connection.execute(select(Content.content, Content.code).where(Content.content.in_(contents))).tuples())
+                codes = _pairs(connection, select(Content.content, Content.code).where(Content.content.in_(contents)))
             for row in chunk:
                 report = self._parsed(row.grading_id, packed[row.grading_id]) if row.grading_id in packed else None
                 code = self._unpacked(codes[row.content], "a submission's code") if with_code else ""
@@ -464,7 +464,12 @@ def _larger(old: InstrumentedAttribute[Any], new: ColumnElement[Any]) -> ColumnE
     return case((new.is_(None), old), (old.is_(None), new), (new > old, new), else_=old)
 
 
-def _setting(name: str) -> Any:
+def _pairs(connection: Connection, query: Executable) -> dict[Any, Any]:
+    """First column -> second column."""
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _setting(name: str) -> Executable:
     return select(Setting.value).where(Setting.name == name).order_by(Setting.id.desc()).limit(1)
 
 
@@ -481,8 +486,7 @@ def _key_ids(connection: Connection) -> list[int]:
 def _finished_rounds(connection: Connection, key_id: int) -> dict[str, int]:
     """Content -> the newest round that is finished, where one is."""
     newest = select(Grading.content, func.max(Grading.round)).where(Grading.key_id == key_id, Grading.round.is_not(None))
-    rows = connection.execute(newest.group_by(Grading.content)).tuples()
-    return {content: finished for content, finished in rows if finished is not None}
+    return _pairs(connection, newest.group_by(Grading.content))
 
 
 def _opened_rounds(connection: Connection, key_id: int, content: str | None = None) -> dict[str, int]:
@@ -490,7 +494,7 @@ def _opened_rounds(connection: Connection, key_id: int, content: str | None = No
     newest = select(Regrade.content, func.max(Regrade.round)).where(Regrade.key_id == key_id)
     if content is not None:
         newest = newest.where(Regrade.content == content)
-    return dict(connection.execute(newest.group_by(Regrade.content)).tuples())
+    return _pairs(connection, newest.group_by(Regrade.content))
 
 
 def _places(connection: Connection, student: str) -> Sequence[Row[Any]]:
