@@ -248,7 +248,7 @@ class Gradebook:
                 row["round"] = due if regrade is None else regrade
             row["graded_at"] = _now()
             statement = self._insert(Grading).values(**row).on_conflict_do_nothing(index_elements=["key_id", "content", "round"])
-            return connection.execute(statement).rowcount == 1
+            return connection.execute(statement.returning(Grading.id)).first() is not None
 
     def report(self, key_id: int, content: str) -> Report | None:
         """The newest finished report of a content under a key, without overrides; None where there is none."""
