@@ -5,24 +5,23 @@ Running the same command again goes on where the last one ended, however it ende
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grader
-from grader import dataset, notebook, pipeline, reports, rubric, sources
+from grader import dataset, pipeline, reports, rubric, sources
 from grader.batch import late
 from grader.batch.content import content_of
 from grader.batch.engine import Engine, Local, default_jobs
 from grader.batch.gradebook import Gradebook
 from grader.batch.identities import Identities
+from grader.batch.progress import Watching
 from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Standing
 from grader.batch.supervisor import Progress, Shelf, Watcher, Work, supervise
 from grader.batch.worker import FILE, Item
 from grader.errors import GraderError, InfrastructureError, NothingToGrade, UsageError
 from grader.records import Executed, HandedIn
 from grader.sources.classes import read_class
-from grader.training.course import BUDGETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +65,36 @@ class Class:
     run_id: int
     contents: dict[str, _HandIn] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    students: int = 0
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a run came to: what was done in it, how many students' standings have each status now, and what of the hand-ins a person has to settle."""
+
+    progress: Progress
+    counts: Mapping[str, int]
+    students: int
+    problems: tuple[str, ...]
+    summary: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """As for one submission: 3 where a defect of ours ended one, 6 where the machine did (the same command tries those again), else 0."""
+        if self.counts.get("grader_error"):
+            return GraderError.exit_code
+        return InfrastructureError.exit_code if self.counts.get("infra_error") or self.counts.get("waiting") else 0
 
 
 def beside(gradebook: str, suffix: str) -> Path:
     """A file that belongs to a gradebook: beside the SQLite file, or in the current folder where it is a server's."""
     return Path(f"grade-class{suffix}") if "://" in gradebook else Path(f"{gradebook}{suffix}")
+
+
+def shown(gradebook: str) -> str:
+    """A gradebook as it may be printed: an address may hold a password."""
+    return "the gradebook" if "://" in gradebook else gradebook
 
 
 def grading_key(options: pipeline.Options, fingerprint: str) -> GradingKey:
@@ -96,7 +120,9 @@ def open_class(plan: Plan, fingerprint: str, tell: Callable[[str], None]) -> Cla
     if not found.handed_in:
         said = " ".join(found.problems[:3]) or "There is nothing in them that looks like one."
         raise NothingToGrade(f"No notebook was found in {', '.join(str(path) for path in plan.paths[:3])}. {said}")
-    people = Identities.open(plan.key or beside(plan.gradebook, ".key"), beside(plan.gradebook, ".names"), rubric.load(plan.options.rubric).id)
+    people = Identities.open(
+        plan.key or beside(plan.gradebook, ".key"), beside(plan.gradebook, ".names"), rubric.load(plan.options.rubric).id
+    )
     book = Gradebook.open(plan.gradebook)
     try:
         key_id = book.key(grading_key(plan.options, fingerprint))
@@ -114,7 +140,17 @@ def open_class(plan: Plan, fingerprint: str, tell: Callable[[str], None]) -> Cla
         book.close()
         raise
     by_content = {hand_in.entry.content: hand_in for hand_in in hand_ins}
-    return Class(book=book, people=people, key_id=key_id, run_id=run_id, contents=by_content, problems=found.problems)
+    students = len({hand_in.entry.student for hand_in in hand_ins})
+    return Class(
+        book=book,
+        people=people,
+        key_id=key_id,
+        run_id=run_id,
+        contents=by_content,
+        problems=found.problems,
+        students=students,
+        fingerprint=fingerprint,
+    )
 
 
 def _looked_at(handed_in: Sequence[HandedIn], people: Identities, read: sources.Reader, book: Gradebook) -> Iterator[_HandIn]:
@@ -158,8 +194,11 @@ def _bytes(read: sources.Reader, handed: HandedIn) -> tuple[bytes, str]:
 # ------------------------------------------------------------------ what is to be done
 
 
-def to_do(opened: Class, plan: Plan, read: sources.Reader) -> list[Work]:
-    """The contents to grade now: of the attempts that count (of all, where asked for), handed in here, without a finished grading; and those to regrade."""
+def to_do(opened: Class, plan: Plan, read: sources.Reader) -> tuple[list[Work], int]:
+    """The contents to grade now, and how many need it no more.
+
+    To grade: of the attempts that count (of all, where asked for), handed in here, without a finished grading; and those to regrade.
+    """
     owners: dict[str, list[str]] = {}
     for standing in opened.book.standings(opened.key_id, all_attempts=plan.all_attempts, with_reports=False):
         if standing.content in opened.contents:
@@ -172,11 +211,12 @@ def to_do(opened: Class, plan: Plan, read: sources.Reader) -> list[Work]:
     def loader(hand_in: _HandIn) -> Callable[[], Item]:
         return lambda: _item(read, hand_in)
 
-    return [
+    works = [
         Work(content=content, students=tuple(students), load=loader(opened.contents[content]))
         for content, students in owners.items()
         if content in left
     ]
+    return works, len(owners) - len(works)
 
 
 def _item(read: sources.Reader, hand_in: _HandIn) -> Item:
@@ -213,8 +253,12 @@ def _test(text: str) -> Callable[[Standing], bool]:
         return lambda standing: standing.student == value
     if name == "criterion" and value:
         criterion, _, status = value.partition(":")
-        return lambda standing: standing.report is not None and any(
-            line.id == criterion and (line.status.value == status if status else line.status.value != "pass") for line in standing.report.criteria
+        return lambda standing: (
+            standing.report is not None
+            and any(
+                line.id == criterion and (line.status.value == status if status else line.status.value != "pass")
+                for line in standing.report.criteria
+            )
         )
     raise UsageError(
         f"--regrade {text}: expected all, status=ENDING ({', '.join(sorted(FINISHED))}, infra_error), student=sub_… or criterion=ID[:STATUS]."
@@ -240,11 +284,15 @@ def grade_all(opened: Class, plan: Plan, works: Sequence[Work], watcher: Watcher
     shelf = Shelf(plan.out / "reports", f"key {opened.key_id}")
     engine = engine_of(plan)
     try:
-        for lack in engine.lacks:
-            watcher.tell(lack)
+        if engine.dataset != opened.fingerprint:
+            raise InfrastructureError(
+                f"The engine grades on {engine.dataset}, this machine has {opened.fingerprint}: marks from different images do not mix. "
+                "Give every machine the same store (grade data status)."
+            )
+        rounds = opened.book.rounds(opened.key_id, [work.content for work in works])
 
         def record(graded: Graded) -> bool:
-            return opened.book.record(opened.key_id, graded)
+            return opened.book.record(opened.key_id, graded, regrade=rounds[graded.content])
 
         supervise(works, engine, record, watcher, progress, plan.options, shelf)
         for lack in engine.lacks:
@@ -268,3 +316,27 @@ def complete_shelf(opened: Class, plan: Plan) -> None:
             executed = Executed(report=report)
             files = {reports.FORMATS[name].FILENAME: reports.FORMATS[name].render(executed) for name in ("json", *plan.options.formats)}
             shelf.put((standing.student,), standing.content, files)
+
+
+def grade_class(plan: Plan, watch: Callable[[Progress], Watching]) -> Ended:
+    """The whole of `grade batch`. Raises UsageError, NothingToGrade, InfrastructureError; whatever was graded by then is in the gradebook."""
+    rubric.load(plan.options.rubric)
+    reports.check(plan.options.formats)
+    data = dataset.ensure(plan.options.store or dataset.default_store())
+    problems: list[str] = []
+    with sources.Reader() as read:
+        opened = open_class(plan, f"{data.name}:{data.fingerprint[:16]}", problems.append)
+        try:
+            works, finished = to_do(opened, plan, read)
+            progress = Progress(total=finished + len(works), already=finished)
+            watcher = watch(progress)
+            try:
+                for problem in problems:
+                    watcher.tell(problem)
+                grade_all(opened, plan, works, watcher, progress)
+                complete_shelf(opened, plan)
+            finally:
+                watcher.close()
+            return Ended(progress=progress, counts=opened.book.counts(opened.key_id), students=opened.students, problems=tuple(problems))
+        finally:
+            opened.book.close()

@@ -10,7 +10,6 @@ import re
 import stat
 import zipfile
 import zlib
-from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,6 +67,9 @@ class Archive:
         if len(infos) > MAX_MEMBERS:
             raise NotGradable(f"{where}: at most {MAX_MEMBERS} members were expected; there are {len(infos)}. Give a smaller archive.")
         self.members = [info for info in infos if not info.filename.endswith("/")]  # `is_dir` fails on an empty name
+        self.named: dict[str, list[zipfile.ZipInfo]] = {}
+        for info in self.members:
+            self.named.setdefault(info.filename, []).append(info)
 
     def read(self, info: zipfile.ZipInfo, limit: int | None = None) -> bytes:
         """Read a member of at most `limit` bytes (`MAX_BYTES` if None). Raises NotGradable for one that is refused (module docstring) or damaged."""
@@ -99,13 +101,17 @@ def from_zip(path: Path, member: str | None) -> Submission:
     except OSError as error:
         raise _damaged(where, error) from error
     with file:
-        archive = Archive(file, where)
-        inner = _within(archive.members, member) if member is not None else None
-        if inner is not None:
-            info, member = inner
-            archive = archive.inside(info)
-        info = _choose(archive.members, member, archive.where)
-        return submission(archive.read(info), info.filename, "archive")
+        return from_archive(Archive(file, where), member)
+
+
+def from_archive(archive: Archive, member: str | None) -> Submission:
+    """As `from_zip`, from an archive that is open already."""
+    inner = _within(archive, member) if member is not None else None
+    if inner is not None:
+        info, member = inner
+        archive = archive.inside(info)
+    info = _choose(archive, member)
+    return submission(archive.read(info), info.filename, "archive")
 
 
 def refusal(info: zipfile.ZipInfo, where: str) -> NotGradable | None:
@@ -141,40 +147,39 @@ def _check_directory(file: BinaryIO, where: str) -> None:
         )
 
 
-def _within(infos: list[zipfile.ZipInfo], member: str) -> tuple[zipfile.ZipInfo, str] | None:
+def _within(archive: Archive, member: str) -> tuple[zipfile.ZipInfo, str] | None:
     """Split `INNER.zip!MEMBER` into the one member that is an archive and what is meant in it; None where that is a plain member's name."""
-    names = Counter(info.filename for info in infos)
-    if member in names:
+    if member in archive.named:
         return None
     for match in re.finditer("!", member):
-        name = member[: match.start()]
-        if names[name] == 1 and name.lower().endswith(".zip"):
-            return next(info for info in infos if info.filename == name), member[match.end() :]
+        infos = archive.named.get(member[: match.start()], [])
+        if len(infos) == 1 and infos[0].filename.lower().endswith(".zip"):
+            return infos[0], member[match.end() :]
     return None
 
 
-def _choose(infos: list[zipfile.ZipInfo], member: str | None, where: str) -> zipfile.ZipInfo:
+def _choose(archive: Archive, member: str | None) -> zipfile.ZipInfo:
     """Find the member that is meant."""
-    names = [info.filename for info in infos]
+    names, where = archive.named, archive.where
     if member is None:
-        wanted = sorted({name for name in names if is_notebook_name(name.replace("\\", "/"))})
+        wanted = sorted(name for name in names if is_notebook_name(name.replace("\\", "/")))
         if len(wanted) > 1:
             raise UsageError(
                 f"{where}: one notebook was expected in the archive; {len(wanted)} were found: {listing(wanted)}. "
                 f"Name one (ARCHIVE.zip!MEMBER), or use `grade batch`.",
             )
         if not wanted:
-            seen = f"only {listing(names)}" if names else "nothing"
+            seen = f"only {listing(info.filename for info in archive.members)}" if names else "nothing"
             raise NothingToGrade(f"{where}: a notebook (.ipynb) was expected in the archive; {seen} was found.")
         member = wanted[0]
     if member not in names:
         held = listing(name for name in names if is_notebook_name(name.replace("\\", "/"))) or "no notebook"
         raise NothingToGrade(f"{where}: no member is named {display_path(member)}; the archive holds {held}.")
-    if Counter(names)[member] > 1:
+    if len(names[member]) > 1:
         raise NotGradable(
             f"{where}: {display_path(member)} is in the archive more than once, so it is unclear which one counts. Pack it again."
         )
-    return next(info for info in infos if info.filename == member)
+    return names[member][0]
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, limit: int) -> bytes:
