@@ -78,6 +78,11 @@ class Workshop:
         """Why boxes are started cold, where they are."""
         return self._pool.lacks
 
+    @property
+    def residents(self) -> tuple[int, ...]:
+        """The processes that stay between boxes 1."""
+        return self._pool.residents
+
     def close(self) -> None:
         """End every box. Whoever is in `grade` gets an infrastructure error."""
         self._closing.set()

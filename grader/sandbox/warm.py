@@ -297,6 +297,11 @@ class WarmPool:
             return (f"Boxes are started cold: the sandbox {self.name} forks none.",)
         return tuple(dict.fromkeys(warm.lack for warm in self._all if isinstance(warm, Warm) and warm.lack))
 
+    @property
+    def residents(self) -> tuple[int, ...]:
+        """The processes that stay between boxes."""
+        return tuple(pid for warm in self._all if isinstance(warm, Warm) for pid in warm.residents)
+
     def probe(self) -> TierState:
         """As the tier below."""
         return self._cold.probe()
