@@ -184,3 +184,10 @@ def test_hostile_archives_within_the_archive(tmp_path):
     for inner, words in [("bomb", "400 times"), ("grown", "400 times"), ("none", "damaged"), ("out", "leads out")]:
         with pytest.raises(NotGradable, match=words):
             resolve(f"{path}!{inner}.zip!{'../' * (inner == 'out')}work.ipynb")
+
+
+def test_an_archive_that_is_there_twice_is_not_guessed_at(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        path = pack(tmp_path / "class.zip", ("ada.zip", packed(("a.ipynb", BYTES))), ("ada.zip", packed(("a.ipynb", b"{}"))))
+    with pytest.raises(NothingToGrade, match="no member is named"):
+        resolve(f"{path}!ada.zip!a.ipynb")
