@@ -1,7 +1,7 @@
 """The hand-ins of a class: which notebook is whose, as the platform's own download tells it. One platform, one file.
 
-`read_class` is the only door. It lists names and reads small side files (Gradescope's metadata, nbgrader's time stamps); of notebooks it reads nothing, and
-of an archive that a student handed in only the table of contents. Nothing is unpacked, and no name is used as a path.
+`read_class` is the only door. It lists names and reads small side files (Gradescope's metadata, nbgrader's time stamps); of notebooks it reads nothing,
+and of an archive that a student handed in the table of contents. Nothing is unpacked, and no name is used as a path.
 """
 
 from collections.abc import Sequence
@@ -56,10 +56,12 @@ def read_class(paths: Sequence[Path], *, mapping: Path | None = None, names: str
     """Tell which notebook is whose.
 
     Args:
-        paths: folders, zip archives and single notebooks; the attempts of a student who is in several follow each other in this order where no time or number tells.
+        paths: folders, zip archives and single notebooks; the attempts of a student who is in several of them follow each other in this order where
+            no time or number tells.
         mapping: a CSV that gives files (or folders, or the platform's identifiers) to students: columns `file` and `student`, optionally `name`,
             `submitted_at`, `seconds_late`, `group`, `attempt`. It goes before what the layout tells.
-        names: a regular expression that describes each notebook's path or name, with a group `student` and optionally `name`, `attempt`, `late`; in the place of a layout.
+        names: a regular expression, in the place of a layout, that describes each notebook's path or name whole, with a group `student` and optionally
+            `name`, `attempt`, `late`.
         platform: one of `PLATFORMS`; `auto` recognises the layout of each path.
 
     Returns:
@@ -128,7 +130,8 @@ def _nobodys(pieces: Sequence[Piece]) -> list[str]:
         if not piece.student:
             lost.setdefault(piece.source.where, []).append(piece.file.whole)
     return [
-        f"{where}: the names tell no student of {naming(files)}. They are passed over; where one is a hand-in, name it in a mapping CSV (columns file, student)."
+        f"{where}: the names tell no student of {naming(files)}. They are passed over; where one is a hand-in, name it in a mapping CSV "
+        "(columns file, student)."
         for where, files in lost.items()
     ]
 

@@ -1,6 +1,6 @@
-"""Canvas, "Download Submissions": a flat archive of `<who>[_LATE]_<user>_<file>_<name>`, or `[LATE_]anon_<id>_<file>_<name>` where marking is anonymous.
+"""Canvas, "Download Submissions": a flat archive of `<who>[_LATE]_<user>_<file>_<name>`.
 
-`<who>` is the student's (or group's) name in lower case without anything but letters, digits and underscores. Texts and links typed into Canvas
+Where marking is anonymous, it is `[LATE_]anon_<id>_<file>_<name>`. `<who>` is the student's (or group's) name in lower case without anything but letters, digits and underscores. Texts and links typed into Canvas
 come as `…_text.html` and `…_link.html` and have no file number. Only the latest attempt is in it.
 """
 
@@ -10,7 +10,7 @@ from grader.sources.classes.layout import MAX_PATH, File, Files, Found, Piece, t
 
 EXPECTED = "NAME_USER_FILE_work.ipynb, as Canvas' Download Submissions names files"
 _FILE = r"(?:(?P<fid>\d+)_(?P<file>.+)|(?P<typed>(?:text|link)\.html))"
-_NAMED = re.compile(rf"(?:(?P<who>[^/]*?)_)??(?:(?P<late>LATE)_)?(?P<uid>\d+)_{_FILE}", re.ASCII | re.DOTALL)
+_NAMED = re.compile(rf"(?:(?P<who>[^/]*?)_)?(?:(?P<late>LATE)_)?(?P<uid>\d+)_{_FILE}", re.ASCII | re.DOTALL)
 _ANONYMOUS = re.compile(rf"(?:(?P<late>LATE)_)?anon_(?P<anon>[A-Za-z0-9]+)_{_FILE}", re.ASCII | re.DOTALL)
 
 
@@ -30,6 +30,8 @@ def read(files: Files) -> Found:
             loose.append(file)
             continue
         parts = match.groupdict()
+        who = parts.get("who") or ""
+        nameless = who == "LATE"  # names are in lower case
         key = "uid" if parts.get("uid") else "anon"
         ids = {key: match[key]} | ({"fid": match["fid"]} if match["fid"] else {})
         pieces.append(
@@ -39,8 +41,8 @@ def read(files: Files) -> Found:
                 platform="canvas",
                 student=match[key],
                 shown=match["file"] or match["typed"],
-                name=tidy(parts.get("who") or ""),
-                late=match["late"] is not None,
+                name="" if nameless else tidy(who),
+                late=nameless or match["late"] is not None,
                 ids=ids,
             )
         )

@@ -73,7 +73,7 @@ def one_each(hand_ins: Sequence[Group]) -> tuple[list[Piece], list[str]]:
         pieces.append(piece)
     if told:
         problems.append(
-            f"Several notebooks were handed in together {len(told)} times; the one named as the others' are was taken, the newest where it came "
+            f"Where several notebooks were handed in together ({len(told)}), the one named as the others' are was taken, the newest where it came "
             f"again: {naming(told)}. If another one is meant, {BY_MAPPING}."
         )
     return pieces, problems

@@ -1,7 +1,8 @@
 """Gradescope, the bulk export: `submission_metadata.yml` beside a folder for each submission, `submission_<number>/…`.
 
-The file says who handed in: its keys are the folders' names, with Ruby's symbols (`:submitters:`, `:name:`, `:sid:`, `:email:`, `:created_at:`) below them.
-It is read event by event as text, so that nothing in it becomes an object or a number (and ten times faster than by PyYAML's loaders). Folders that it does not name belong to nobody.
+The file says who handed in: its keys are the folders' names, with Ruby's symbols (`:submitters:`, `:name:`, `:sid:`, `:email:`, `:created_at:`) below
+them. It is read event by event as text, so that nothing in it becomes an object or a number (and ten times faster than by PyYAML's loaders).
+Folders that it does not name belong to nobody.
 """
 
 from collections.abc import Iterator
@@ -89,7 +90,9 @@ def _metadata(files: Files) -> dict[str, dict[Any, Any]]:
         events = (event for event in yaml.parse(data, Loader=_PARSER) if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent))
         content = _built(events, {})
     except (yaml.YAMLError, RecursionError, ValueError, StopIteration) as error:
-        raise NotGradable(f"{where} is not readable YAML ({' '.join(str(error).split())[:200]}). Export the submissions again.") from error
+        mark = getattr(error, "problem_mark", None)
+        line = f"from line {mark.line + 1} on" if mark is not None else "damaged or nested too deeply"
+        raise NotGradable(f"{where} is not readable YAML ({line}). Export the submissions again.") from error
     if not isinstance(content, dict):
         raise NotGradable(f"{where}: a table of submissions was expected; it holds something else. Export the submissions again.")
     return {tidy(key): entry for key, entry in content.items() if isinstance(key, str) and isinstance(entry, dict)}

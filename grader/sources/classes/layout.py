@@ -37,7 +37,7 @@ _MOMENT = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """One visible file. `path` is seen from the level that is read, `whole` from the path that was given; both have `/` between their parts."""
+    """One visible file. `path` is seen from the level that is read, `whole` from what was given; both have `/` between their parts."""
 
     path: str
     whole: str
@@ -64,8 +64,8 @@ class File:
 class Files:
     """The visible files of one given path (or of all single notebooks given), seen from one level.
 
-    `where` names it in messages; `name` is the level's own name without a suffix, `above` the names of the folders over it, nearest first (a folder on disk
-    only); `repositories` are the folders at the top in which a `.git` lies.
+    `where` names it in messages; `name` is the level's own name without a suffix, `above` the names of the two folders over it, nearest first;
+    `repositories` are the folders below in which a `.git` lies.
     """
 
     where: str
@@ -179,7 +179,7 @@ def stem(name: str) -> str:
 
 
 def moment(text: str, *, zoned: bool = True) -> datetime | None:
-    """A point in time (`2026-03-01 10:00[:00[.0]] +01:00`, or ISO 8601) in UTC; None where it is not one, or has no zone and `zoned` asks for it."""
+    """A time (`2026-03-01 10:00[:00[.0]] +01:00`, or ISO 8601) in UTC; None where it is none, or has no zone and `zoned` asks for one."""
     match = _MOMENT.fullmatch(text.strip())
     if match is None or (zoned and not match[8]):
         return None
@@ -219,7 +219,7 @@ def given(paths: Iterable[Path], stack: ExitStack) -> Iterator[Files]:
             raise UsageError(f"{display_path(shown)}: the path is not readable text (UTF-8). Rename it.")
         if path.is_dir():
             yield _folder(path)
-        elif archive.is_zip(path):
+        elif archive.is_zip(path) or path.suffix.lower() == ZIP:
             opened = archive.Archive(_open(path, stack), display_path(shown))
             files, refused = _members(opened, shown)
             yield Files(where=opened.where, name=stem(path.name), files=files, opened=opened, problems=tuple(refused))

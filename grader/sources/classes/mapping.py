@@ -5,6 +5,7 @@ import difflib
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -38,7 +39,13 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a mapping. Raises UsageError where it is not readable, lacks a column, or a cell is not what its column asks for; NothingToGrade where it is absent."""
+    """Read a mapping.
+
+    Raises:
+        UsageError: it is not readable, lacks a column, or a cell is not what its column asks for.
+        NothingToGrade: it is not there.
+
+    """
     where = display_path(str(path))
     if not local.exists(path):
         raise local.missing(path)
@@ -112,9 +119,9 @@ def by_expression(files: Files, pattern: re.Pattern[str]) -> Found:
 def apply(rows: Sequence[Row], pieces: Sequence[Piece], where: str) -> tuple[list[Piece], list[str]]:
     """Give the pieces that the rows name to their students.
 
-    A row names a file (by its path, or by its name where that is the only one), a folder, or an identifier of the platform (Canvas' user, Moodle's participant, …). What else
-    was handed in with a file that is named is passed over; files that no row names stay with the platform's student, and are told of where the names
-    of a plain folder would be all there is.
+    A row names a file (by its path, or by its name where that is the only one), a folder, or an identifier of the platform (Canvas' user, Moodle's
+    participant, …). What else was handed in with a file that is named is passed over; files that no row names stay with the platform's student, and
+    are told of where the names of a plain folder would be all there is.
 
     Raises:
         UsageError: two rows give one file to two students who are no group.
@@ -249,7 +256,7 @@ def _row(cells: dict[str, str], where: str, line: int) -> Row | None:
             raise UsageError(f"{where}: the column {column!r} is empty. Leave out the lines of those who handed nothing in.")
     return Row(
         line=line,
-        file=text["file"].replace("\\", "/").removeprefix("./"),
+        file=unicodedata.normalize("NFC", cells["file"]).strip().replace("\\", "/").removeprefix("./"),
         student=text["student"],
         name=text["name"],
         submitted_at=_time(text["submitted_at"], where),

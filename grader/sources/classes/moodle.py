@@ -1,7 +1,8 @@
-"""Moodle, "Download all submissions": `<name>_<participant>_assignsubmission_<plugin>`, as folders (with a trailing `_` before Moodle 4.1) or before each file's name.
+"""Moodle, "Download all submissions": `<name>_<participant>_assignsubmission_<plugin>`, as folders or before each file's name.
 
-`<participant>` is the number in the grading worksheet's Identifier column, not the user's id; for a team it is the team's. Where marking is anonymous,
-the name is the word for "Participant" in the language of whoever downloads. The "Default group" of teamless students has no number.
+The folders have a trailing `_` before Moodle 4.1. `<participant>` is the number in the grading worksheet's Identifier column, not the user's id; for
+a team it is the team's. Where marking is anonymous, the name is the word for "Participant" in the language of whoever downloads. The "Default
+group" of teamless students has no number.
 """
 
 import re
