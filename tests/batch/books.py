@@ -70,7 +70,7 @@ READY = "import sys; print('ready', flush=True); sys.stdin.readline()\n"
 """A child's line behind its imports: all children of `together` go on at once."""
 
 
-def together(code, *arguments, times=4):
+def together(code, *arguments, times=3):
     """Run `code` in several processes at once (it imports, then runs `READY`'s line, then works); returns what each printed after that."""
     children = [child(code, *arguments, number) for number in range(times)]
     for process in children:

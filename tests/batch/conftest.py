@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from harness import REQUIRE_ALL
 
+from grader.batch.gradebook import Gradebook
+
 _RIGHTS_OF = "nobody"  # PostgreSQL refuses to run as root
 
 
@@ -61,10 +63,10 @@ def postgres():
         run("pg_ctl", "start", "-w", "-t", "60", "-l", str(folder / "log"), "-o", settings)
         made = []
 
-        def make() -> str:
+        def make(template="template0") -> str:
             made.append(f"book_{len(made)}")
             with psycopg.connect(host=str(folder), user="grader", dbname="postgres", autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {made[-1]}")
+                connection.execute(f"CREATE DATABASE {made[-1]} TEMPLATE {template}")
             return f"postgresql+psycopg://grader@/{made[-1]}?host={folder}"
 
         yield make
@@ -82,10 +84,29 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("postgres")()
 
 
-@pytest.fixture
-def book(where):
-    """A new gradebook, on each of the two databases."""
-    from grader.batch.gradebook import Gradebook
+@pytest.fixture(scope="session")
+def template(request, tmp_path_factory):
+    """Make a new gradebook as a copy of one that was opened before (migrations take a while): `template(kind)` returns where it is."""
+    made = {}
 
-    with Gradebook.open(where) as opened:
+    def copy(kind, path):
+        if kind == "sqlite":
+            if kind not in made:
+                made[kind] = tmp_path_factory.mktemp("template") / "class.db"
+                Gradebook.open(made[kind]).close()
+            shutil.copy(made[kind], path)
+            return str(path)
+        make = request.getfixturevalue("postgres")
+        if kind not in made:
+            made[kind] = make()
+            Gradebook.open(made[kind]).close()
+        return make(template=made[kind].partition("?")[0].rpartition("/")[2])
+
+    return copy
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def book(request, template, tmp_path):
+    """A new gradebook, on each of the two databases."""
+    with Gradebook.open(template(request.param, tmp_path / "class.db"), create=False) as opened:
         yield opened

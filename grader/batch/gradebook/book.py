@@ -164,16 +164,16 @@ class Gradebook:
         with self._database.reading() as connection:
             rows = {row.id: row for row in connection.execute(select(*Key.__table__.columns))}
             ids = _key_ids(connection)
-        return {
-            number: GradingKey(
-                rubric=rows[number].rubric,
-                rubric_version=rows[number].rubric_version,
-                rubric_sha256=rows[number].rubric_sha256,
-                tool=rows[number].tool,
-                settings=rows[number].settings,
-            )
-            for number in ids
-        }
+            return {
+                number: GradingKey(
+                    rubric=rows[number].rubric,
+                    rubric_version=rows[number].rubric_version,
+                    rubric_sha256=rows[number].rubric_sha256,
+                    tool=rows[number].tool,
+                    settings=rows[number].settings,
+                )
+                for number in ids
+            }
 
     def use(self, key_id: int, arguments: Mapping[str, Json] | None = None) -> int:
         """Note that a batch run begins that uses a key; returns the run's id for `finish`. `arguments` are JSON and name no student."""
@@ -351,24 +351,24 @@ class Gradebook:
             ):
                 gradings[row.content].append(_past_grading(row))
             overrides = _overrides(connection, student)
-        if not places:
-            raise UsageError("No such student is in the gradebook. Give the pseudonym as the standings show it.")
-        return tuple(
-            PastAttempt(
-                attempt=place,
-                number=row.number,
-                content=row.content,
-                sha256=row.sha256,
-                platform=row.platform,
-                members=tuple(row.members),
-                submitted_at=row.submitted_at,
-                seconds_late=row.seconds_late,
-                arrived_at=row.arrived_at,
-                gradings=tuple(gradings[row.content]),
-                overrides=tuple(overrides.get(row.id, ())),
+            if not places:
+                raise UsageError("No such student is in the gradebook. Give the pseudonym as the standings show it.")
+            return tuple(
+                PastAttempt(
+                    attempt=place,
+                    number=row.number,
+                    content=row.content,
+                    sha256=row.sha256,
+                    platform=row.platform,
+                    members=tuple(row.members),
+                    submitted_at=row.submitted_at,
+                    seconds_late=row.seconds_late,
+                    arrived_at=row.arrived_at,
+                    gradings=tuple(gradings[row.content]),
+                    overrides=tuple(overrides.get(row.id, ())),
+                )
+                for place, row in enumerate(places, 1)
             )
-            for place, row in enumerate(places, 1)
-        )
 
     def standings(
         self, key_id: int | None = None, *, all_attempts: bool = False, with_reports: bool = True, with_code: bool = False
@@ -407,9 +407,11 @@ class Gradebook:
                 contents = [row.content for row in chunk] if with_code else []
                 codes = _pairs(connection, select(Content.content, Content.code).where(Content.content.in_(contents)))
             for row in chunk:
-                report = self._parsed(row.grading_id, packed[row.grading_id]) if row.grading_id in packed else None
-                code = self._unpacked(codes[row.content], "a submission's code") if with_code else ""
-                yield _standing(row, report, overrides.get(row.id, ()), policy, with_reports=with_reports, code=code)
+                with self._database.sound():
+                    report = self._parsed(row.grading_id, packed[row.grading_id]) if row.grading_id in packed else None
+                    code = self._unpacked(codes[row.content], "a submission's code") if with_code else ""
+                    line = _standing(row, report, overrides.get(row.id, ()), policy, with_reports=with_reports, code=code)
+                yield line
 
     def counts(self, key_id: int) -> dict[str, int]:
         """How many students' standings have each status under a key; no report is read."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, MultipleResultsFound, NoResultFound
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from grader.errors import GraderError, InfrastructureError, UsageError
 
@@ -41,10 +42,15 @@ class Database:
             UsageError, InfrastructureError: as `told` says; a value that cannot be read means a damaged gradebook.
         """
         level = {} if self.path else {"isolation_level": "REPEATABLE READ"}
+        with self.sound(), told(self), self.engine.execution_options(**level).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def sound(self) -> Iterator[None]:
+        """Around what is made of rows: SQLite gives a harmed row's values as they are, of whatever type. Raises UsageError."""
         try:
-            with told(self), self.engine.execution_options(**level).begin() as connection:
-                yield connection
-        except (ValueError, OverflowError) as error:  # of a column's decoding: JSON, a date
+            yield
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
             raise damaged(self.label, f"a value could not be read ({type(error).__name__})") from error
 
     @contextmanager
@@ -160,8 +166,10 @@ def told(database: Database) -> Iterator[None]:
         raise _meaning(database, original) from error
     except sqlite3.Error as error:
         raise _meaning(database, error) from error
-    except SQLAlchemyError as error:
-        raise InfrastructureError(f"{database.label}: the gradebook could not be used ({type(error).__name__}). Try again.") from error
+    except (NoResultFound, MultipleResultsFound) as error:
+        raise damaged(database.label, "rows are missing or twice there") from error
+    except PoolTimeoutError as error:
+        raise InfrastructureError(f"{database.label}: no connection became free. Use fewer threads, and try again.") from error
 
 
 def damaged(label: str, found: str) -> UsageError:
@@ -202,7 +210,7 @@ def _postgres_meaning(database: Database, error: BaseException) -> GraderError:
     if database.password:
         said = said.replace(database.password, "***")
     label = database.label
-    if state.startswith("28") or "authentication failed" in said:
+    if state.startswith("28") or "authentication failed" in said or ("role" in said and "does not exist" in said):
         return UsageError(f"{label}: the server refused the user or the password. Check the address.")
     if state == "3D000" or ("database" in said and "does not exist" in said):
         return UsageError(f"{label}: the server has no such database. Make it: createdb NAME")
