@@ -162,6 +162,93 @@ def _say(message: str) -> None:
     click.echo(plain_lines(message), err=True)
 
 
+# ------------------------------------------------------------------ a class
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--gradebook", required=True, metavar="FILE|URL", help="Where everything is kept: a file (SQLite), or postgresql://….")
+@click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by.")
+@click.option(
+    "--budget", type=click.Choice(["none", "short", "full"]), default="short", show_default=True, help="How much training to measure."
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured.")
+@click.option("--sandbox", default="auto", show_default=True, metavar="auto|NAME", help="As for `grade run`.")
+@click.option(
+    "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
+)
+@click.option("--no-cache", is_flag=True, help="Measure anew what the cache of training verdicts knows.")
+@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator.")
+@click.option("--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Bound on each submission.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("class-report"),
+    show_default=True,
+    help="The folder for class.html, class.csv and everyone's report.",
+)
+@click.option(
+    "--format", "formats", default="html", show_default=True, metavar="NAME,…", help="Formats of everyone's report besides report.json."
+)
+@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Notebooks run side by side (default: one a processor).")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="This machine, or a Ray cluster.")
+@click.option("--address", metavar="HOST:PORT", help="For --engine ray: the cluster (default: a running one, else one of its own).")
+@click.option(
+    "--gpu-memory", "gpu_memory_mib", type=click.IntRange(min=1), metavar="MIB", help="For --engine ray: GPU memory of one worker."
+)
+@click.option(
+    "--platform", default="auto", show_default=True, metavar="auto|NAME", help="Whose download PATHS are, where it is not recognised."
+)
+@click.option(
+    "--map", "mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="CSV", help="Which file is which student's."
+)
+@click.option("--names", metavar="REGEX", help="How files are named, with a group `student` (and `name`, `attempt`, `late`).")
+@click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The key of the pseudonyms (default: beside the gradebook).",
+)
+@click.option(
+    "--late", "late_policy", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="TOML", help="The late policy."
+)
+@click.option("--regrade", multiple=True, metavar="FILTER", help="Grade again: all, status=…, student=sub_…, criterion=ID[:STATUS].")
+@click.option("--all-attempts", is_flag=True, help="Grade every attempt, not only each student's latest.")
+@click.option(
+    "--template", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The notebook as handed out, for finding similar work."
+)
+@click.option("--json-lines", is_flag=True, help="Tell how it goes as one JSON object a line.")
+@click.option("--quiet", is_flag=True, help="Only what a person has to know, and the summary.")
+def batch(**given: Any) -> None:
+    """Grade a class: folders, or the downloads of Canvas, Moodle, Gradescope or nbgrader. The same command again goes on where it ended."""
+    from grader import pipeline
+    from grader.batch import progress, session
+    from grader.errors import GraderError
+
+    console = _console()
+    _end_on_signals()
+    own = ("rubric", "budget", "device", "sandbox", "backend", "seed")
+    options = pipeline.Options(
+        **{name: given.pop(name) for name in own},
+        formats=tuple(dict.fromkeys(name.strip() for name in given.pop("formats").split(",") if name.strip() and name.strip() != "json")),
+        deadline_s=given.pop("deadline"),
+        use_cache=not given.pop("no_cache"),
+    )
+    json_lines, quiet = given.pop("json_lines"), given.pop("quiet")
+    plan = session.Plan(**given, options=options)
+    try:
+        ended = session.grade_class(plan, lambda state: progress.watcher(console, state, json_lines=json_lines, quiet=quiet))
+    except GraderError as error:
+        _fail(str(error), error.exit_code)
+    except pipeline.Interrupted as signal_:
+        _say(f"Interrupted by {signal_.name}. What was graded is in {session.shown(plan.gradebook)}; the same command goes on from there.")
+        sys.exit(signal_.code)
+    if not json_lines:
+        for line in ended.summary:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+    sys.exit(ended.exit_code)
+
+
 # ------------------------------------------------------------------ rubrics
 
 

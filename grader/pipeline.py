@@ -7,7 +7,7 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import grader
 from grader import checks, dataset, evidence, notebook, reports, rubric, sandbox, scoring, sources
 from grader import graph as graphs
-from grader.errors import GraderError, NotGradable, UsageError
+from grader.errors import GraderError, InfrastructureError, NotGradable, UsageError
 from grader.records import (
     Audit,
     CellRun,
@@ -38,6 +38,7 @@ from grader.records import (
     RunRecord,
     RunStatus,
     Status,
+    Submission,
     Training,
 )
 from grader.sandbox import Limits
@@ -98,25 +99,61 @@ class Interrupted(Exception):
         self.name, self.code = name, code
 
 
-def grade(reference: str, options: Options, stdin: BinaryIO | None = None, box2: Box2 | None = None) -> Outcome:
-    """Grade one submission and write its report. `box2`: a warm box 2 to use (and leave running) instead of one of its own.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boxes:
+    """Boxes that are kept for more than one notebook. `box1` starts them (perhaps warm), `rebuilder` rebuilds models, `trainer` trains them.
+
+    The two may be one and the same; apart, a rebuilding never waits for a training.
+    """
+
+    box1: sandbox.Sandbox
+    rebuilder: Box2
+    trainer: Box2
+
+
+def grade(reference: str | Submission, options: Options, stdin: BinaryIO | None = None, boxes: Boxes | None = None) -> Outcome:
+    """Grade one submission, named or already read, and write its report. `boxes` are used and left running; by default it has its own.
 
     Raises UsageError (nothing is written then). Every other ending is a report: a student's result, not gradable, our defect, or the
     machine's lack, told apart by `Outcome.exit_code`.
     """
+    written: list[Path] = []
+
+    def begun(draft: _Draft) -> None:
+        written[:] = reports.write_started(
+            options.out, rubric=draft.rubric, submission=draft.submission, max_score=draft.max_score, formats=options.formats
+        )
+
+    try:
+        done = execute(reference, options, stdin, boxes, begun)
+    except UsageError:
+        if written:
+            written[-1].unlink(missing_ok=True)
+        raise
+    return replace(done, files=tuple(reports.write(done.executed, options.out, options.formats)))
+
+
+def execute(
+    reference: str | Submission,
+    options: Options,
+    stdin: BinaryIO | None = None,
+    boxes: Boxes | None = None,
+    begun: "Callable[[_Draft], None]" = lambda _draft: None,
+) -> Outcome:
+    """As `grade`, but nothing is written: `Outcome.files` is empty. `begun` is called before anything is read, and once more when the notebook's bytes are known."""
     started = time.monotonic()
     lines = rubric.load(options.rubric)
     reports.check(options.formats)
     if options.budget not in ("none", *BUDGETS):
         raise UsageError(f"--budget {options.budget}: expected none, {' or '.join(BUDGETS)}.")
     head = ReportRubric(id=lines.id, version=lines.version, sha256=lines.sha256)
-    unknown = ReportSubmission(id="", file=Path(reference).name[:120], sha256="", source="")
-    draft = _Draft(rubric=head, submission=unknown, max_score=lines.max_points, started=started)
-    reports.write_started(options.out, rubric=head, submission=unknown, max_score=lines.max_points, formats=options.formats)
+    name = reference.file if isinstance(reference, Submission) else Path(reference).name[:120]
+    unknown = ReportSubmission(id="", file=name, sha256="", source="")
+    draft = _Draft(rubric=head, submission=unknown, max_score=lines.max_points, started=started, begun=begun)
+    begun(draft)
     try:
-        executed, exit_code, staff = _graded(reference, options, stdin, lines, draft, box2), 0, ""
+        executed, exit_code, staff = _graded(reference, options, stdin, lines, draft, boxes), 0, ""
     except UsageError:
-        (options.out / "report.json").unlink(missing_ok=True)
         raise
     except Interrupted as signal:
         executed, exit_code = draft.ended(RunStatus.INFRA_ERROR, f"Grading was interrupted by {signal.name}; run it again."), signal.code
@@ -130,8 +167,23 @@ def grade(reference: str, options: Options, stdin: BinaryIO | None = None, box2:
             RunStatus.GRADER_ERROR, f"A defect in the grader ({type(error).__name__}) stopped it; a person has to look at this submission."
         )
         exit_code, staff = GraderError.exit_code, traceback.format_exc()
-    files = reports.write(executed, options.out, options.formats)
-    return Outcome(executed=executed, files=tuple(files), exit_code=exit_code, staff=staff)
+    return Outcome(executed=executed, files=(), exit_code=exit_code, staff=staff)
+
+
+def unreached(status: RunStatus, reason: str, options: Options, *, file: str, sha256: str) -> Outcome:
+    """The outcome for a hand-in that never came to be graded: its bytes could not be had (not gradable), or the machine failed every try, or we did."""
+    lines = rubric.load(options.rubric)
+    draft = _Draft(
+        rubric=ReportRubric(id=lines.id, version=lines.version, sha256=lines.sha256),
+        submission=ReportSubmission(id="", file=file, sha256=sha256, source=""),
+        max_score=lines.max_points,
+        started=time.monotonic(),
+        begun=lambda _draft: None,
+    )
+    code = {RunStatus.UNGRADABLE: NotGradable.exit_code, RunStatus.INFRA_ERROR: InfrastructureError.exit_code}.get(
+        status, GraderError.exit_code
+    )
+    return Outcome(executed=draft.ended(status, reason), files=(), exit_code=code, staff=reason)
 
 
 # ------------------------------------------------------------------ the flow
@@ -140,9 +192,11 @@ def grade(reference: str, options: Options, stdin: BinaryIO | None = None, box2:
 class _Draft:
     """What is known of the report so far, for endings that come early."""
 
-    def __init__(self, *, rubric: ReportRubric, submission: ReportSubmission, max_score: float, started: float) -> None:
+    def __init__(
+        self, *, rubric: ReportRubric, submission: ReportSubmission, max_score: float, started: float, begun: "Callable[[_Draft], None]"
+    ) -> None:
         self.rubric, self.submission, self.max_score = rubric, submission, max_score
-        self.started = started
+        self.started, self.begun = started, begun
         self.timings: dict[str, float] = {}
         self.notices: list[str] = []
         self.environment: dict[str, Any] = {"grader": grader.__version__, "python": platform.python_version(), "hardware": _hardware()}
@@ -183,19 +237,21 @@ class _Draft:
         return Executed(report=report, notebook=self.notebook, cells=self.cells)
 
 
-def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rubric.Rubric, draft: _Draft, warm: Box2 | None) -> Executed:
+def _graded(
+    reference: str | Submission, options: Options, stdin: BinaryIO | None, lines: rubric.Rubric, draft: _Draft, kept: Boxes | None
+) -> Executed:
     deadline = None if options.deadline_s is None else draft.started + options.deadline_s
     with draft.timed("read"):
-        submission = sources.resolve(reference, allow_fetch=options.allow_fetch, stdin=stdin, hosts=options.hosts)
+        submission = reference
+        if isinstance(submission, str):
+            submission = sources.resolve(submission, allow_fetch=options.allow_fetch, stdin=stdin, hosts=options.hosts)
         draft.submission = ReportSubmission(id=submission.id, file=submission.file, sha256=submission.sha256, source=submission.source)
-        reports.write_started(
-            options.out, rubric=draft.rubric, submission=draft.submission, max_score=lines.max_points, formats=options.formats
-        )
+        draft.begun(draft)
         anchors = notebook.load_anchors(lines.folder / "anchors.toml")
         draft.notebook = read = notebook.read(submission.data, anchors)
         recognition = notebook.recognise(read, anchors)
         _refuse_other_exercises(read, recognition)
-    box = sandbox.choose(options.sandbox)
+    box = sandbox.choose(options.sandbox) if kept is None else kept.box1
     draft.environment["sandbox"] = box.name
     if box.name == "none":
         draft.notices.append("This notebook ran without a sandbox (--sandbox none).")
@@ -207,19 +263,19 @@ def _graded(reference: str, options: Options, stdin: BinaryIO | None, lines: rub
     draft.environment["dataset"] = {"name": data.name, "fingerprint": data.fingerprint[:16]}
     if data.standin:
         draft.notices.insert(0, "Made-up stand-in images were used, not CIFAR-10 (run `grade data fetch`).")
-    with nullcontext(warm) if warm is not None else _box2(box, options, data.folder, device) as rebuilder:
+    with nullcontext(kept) if kept is not None else _boxes(box, options, data.folder, device) as boxes:
         with draft.timed("run"):
             record = _run(read, box, options, data.folder, deadline)
         draft.cells = record.cells
         draft.environment["versions"] = dict(record.versions)
         draft.environment["peak_mib"] = round(record.peak_mib)
         with draft.timed("rebuild"):
-            rebuilt = {(claim.serial, claim.version): rebuilder.rebuild(claim, deadline) for claim in evidence.candidates(record)}
+            rebuilt = {(claim.serial, claim.version): boxes.rebuilder.rebuild(claim, deadline) for claim in evidence.candidates(record)}
         with draft.timed("train"):
             attempted = bool(rebuilt) or not notebook.untouched(read, anchors)
             seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)
             found = evidence.build(read, seen, rebuilt, attempted=attempted, out_of_time=record.ending == "deadline")
-            found = _trained(found, lines, box, rebuilder, options, data, device, deadline)
+            found = _trained(found, lines, boxes, options, data, device, deadline)
     with draft.timed("judge"):
         results = tuple(_judge(line, found) for line in lines.criteria)
     return _report(draft, lines, found, results, record)
@@ -248,18 +304,22 @@ def _run(read: Notebook, box: sandbox.Sandbox, options: Options, data: Path, dea
         return collect_notebook(running, read.cells, limits, deadline)
 
 
-def _box2(box: sandbox.Sandbox, options: Options, data: Path, device: str) -> Box2:
-    """A box 2 of this run's own; it is given the images only where it is to train."""
-    if options.budget == "none":
-        return Box2(box, options.limits)
-    return Box2(box, options.limits, data=data, backend=options.backend, device=device)
+@contextmanager
+def _boxes(box: sandbox.Sandbox, options: Options, data: Path, device: str) -> Iterator[Boxes]:
+    """Boxes of this run's own: one box 2 for both its works, which is given the images only where it is to train."""
+    with box2(box, options, None if options.budget == "none" else data, device) as both:
+        yield Boxes(box1=box, rebuilder=both, trainer=both)
+
+
+def box2(box: sandbox.Sandbox, options: Options, data: Path | None, device: str) -> Box2:
+    """A box 2 as the options ask for it; `data` None: it only rebuilds."""
+    return Box2(box, options.limits, data=data, backend=options.backend, device=device if data is not None else "cpu")
 
 
 def _trained(
     found: Evidence,
     lines: rubric.Rubric,
-    box: sandbox.Sandbox,
-    box2: Box2,
+    boxes: Boxes,
     options: Options,
     data: dataset.Dataset,
     device: str,
@@ -279,9 +339,9 @@ def _trained(
     )
 
     def by_own_code(role: str, model: Model, setting: Setting) -> Training:
-        return sandboxed.measure(found.notebook.cells, box, options.limits, data.folder, role, model, setting, deadline=deadline)
+        return sandboxed.measure(found.notebook.cells, boxes.box1, options.limits, data.folder, role, model, setting, deadline=deadline)
 
-    training = train_roles(box2, found, roles, plan, data, deadline, by_own_code)
+    training = train_roles(boxes.trainer, found, roles, plan, data, deadline, by_own_code)
     return replace(found, training=training, audits={role: audit(found, role, training.get(role)) for role in roles})
 
 

@@ -56,13 +56,18 @@ def warm_box2() -> Box2:
     return box
 
 
+def warm_boxes(box1: sandbox.Sandbox | None = None) -> pipeline.Boxes:
+    """Box 1 cold (or as given), and the one box 2 of this process."""
+    return pipeline.Boxes(box1=box1 or sandbox.choose(), rebuilder=warm_box2(), trainer=warm_box2())
+
+
 def grade_file(path: Path | str, out: Path | None = None, **options) -> pipeline.Outcome:
     """Grade one file with the given `pipeline.Options`."""
     settings = {"store": store(), "formats": ("json",), **options}
     if out is not None:
-        return pipeline.grade(str(path), pipeline.Options(out=out, **settings), box2=warm_box2())
+        return pipeline.grade(str(path), pipeline.Options(out=out, **settings), boxes=warm_boxes())
     with tempfile.TemporaryDirectory() as folder:
-        return pipeline.grade(str(path), pipeline.Options(out=Path(folder), **settings), box2=warm_box2())
+        return pipeline.grade(str(path), pipeline.Options(out=Path(folder), **settings), boxes=warm_boxes())
 
 
 def grade_notebook(nb, **options) -> Report:

@@ -406,7 +406,7 @@ def _make(attacks: Sequence[Attack], sandbox: Sandbox, bait: Bait, told: dict[st
         box.ending, box.detail = running.ending.name, running.ending.detail
         box.output, box.seconds, folder = bytes(running.output), running.seconds, running.folder
     time.sleep(0.1 if alone else 0.0)
-    left = bait.survivors()
+    left = [pid for pid in bait.survivors() if pid not in getattr(sandbox, "residents", ())]  # a zygote is meant to stay
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -368,7 +368,7 @@ def grade(hostile: Hostile | None, sandbox: Sandbox, store: Path, box2: Box2) ->
         options = pipeline.Options(
             out=Path(folder) / "out", store=store, formats=FORMATS, limits=LIMITS, sandbox=sandbox.name, use_cache=False
         )
-        outcome = pipeline.grade(str(path), options, box2=box2)
+        outcome = pipeline.grade(str(path), options, boxes=pipeline.Boxes(box1=sandbox, rebuilder=box2, trainer=box2))
         files = {file.name: file.read_text(encoding="utf-8") for file in sorted((Path(folder) / "out").iterdir())}
     return Graded(report=outcome.report, exit_code=outcome.exit_code, files=files)
 

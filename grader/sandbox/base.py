@@ -56,9 +56,13 @@ class Sandbox(Protocol):
         ...
 
 
-def command(job: Job, frames: int) -> list[str]:
-    """The interpreter's command line in the box: isolated mode, no user site; `inside/start.py` hardens itself, then runs the job."""
-    return [sys.executable, "-I", "-B", "-u", str(START), str(frames), str(job.program), job.module]
+def command(job: Job, descriptor: int, *, warm: bool = False) -> list[str]:
+    """The interpreter's command line in the box: isolated mode, no user site; `inside/start.py` hardens itself, then runs the job.
+
+    `warm`: it prepares the job's module instead and forks a box for every request over `descriptor`, a socket then.
+    """
+    line = [sys.executable, "-I", "-B", "-u", str(START), str(descriptor), str(job.program), job.module]
+    return [*line, "warm"] if warm else line
 
 
 def environment(job: Job | None, work: str, temporary: str) -> dict[str, str]:

@@ -71,6 +71,8 @@ def collect_notebook(
             running.stop("deadline", "Time for grading was up before the notebook had run to its end.")
     ending = running.ending
     assert ending is not None
+    if ending.lost:
+        raise InfrastructureError(f"{ending.detail} It was killed from outside, or the machine is short of memory. Run it again.")
     fields = collector.fields()
     if not fields["versions"] and ending.name in ("ok", "killed"):  # it died before the first cell: not the student's doing
         said = running.output.decode("utf-8", "replace").strip().splitlines()

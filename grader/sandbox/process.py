@@ -14,10 +14,10 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 from grader.decode import FrameReader
 from grader.errors import FrameError
@@ -27,15 +27,48 @@ from grader.sandbox.limits import Limits
 
 _WATCH_EVERY_S = 0.2
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_CPU_SLACK_S = 2.0
+"""Processor time of all threads that may have gone by since the watch last looked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Why a box ended. `name` is one of RunRecord.ending's words; `detail` a sentence for the student; `signal` what killed it, if one did."""
+    """Why a box ended. `name` is one of RunRecord.ending's words; `detail` a sentence for the student; `signal` what killed it, if one did.
+
+    `lost`: the process that the box was forked from is gone, and took it along; nobody in the box did that.
+    """
 
     name: str = "ok"
     detail: str = ""
     signal: int = 0
+    lost: bool = False
+
+
+class Process(Protocol):
+    """What is needed of a started process; `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its number as this process sees it."""
+        ...
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """What it reads."""
+        ...
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """What it prints."""
+        ...
+
+    def poll(self) -> int | None:
+        """The exit code (negative: the signal), None while it lives."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code. Raises subprocess.TimeoutExpired."""
+        ...
 
 
 class Running:
@@ -43,7 +76,7 @@ class Running:
 
     def __init__(
         self,
-        process: "subprocess.Popen[bytes]",
+        process: Process,
         frames: int,
         limits: Limits,
         folder: Path,
@@ -61,6 +94,7 @@ class Running:
         self._folder = folder
         self._in_box = in_box
         self._group = group
+        self.when_closed: Callable[[], None] = lambda: None
         self._to_send = bytearray()
         self._close_when_sent = False
         self._open = {frames, self._output.fileno()}
@@ -72,6 +106,7 @@ class Running:
         self.output = bytearray()
         self.ending: Ending | None = None
         self.peak_mib = 0.0
+        self.cpu_s = 0.0
         for descriptor in (frames, self._input.fileno(), self._output.fileno()):
             os.set_blocking(descriptor, False)
 
@@ -146,6 +181,7 @@ class Running:
         remove_folder(self._folder)
         if self._group is not None:
             self._group.remove()
+        self.when_closed()
 
     # ------------------------------------------------------------------ the mechanics
 
@@ -174,7 +210,9 @@ class Running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1.0)
         code = self._process.poll()
-        if (starved := self._starved()) is not None:
+        if getattr(self._process, "lost", False):  # a forked box (`warm.py`)
+            self.ending = Ending(name="killed", detail="The process that boxes are forked from is gone.", lost=True)
+        elif (starved := self._starved()) is not None:
             self.ending = starved
         elif self._reader.pending:
             self.ending = Ending(name="garbled", detail="The notebook's process was cut off in the middle of a message.")
@@ -182,7 +220,7 @@ class Running:
             self.ending = Ending()
         else:
             killed = by_signal = -code if code < 0 else code - 128
-            if killed in (signal.SIGXCPU, signal.SIGKILL) and self.cpu_seconds() >= self._limits.cpu_s:
+            if killed in (signal.SIGXCPU, signal.SIGKILL) and self.cpu_s >= self._limits.cpu_s - _CPU_SLACK_S:
                 detail = f"The notebook used more than {self._limits.cpu_s} s of processor time."
             elif 0 < killed < 65:
                 with contextlib.suppress(ValueError):
@@ -200,11 +238,6 @@ class Running:
 
     def _memory_detail(self) -> str:
         return f"The notebook used more than {self._limits.memory_mib / 1024:g} GiB of memory."
-
-    def cpu_seconds(self) -> float:
-        """Processor time of ended children of this process, seconds (an upper bound for the box that just ended)."""
-        times = os.times()
-        return times.children_user + times.children_system
 
     def _kill(self) -> None:
         family = [*descendants(self._process.pid), self._process.pid]
@@ -234,6 +267,7 @@ class Running:
         family = [self._process.pid, *descendants(self._process.pid)]
         resident, threads = usage(family)
         self.peak_mib = max(self.peak_mib, resident)
+        self.cpu_s = max(self.cpu_s, processor_seconds(family))
         if resident > limits.memory_mib:
             self.stop("memory", self._memory_detail())
         elif threads > limits.threads:
@@ -276,6 +310,18 @@ def usage(family: list[int]) -> tuple[float, int]:
             resident += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
             threads += len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
     return resident / (1 << 20), threads
+
+
+def processor_seconds(family: list[int]) -> float:
+    """Processor time that the processes `family` have used, seconds."""
+    ticks = 0
+    for pid in family:
+        with contextlib.suppress(
+            OSError, ValueError, IndexError
+        ):  # after the name, which may hold anything: state is field 3, user and system time 14 and 15
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:

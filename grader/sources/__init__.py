@@ -6,14 +6,15 @@ written to disk, and a name found in an archive, a folder or an address is shown
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from grader.errors import UsageError
 from grader.records import Submission
 from grader.sources import archive, local, web
 
-__all__ = ["resolve"]
+__all__ = ["Reader", "resolve"]
 
 
 def resolve(
@@ -61,3 +62,31 @@ def resolve(
     if member is not None:
         return archive.from_zip(*member)
     raise local.missing(path)
+
+
+class Reader:
+    """Reads many hand-ins: an archive that holds them is opened once. Use as a context manager, by one thread."""
+
+    def __init__(self) -> None:
+        self._opened = ExitStack()
+        self._archives: dict[str, archive.Archive] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+        self._archives.clear()
+
+    def resolve(self, reference: str) -> Submission:
+        """As the function `resolve`, without links."""
+        for name, opened in self._archives.items():
+            if reference.startswith(f"{name}!"):
+                return archive.from_archive(opened, reference[len(name) + 1 :])
+        path = Path(reference)
+        found = None if local.exists(path) else archive.split(reference)
+        if found is None:
+            return resolve(reference)
+        holder, member = found
+        self._archives[str(holder)] = opened = archive.Archive(self._opened.enter_context(holder.open("rb")), str(holder))
+        return archive.from_archive(opened, member)

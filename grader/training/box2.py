@@ -1,12 +1,14 @@
 """Box 2 from the host's side: started early (its imports overlap box 1's run), asked for rebuilt models and training runs.
 
-One request at a time; every answer is one frame. What is asked and answered is ours on both sides, but the models inside are the
+One request at a time, whichever thread asks; every answer is one frame. What is asked and answered is ours on both sides, but the models inside are the
 students', so box 2 has limits of its own, and what it answers is decoded as strictly as a claim.
 """
 
 import json
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +63,8 @@ class Box2:
             limits = replace(limits, wall_s=24 * 3600.0, cpu_s=200 * 3600)
         self._sandbox, self._limits = sandbox, replace(limits, frames_mib=24 * limits.frames_mib)  # it answers for a whole class
         self._known: dict[str, Graph | str] = {}
+        self._versions: Mapping[str, str] = {}
+        self._turn = threading.RLock()
         self._start()
 
     def _start(self) -> None:
@@ -86,9 +90,16 @@ class Box2:
 
     def versions(self, deadline: float | None = None) -> Mapping[str, str]:
         """Which software computes in the box; waits until it is up. Raises OutOfTime, InfrastructureError."""
-        if not self.about:
+        if not self._versions:
             self._ask({"ask": "hello"}, PATIENCE_S, deadline)
-        return {key: str(self.about.get(key, "")) for key in ("keras", "backend", "tensor_library", "numpy")}
+            self._versions = {key: str(self.about.get(key, "")) for key in ("keras", "backend", "tensor_library", "numpy")}
+        return self._versions
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other threads' requests waiting: one training run is several requests, and the box holds one at a time."""
+        with self._turn:
+            yield
 
     # ------------------------------------------------------------------ rebuilding
 
@@ -154,6 +165,10 @@ class Box2:
         Raises TrainingRefused where the box was up and the request took too long or too much memory, BoxDied where it ended in the middle of
         it (a crash in a library, a kill from outside), InfrastructureError where it did not come up twice, OutOfTime.
         """
+        with self._turn:
+            return self._asked_alone(request, patience_s, deadline)
+
+    def _asked_alone(self, request: dict[str, Any], patience_s: float, deadline: float | None) -> dict[str, Any]:
         doing = "rebuilding" if request["ask"] == "rebuild" else "training"
         if self._running.ending is not None:
             self._running.close()

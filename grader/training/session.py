@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -94,7 +95,8 @@ def train_roles(
         try:
             specification = specify(match.model)
         except RebuildRefused as refusal:
-            found[role] = _by_the_other_way(role, match.model, setting, plan, evidence, f"{refusal}", otherwise)
+            with box.exclusive():  # not in the box, but on its processors
+                found[role] = _by_the_other_way(role, match.model, setting, plan, evidence, f"{refusal}", otherwise)
             continue
         try:
             found[role] = _one(box, role, specification, setting, plan, by_key, deadline)
@@ -156,15 +158,18 @@ def _one(
         code=_code_digest(),
     )
     known = by_key.get(key) or (plan.cache.get(key) if plan.cache else None)
-    if known is not None:
-        return replace(known, role=role, cached=True, key=key)
-    result = replace(judge(box, role, specification, setting, deadline), key=key)
-    by_key[key] = result
-    if plan.cache is not None:
-        plan.cache.put(key, result)
-    return result
+    if known is None:
+        with box.exclusive():
+            known = plan.cache.get(key) if plan.cache else None  # somebody may have measured it while the box was theirs
+            if known is None:
+                by_key[key] = result = replace(judge(box, role, specification, setting, deadline), key=key)
+                if plan.cache is not None:
+                    plan.cache.put(key, result)
+                return result
+    return replace(known, role=role, cached=True, key=key)
 
 
+@cache
 def _code_digest() -> str:
     """Of the room's own code: another way of measuring is another verdict."""
     whole = hashlib.sha256()

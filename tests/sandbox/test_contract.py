@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,23 +20,28 @@ from harness import REQUIRE_ALL, ROOT
 from grader import sandbox
 from grader.errors import UsageError
 from grader.sandbox import Job, Limits
+from grader.sandbox.bubblewrap import Bubblewrap
 from grader.sandbox.cgroups import Group
 from grader.sandbox.inside import harden
 from grader.sandbox.process import descendants, private_inodes
+from grader.sandbox.warm import AllWarm
 
 ATTEMPTS = Path(__file__).resolve().parent / "attempts"
 CONFINING = [backend for backend in sandbox.BACKENDS if backend.name != "none"]
 SMALL = Limits(wall_s=30, cell_s=10, memory_mib=512, files=2000, disk_mib=64, output_mib=2)
 
 
-@pytest.fixture(params=CONFINING, ids=lambda backend: backend.name)
+@pytest.fixture(params=[*CONFINING, "warm"], ids=lambda backend: getattr(backend, "name", backend))
 def box(request):
-    state = request.param.probe()
+    """Every backend; and what is forked, which must keep the contract of what is started."""
+    backend = Bubblewrap() if request.param == "warm" else request.param
+    state = backend.probe()
     if not state.works:
         if REQUIRE_ALL:
             pytest.fail(state.reason)
         pytest.skip(state.reason)
-    return request.param
+    with AllWarm(backend) if request.param == "warm" else nullcontext(backend) as chosen:
+        yield chosen
 
 
 def attempt(box, *tries, limits=SMALL, readable=(), **spec):

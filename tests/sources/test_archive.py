@@ -150,3 +150,44 @@ def test_a_cut_off_zip_is_left_to_the_reader(tmp_path):
     path = pack(tmp_path / "class.zip", ("a.ipynb", BYTES))
     path.write_bytes(path.read_bytes()[:-10])
     assert resolve(str(path)).source == "file"  # the reader then says that it is a zip archive
+
+
+def packed(*members):
+    buffer = io.BytesIO()
+    pack(buffer, *members)
+    return buffer.getvalue()
+
+
+def test_an_archive_within_the_archive(tmp_path):
+    inner = packed(("w!ork.ipynb", BYTES), ("other.ipynb", b"{}"))
+    path = pack(tmp_path / "class.zip", ("ada.zip", inner), ("b!o.zip", packed(("only.ipynb", b"{ }"))), ("ada.zip!x.ipynb", b"{  }"))
+    assert resolve(f"{path}!ada.zip!w!ork.ipynb").data == BYTES
+    assert resolve(f"{path}!b!o.zip!only.ipynb").data == b"{ }"
+    assert resolve(f"{path}!ada.zip!x.ipynb").data == b"{  }"  # a member of exactly this name goes first
+    with pytest.raises(NothingToGrade, match=r"ada\.zip: no member is named third\.ipynb; the archive holds other\.ipynb, w!ork\.ipynb"):
+        resolve(f"{path}!ada.zip!third.ipynb")
+
+
+def test_archives_are_opened_one_level_deep(tmp_path):
+    inner = packed(("deeper.zip", packed(("work.ipynb", BYTES))))
+    path = pack(tmp_path / "class.zip", ("ada.zip", inner))
+    with pytest.raises(NothingToGrade, match=r"no member is named deeper\.zip!work\.ipynb"):
+        resolve(f"{path}!ada.zip!deeper.zip!work.ipynb")
+
+
+def test_hostile_archives_within_the_archive(tmp_path):
+    bomb = packed(("work.ipynb", b"\0" * 20_000_000))
+    grown = b"PK" + b"\0" * 20_000_000
+    path = pack(
+        tmp_path / "class.zip", ("bomb.zip", bomb), ("grown.zip", grown), ("none.zip", b"x"), ("out.zip", packed(("../work.ipynb", BYTES)))
+    )
+    for inner, words in [("bomb", "400 times"), ("grown", "400 times"), ("none", "damaged"), ("out", "leads out")]:
+        with pytest.raises(NotGradable, match=words):
+            resolve(f"{path}!{inner}.zip!{'../' * (inner == 'out')}work.ipynb")
+
+
+def test_an_archive_that_is_there_twice_is_not_guessed_at(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        path = pack(tmp_path / "class.zip", ("ada.zip", packed(("a.ipynb", BYTES))), ("ada.zip", packed(("a.ipynb", b"{}"))))
+    with pytest.raises(NothingToGrade, match="no member is named"):
+        resolve(f"{path}!ada.zip!a.ipynb")

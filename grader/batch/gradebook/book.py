@@ -113,6 +113,11 @@ class Gradebook:
                 connection.execute(self._insert(Content).on_conflict_do_nothing(), contents)
             connection.execute(self._attempts(), attempts)
 
+    def known(self) -> dict[str, str]:
+        """The content of every file that was ever entered, by the SHA-256 of its bytes."""
+        with self._database.reading() as connection:
+            return {row.sha256: row.content for row in connection.execute(select(Attempt.sha256, Attempt.content).distinct())}
+
     def _attempts(self) -> _Insert:
         """The statement that enters one attempt, or brings what is known of it up to date."""
         statement = self._insert(Attempt)

@@ -4,6 +4,7 @@ The spec: `limits`, `cells` [{index, source}], `data` (the folder of the four
 .npy files), `dataset` (its name).
 """
 
+import importlib
 import os
 import sys
 import warnings
@@ -11,14 +12,40 @@ import warnings
 from . import colab, imports, keras_hooks, legacy, plots, shell
 from .context import Context
 
+_WARM = ("tensorflow", "keras", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.Image", "pandas")
+"""What a warm box has imported before it is told of a notebook: what most notebooks import. None of it computes anything by being imported."""
+
+_prepared = None
+
+
+def warm():
+    """Do, once for many notebooks, what depends on none of them (`inside/zygote.py`). No TensorFlow operation may run here: it would not survive the fork."""
+    global _prepared
+    _prepared = _prepare()
+    for name in _WARM:
+        importlib.import_module(name)
+
 
 def main(writer, spec):
     """Run box 1; never returns."""
-    sys.path.insert(0, "")
-    sys.argv = ["notebook"]
+    context, recorder, interactive, outputs = _prepared or _prepare()
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    context = Context(writer, spec)
+    os.makedirs(os.environ["IPYTHONDIR"], exist_ok=True)
+    context.writer, context.spec = writer, spec
+    recorder.seed()
+    context.send("versions", _versions())  # from here on, whatever ends this process is the notebook's doing
+    shell.run_cells(interactive, outputs, spec["cells"], context, spec["limits"], recorder.after_cell)
+    recorder.finish()
+    context.send("end", {})
+    os._exit(0)
+
+
+def _prepare():
+    """The hooks, which wait for imports, and the shell; neither knows of a notebook yet."""
+    sys.path.insert(0, "")
+    sys.argv = ["notebook"]
+    context = Context(None, {})
     os.makedirs(os.environ["IPYTHONDIR"], exist_ok=True)
     warnings.filterwarnings("ignore")
     after = imports.AfterImport(context)
@@ -35,11 +62,7 @@ def main(writer, spec):
     sys.meta_path.append(imports.Made(legacy.answerer(context)))
     interactive, outputs = shell.make(context)
     context.namespace = interactive.user_ns
-    context.send("versions", _versions())  # from here on, whatever ends this process is the notebook's doing
-    shell.run_cells(interactive, outputs, spec["cells"], context, spec["limits"], recorder.after_cell)
-    recorder.finish()
-    context.send("end", {})
-    os._exit(0)
+    return context, recorder, interactive, outputs
 
 
 def _versions():

@@ -61,6 +61,7 @@ class Recorder:
 
     def __init__(self, context):
         self.context = context
+        self.keras = None
         self.store = recipe.Store()
         self.models = []  # [(model, serial)], kept alive so that identities stay unique
         self.sent = {}  # serial -> (digest of the last configuration, version)
@@ -136,7 +137,12 @@ class Recorder:
         Model.predict_classes = lambda model, x, *_, **__: recorder.predict(model, x, (), {}).argmax(axis=-1)
         self._custom_loops()
         keras.utils.disable_interactive_logging()
-        keras.utils.set_random_seed(self.context.spec["seed"])
+        self.seed()
+
+    def seed(self):
+        """Seed every generator as the notebook's spec says; once Keras is there and a notebook is known."""
+        if self.keras is not None and "seed" in self.context.spec:
+            self.keras.utils.set_random_seed(self.context.spec["seed"])
 
     def give_pandas(self, pandas):
         """Called right after `pandas` was imported: Keras takes data frames once it knows of them."""

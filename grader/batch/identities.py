@@ -1,0 +1,270 @@
+"""Names become keyed pseudonyms on the way into a batch, and names again only on the way out.
+
+`sub_` and 12 characters of an HMAC-SHA256: without the key nobody can try identifiers until one fits. The key file is the instructor's and is made
+once; the names file remembers who is behind each pseudonym. Both have mode 0600, belong beside the gradebook and into no report, log or upload.
+"""
+
+import base64
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from io import BufferedReader
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from grader.decode import strict_json, to_record
+from grader.errors import FrameError, GraderError, UsageError
+from grader.records import STRICT, HandedIn
+
+SCHEMA = "grader/names/v1"
+KEY_BYTES = 32
+MAX_NAMES = 256 * 2**20
+"""Bytes of a names file; a student takes about 200."""
+_LENGTH = 12
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who is behind a pseudonym: the platform's own identifier, and what an export back to it needs (as in `HandedIn`).
+
+    `members` are the identifiers of a group's students; each of them has a pseudonym of their own.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    pseudonym: str
+    platform: str
+    student: str
+    name: str = ""
+    members: tuple[str, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """A names file."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    schema: Literal["grader/names/v1"]
+    scope: str
+    students: tuple[Identity, ...]
+
+
+class Identities:
+    """The pseudonyms of one class's hand-ins to one exercise. Iterating gives every `Identity`, in the order of entering."""
+
+    def __init__(self, key: bytes, key_file: Path, names: Path, scope: str) -> None:
+        self._key = key
+        self._key_file = key_file
+        self._names = names
+        self._scope = scope
+        self._known: dict[str, Identity] = {}
+        self._entered: set[str] = set()
+
+    @classmethod
+    def open(cls, key: Path, names: Path, scope: str) -> "Identities":
+        """Open both files; make the key where there is neither.
+
+        Args:
+            key: the key file, 32 random bytes. Runs that start together agree on one key.
+            names: the names file; it is made by `save`.
+            scope: course and assignment. Another scope gives the same student another pseudonym.
+
+        Raises:
+            UsageError: a file may be read by others, is damaged or is not of this class; the key is missing although names are there.
+
+        """
+        if not scope.strip():
+            raise UsageError("The scope of the pseudonyms is empty; name the course and the assignment.")
+        names_exist = _exists(names)  # looked at first: whoever writes names has made the key before
+        if not _exists(key):
+            if names_exist:
+                raise UsageError(
+                    f"{key}: the key to the names in {names} was expected; it is not there. Put it back: with a new key nobody would be recognised. "
+                    f"To begin anew, move {names} (and the gradebook) away."
+                )
+            _make(key)
+        found = cls(_read_key(key), key, names, scope)
+        found._known = found._read_names() if names_exist else {}
+        return found
+
+    def pseudonym(self, platform: str, student: str) -> str:
+        """The pseudonym of a student (or group): `sub_` and 12 of the characters a to z and 2 to 7."""
+        parts = (part.encode("utf-8") for part in (platform, self._scope, student))
+        told = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        digest = hmac.new(self._key, told, hashlib.sha256).digest()
+        return "sub_" + base64.b32encode(digest).decode("ascii").lower()[:_LENGTH]
+
+    def enter(self, handed: HandedIn) -> str:
+        """Remember who handed in, and each member of a group, until `save`; give the pseudonym of the student (or group).
+
+        A later hand-in of the same student replaces what is known of them, where it knows more or better.
+
+        Raises:
+            GraderError: two students would share a pseudonym.
+
+        """
+        for member in handed.members:
+            if member != handed.student:
+                self._remember(Identity(pseudonym=self.pseudonym(handed.platform, member), platform=handed.platform, student=member))
+        return self._remember(
+            Identity(
+                pseudonym=self.pseudonym(handed.platform, handed.student),
+                platform=handed.platform,
+                student=handed.student,
+                name=handed.name,
+                members=handed.members,
+                ids=dict(handed.ids),
+            )
+        )
+
+    def of(self, pseudonym: str) -> Identity | None:
+        """Who is behind a pseudonym; None where it is not known."""
+        return self._known.get(pseudonym)
+
+    def __iter__(self) -> Iterator[Identity]:
+        return iter(tuple(self._known.values()))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def save(self) -> None:
+        """Write the names file, whole or not at all, with what another run has entered meanwhile.
+
+        Raises:
+            UsageError: it cannot be written, or what stands there cannot be read.
+
+        """
+        with _open_private(self._key_file, "key file") as lock:
+            _wait_for(lock, self._key_file)
+            if _exists(self._names):
+                entered = {pseudonym: self._known[pseudonym] for pseudonym in self._entered}
+                self._known = {**self._known, **self._read_names(), **entered}
+            students = [json.dumps(asdict(identity), ensure_ascii=False, sort_keys=True) for identity in self._known.values()]
+            header = f'{{"schema": {json.dumps(SCHEMA)}, "scope": {json.dumps(self._scope, ensure_ascii=False)}, "students": [\n'
+            _write(self._names, (header + ",\n".join(students) + "\n]}\n").encode("utf-8"))
+
+    def _remember(self, identity: Identity) -> str:
+        before = self._known.get(identity.pseudonym)
+        if before is not None:
+            if (before.platform, before.student) != (identity.platform, identity.student):
+                raise GraderError(
+                    f"{self._key_file}: two students would share the pseudonym {identity.pseudonym}, so their marks could not be told apart. "
+                    "Move the key, the names and the gradebook away and begin anew; a new key gives new pseudonyms."
+                )
+            identity = replace(
+                identity,
+                name=identity.name or before.name,
+                members=identity.members or before.members,
+                ids={**before.ids, **identity.ids},
+            )
+        self._known[identity.pseudonym] = identity
+        self._entered.add(identity.pseudonym)
+        return identity.pseudonym
+
+    def _read_names(self) -> dict[str, Identity]:
+        """The names file's students. Raises UsageError where it is not what was written, with this key and scope."""
+        with _open_private(self._names, "names file") as file:
+            data = file.read(MAX_NAMES + 1)
+        try:
+            content = to_record(_Content, strict_json(data, MAX_NAMES))
+        except FrameError as error:
+            raise UsageError(
+                f"{self._names}: the names file is damaged ({error}). Put back a copy, or move it away and read the class again."
+            ) from error
+        if content.scope != self._scope:
+            raise UsageError(
+                f"{self._names}: names of {self._scope!r} were expected; these are of {content.scope!r}. Give each exercise its own file."
+            )
+        for identity in content.students:
+            if identity.pseudonym != self.pseudonym(identity.platform, identity.student):
+                raise UsageError(f"{self._names}: the names were made with another key than {self._key_file}. Put that key back.")
+        return {identity.pseudonym: identity for identity in content.students}
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
+def _wait_for(lock: BufferedReader, path: Path) -> None:
+    """Let one run write at a time, until `lock` is closed."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        raise UsageError(f"{path}: the key file could not be locked ({error.strerror}). Keep it on a local disk.") from error
+
+
+def _make(key: Path) -> None:
+    """Make a key file, whole from the first moment on; where another run was faster, its key stays."""
+    try:
+        key.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=key.parent, prefix=".key-") as file:  # mode 0600
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(file.name, key)
+    except OSError as error:
+        raise UsageError(
+            f"{key}: the key file could not be made ({error.strerror}). Name a place that can be written, on a local disk."
+        ) from error
+
+
+def _read_key(key: Path) -> bytes:
+    with _open_private(key, "key file") as file:
+        data = file.read(KEY_BYTES + 1)
+    if len(data) != KEY_BYTES:
+        raise UsageError(f"{key}: a key of {KEY_BYTES} bytes was expected; the file is damaged or no key. Put back a copy of it.")
+    return data
+
+
+def _open_private(path: Path, what: str) -> BufferedReader:
+    """Open a file that only its owner may read. Raises UsageError where others may, or it cannot be opened."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise UsageError(f"{path}: the {what} could not be read ({error.strerror}). Check its path and permissions.") from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) and not mode & _OTHERS:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{path}: the {what} is no plain file. Check its path.")
+    raise UsageError(
+        f"{path}: a {what} that only its owner may read was expected; its mode is {stat.S_IMODE(mode):04o}. "
+        f"Others may have read it. To go on with it: chmod 600 {path}"
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file beside its place, with mode 0600, and rename it into it."""
+    name = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".names-", delete=False) as file:
+            name = file.name
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError as error:
+        if name:
+            with suppress(OSError):
+                Path(name).unlink(missing_ok=True)
+        raise UsageError(
+            f"{path}: the names file could not be written ({error.strerror}). Check the folder's permissions and space."
+        ) from error

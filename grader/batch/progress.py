@@ -1,0 +1,176 @@
+"""How a run looks while it goes on: a live display on a terminal, plain lines elsewhere, one JSON object a line for machines."""
+
+import json
+import sys
+import time
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
+from rich.progress import Progress as Display
+from rich.progress import Task as DisplayTask
+from rich.text import Text
+
+from grader.batch.supervisor import Progress, Recorded
+from grader.reports.text import plain_lines
+
+_TICK_S = 5.0
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words a person reads: 48 s, 12 min, 3 h 20 min; "unknown time" for None."""
+    if seconds is None:
+        return "unknown time"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _counts(progress: Progress) -> str:
+    parts = [f"{count} {status.replace('_', ' ')}" for status, count in sorted(progress.statuses.items())]
+    return ", ".join([*parts, f"{progress.running} running", *([f"{progress.suspects} to try again"] if progress.suspects else [])])
+
+
+class _State(ProgressColumn):
+    """Counts by ending, trainings made and saved, time left."""
+
+    def __init__(self, state: Progress) -> None:
+        super().__init__()
+        self._state = state
+
+    def render(self, task: DisplayTask) -> Text:
+        """One line beside the bar."""
+        del task
+        state = self._state
+        saved = f" · {state.trained} trained, {state.reused} known" if state.trained or state.reused else ""
+        return Text(f"{_counts(state)}{saved} · {duration(state.left_s)} left")
+
+
+class Live:
+    """For a terminal: a bar that stays in place; what a person should know scrolls by above it."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._progress = progress
+        columns = (TextColumn("grading"), BarColumn(bar_width=24), MofNCompleteColumn(), _State(progress))
+        self._display = Display(*columns, console=console, transient=False)
+        self._bar = self._display.add_task("grading", total=progress.total, completed=progress.already)
+        self._display.start()
+
+    def recorded(self, result: Recorded, progress: Progress) -> None:
+        """See `supervisor.Watcher`."""
+        if result.graded.status not in ("graded", "needs_review"):
+            self.tell(_line(result))
+        self._display.update(self._bar, completed=progress.already + progress.done)
+
+    def tick(self, progress: Progress) -> None:
+        """See `supervisor.Watcher`."""
+        self._display.update(self._bar, completed=progress.already + progress.done)
+
+    def tell(self, sentence: str) -> None:
+        """See `supervisor.Watcher`."""
+        self._display.console.print(plain_lines(sentence), markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        self._display.stop()
+
+
+class Lines:
+    """For a log: a line a result, and now and then how far it is."""
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
+        self._stream, self._quiet = stream, quiet
+        self._next = time.monotonic() + _TICK_S
+
+    def recorded(self, result: Recorded, progress: Progress) -> None:
+        """See `supervisor.Watcher`."""
+        if not self._quiet:
+            self.tell(f"[{progress.already + progress.done}/{progress.total}] {_line(result)}")
+
+    def tick(self, progress: Progress) -> None:
+        """See `supervisor.Watcher`."""
+        if time.monotonic() >= self._next and not self._quiet:
+            self._next = time.monotonic() + 12 * _TICK_S
+            self.tell(f"{progress.already + progress.done} of {progress.total}: {_counts(progress)}; {duration(progress.left_s)} left")
+
+    def tell(self, sentence: str) -> None:
+        """See `supervisor.Watcher`."""
+        print(plain_lines(sentence), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+class JsonLines:
+    """For machines: `{"event": "recorded" | "progress" | "note", …}`, one a line; pseudonyms only."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._next = 0.0
+
+    def recorded(self, result: Recorded, progress: Progress) -> None:
+        """See `supervisor.Watcher`."""
+        graded = result.graded
+        self._write(
+            "recorded",
+            students=list(result.students),
+            status=graded.status,
+            score=result.score,
+            max_score=result.max_score,
+            seconds=round(graded.seconds, 3),
+            trained=graded.trained,
+            reused=graded.reused,
+            worker=graded.worker,
+        )
+        self._progress(progress)
+
+    def tick(self, progress: Progress) -> None:
+        """See `supervisor.Watcher`."""
+        if time.monotonic() >= self._next:
+            self._progress(progress)
+
+    def tell(self, sentence: str) -> None:
+        """See `supervisor.Watcher`."""
+        self._write("note", text=plain_lines(sentence))
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+    def _progress(self, progress: Progress) -> None:
+        self._next = time.monotonic() + _TICK_S
+        left = progress.left_s
+        self._write(
+            "progress",
+            total=progress.total,
+            done=progress.already + progress.done,
+            running=progress.running,
+            statuses=dict(progress.statuses),
+            trained=progress.trained,
+            reused=progress.reused,
+            left_s=None if left is None else round(left, 1),
+        )
+
+    def _write(self, event: str, **fields: object) -> None:
+        print(json.dumps({"event": event, **fields}, ensure_ascii=True), file=self._stream, flush=True)
+
+
+Watching = Live | Lines | JsonLines
+
+
+def watcher(console: Console, progress: Progress, *, json_lines: bool, quiet: bool) -> Watching:
+    """The display that fits: JSON where asked for, a bar on a terminal, lines elsewhere."""
+    if json_lines:
+        return JsonLines(sys.stdout)
+    if console.is_terminal and not quiet:
+        return Live(console, progress)
+    return Lines(sys.stdout, quiet=quiet)
+
+
+def _line(result: Recorded) -> str:
+    more = f" and {len(result.students) - 1} with equal work" if len(result.students) > 1 else ""
+    score = f"{result.score:g} of {result.max_score:g}" if result.score is not None else "no score"
+    graded = result.graded
+    trained = f", {graded.trained} trained" if graded.trained else ""
+    why = f": {graded.staff.strip().splitlines()[-1][:200]}" if graded.staff.strip() else ""
+    return f"{result.students[0]}{more}: {graded.status.replace('_', ' ')}, {score} ({graded.seconds:.1f} s{trained}){why}"

@@ -1,0 +1,342 @@
+"""`grade batch`, from hand-ins to gradebook: read the class, enter every attempt, grade what is not graded yet, tell of it.
+
+Running the same command again goes on where the last one ended, however it ended: the gradebook says what is done, the hand-ins say what there is.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grader
+from grader import dataset, pipeline, reports, rubric, sources
+from grader.batch import late
+from grader.batch.content import content_of
+from grader.batch.engine import Engine, Local, default_jobs
+from grader.batch.gradebook import Gradebook
+from grader.batch.identities import Identities
+from grader.batch.progress import Watching
+from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Standing
+from grader.batch.supervisor import Progress, Shelf, Watcher, Work, supervise
+from grader.batch.worker import FILE, Item
+from grader.errors import GraderError, InfrastructureError, NothingToGrade, UsageError
+from grader.records import Executed, HandedIn
+from grader.sources.classes import read_class
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What `grade batch` was asked for. `regrade` are filters (see `wanted`); `engine`: local | ray."""
+
+    paths: tuple[Path, ...]
+    gradebook: str
+    options: pipeline.Options
+    out: Path
+    engine: str = "local"
+    jobs: int | None = None
+    address: str | None = None
+    gpu_memory_mib: int | None = None
+    platform: str = "auto"
+    mapping: Path | None = None
+    names: str | None = None
+    key: Path | None = None
+    late_policy: Path | None = None
+    regrade: tuple[str, ...] = ()
+    all_attempts: bool = False
+    template: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HandIn:
+    """A hand-in whose bytes were looked at: where they are, and what they are."""
+
+    entry: Entry
+    handed: HandedIn
+    refusal: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Class:
+    """An opened class: the book, who is who, and what was handed in."""
+
+    book: Gradebook
+    people: Identities
+    key_id: int
+    run_id: int
+    contents: dict[str, _HandIn] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    students: int = 0
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a run came to: what was done in it, how many students' standings have each status now, and what of the hand-ins a person has to settle."""
+
+    progress: Progress
+    counts: Mapping[str, int]
+    students: int
+    problems: tuple[str, ...]
+    summary: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """As for one submission: 3 where a defect of ours ended one, 6 where the machine did (the same command tries those again), else 0."""
+        if self.counts.get("grader_error"):
+            return GraderError.exit_code
+        return InfrastructureError.exit_code if self.counts.get("infra_error") or self.counts.get("waiting") else 0
+
+
+def beside(gradebook: str, suffix: str) -> Path:
+    """A file that belongs to a gradebook: beside the SQLite file, or in the current folder where it is a server's."""
+    return Path(f"grade-class{suffix}") if "://" in gradebook else Path(f"{gradebook}{suffix}")
+
+
+def shown(gradebook: str) -> str:
+    """A gradebook as it may be printed: an address may hold a password."""
+    return "the gradebook" if "://" in gradebook else gradebook
+
+
+def grading_key(options: pipeline.Options, fingerprint: str) -> GradingKey:
+    """What a grading with these options hangs on, besides the content."""
+    lines = rubric.load(options.rubric)
+    return GradingKey(
+        rubric=lines.id,
+        rubric_version=lines.version,
+        rubric_sha256=lines.sha256,
+        tool=grader.__version__,
+        settings={"budget": options.budget, "seed": options.seed, "dataset": fingerprint, "deadline_s": options.deadline_s},
+    )
+
+
+def open_class(plan: Plan, fingerprint: str, tell: Callable[[str], None]) -> Class:
+    """Read what was handed in, and enter it all; nothing is graded yet.
+
+    Raises UsageError (paths, mapping, key or gradebook that cannot be used), NothingToGrade where no notebook was found, InfrastructureError.
+    """
+    found = read_class(plan.paths, mapping=plan.mapping, names=plan.names, platform=plan.platform)
+    for problem in found.problems:
+        tell(problem)
+    if not found.handed_in:
+        said = " ".join(found.problems[:3]) or "There is nothing in them that looks like one."
+        raise NothingToGrade(f"No notebook was found in {', '.join(str(path) for path in plan.paths[:3])}. {said}")
+    people = Identities.open(
+        plan.key or beside(plan.gradebook, ".key"), beside(plan.gradebook, ".names"), rubric.load(plan.options.rubric).id
+    )
+    book = Gradebook.open(plan.gradebook)
+    try:
+        key_id = book.key(grading_key(plan.options, fingerprint))
+        with sources.Reader() as read:
+            hand_ins = list(_looked_at(found.handed_in, people, read, book))
+        people.save()
+        book.enter([hand_in.entry for hand_in in hand_ins])
+        if plan.late_policy is not None:
+            policy = late.load(plan.late_policy).as_setting()
+            if book.setting("late_policy") != policy:
+                book.set_setting("late_policy", policy)
+        arguments = {"rubric": plan.options.rubric, "budget": plan.options.budget, "engine": plan.engine, "handed_in": len(hand_ins)}
+        run_id = book.use(key_id, arguments)
+    except BaseException:
+        book.close()
+        raise
+    by_content = {hand_in.entry.content: hand_in for hand_in in hand_ins}
+    students = len({hand_in.entry.student for hand_in in hand_ins})
+    return Class(
+        book=book,
+        people=people,
+        key_id=key_id,
+        run_id=run_id,
+        contents=by_content,
+        problems=found.problems,
+        students=students,
+        fingerprint=fingerprint,
+    )
+
+
+def _looked_at(handed_in: Sequence[HandedIn], people: Identities, read: sources.Reader, book: Gradebook) -> Iterator[_HandIn]:
+    """Every hand-in with its content. Bytes that the gradebook knows are not parsed again."""
+    known = book.known()
+    for handed in handed_in:
+        student = people.enter(handed)
+        data, refusal = _bytes(read, handed)
+        sha256 = hashlib.sha256(data or f"{student}: {refusal}".encode()).hexdigest()
+        content, code = known.get(sha256, ""), ""
+        if not content:
+            content, code = content_of(data) if data else (f"refused:{sha256}", "")
+            known[sha256] = content
+        entry = Entry(
+            student=student,
+            content=content,
+            sha256=sha256,
+            code=code,
+            members=tuple(people.pseudonym(handed.platform, member) for member in handed.members),
+            platform=handed.platform,
+            submitted_at=handed.submitted_at,
+            seconds_late=handed.seconds_late if handed.seconds_late is not None else 0.0 if handed.late is False else None,
+            attempt=handed.attempt,
+        )
+        yield _HandIn(entry=entry, handed=handed, refusal=refusal)
+
+
+def _bytes(read: sources.Reader, handed: HandedIn) -> tuple[bytes, str]:
+    """(bytes, refusal): one of the two is empty. Raises InfrastructureError. What names the student is not in the refusal."""
+    try:
+        return read.resolve(handed.reference).data, ""
+    except InfrastructureError:
+        raise
+    except GraderError as error:
+        said = str(error)
+        for name in (handed.reference, handed.reference.partition("!")[2], handed.file, Path(handed.file).name):
+            said = said.replace(name, FILE) if name else said
+        return b"", said
+
+
+# ------------------------------------------------------------------ what is to be done
+
+
+def to_do(opened: Class, plan: Plan, read: sources.Reader) -> tuple[list[Work], int]:
+    """The contents to grade now, and how many need it no more.
+
+    To grade: of the attempts that count (of all, where asked for), handed in here, without a finished grading; and those to regrade.
+    """
+    owners: dict[str, list[str]] = {}
+    for standing in opened.book.standings(opened.key_id, all_attempts=plan.all_attempts, with_reports=False):
+        if standing.content in opened.contents:
+            owners.setdefault(standing.content, []).append(standing.student)
+    if plan.regrade:
+        again = wanted(opened, plan.regrade) & owners.keys()
+        opened.book.begin_regrade(opened.key_id, again)
+    left = opened.book.unfinished(opened.key_id, owners)
+
+    def loader(hand_in: _HandIn) -> Callable[[], Item]:
+        return lambda: _item(read, hand_in)
+
+    works = [
+        Work(content=content, students=tuple(students), load=loader(opened.contents[content]))
+        for content, students in owners.items()
+        if content in left
+    ]
+    return works, len(owners) - len(works)
+
+
+def _item(read: sources.Reader, hand_in: _HandIn) -> Item:
+    entry, refusal = hand_in.entry, hand_in.refusal
+    data = b""
+    if not refusal:
+        data, refusal = _bytes(read, hand_in.handed)
+        if data and hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise InfrastructureError(f"{entry.student}: the hand-in was changed while the class was graded. Run the same command again.")
+    return Item(content=entry.content, sha256=entry.sha256, data=data, refusal=refusal)
+
+
+def wanted(opened: Class, filters: Sequence[str]) -> set[str]:
+    """The contents that the filters of `--regrade` name: all | status=… | student=sub_… | criterion=ID[:STATUS]; several are alternatives.
+
+    Raises UsageError for a filter that is none of these, or names nothing.
+    """
+    tests = [_test(text) for text in filters]
+    reports_needed = any(text.startswith("criterion=") for text in filters)
+    return {
+        standing.content
+        for standing in opened.book.standings(opened.key_id, all_attempts=True, with_reports=reports_needed)
+        if any(test(standing) for test in tests)
+    }
+
+
+def _test(text: str) -> Callable[[Standing], bool]:
+    if text == "all":
+        return lambda _: True
+    name, _, value = text.partition("=")
+    if name == "status" and value in (*FINISHED, "infra_error"):
+        return lambda standing: standing.status == value
+    if name == "student" and value:
+        return lambda standing: standing.student == value
+    if name == "criterion" and value:
+        criterion, _, status = value.partition(":")
+        return lambda standing: (
+            standing.report is not None
+            and any(
+                line.id == criterion and (line.status.value == status if status else line.status.value != "pass")
+                for line in standing.report.criteria
+            )
+        )
+    raise UsageError(
+        f"--regrade {text}: expected all, status=ENDING ({', '.join(sorted(FINISHED))}, infra_error), student=sub_… or criterion=ID[:STATUS]."
+    )
+
+
+# ------------------------------------------------------------------ doing it
+
+
+def engine_of(plan: Plan) -> Engine:
+    """The engine that the plan names. Raises UsageError, InfrastructureError."""
+    if plan.engine == "ray":
+        from grader.batch.ray_engine import Cluster  # noqa: PLC0415 (an extra)
+
+        return Cluster(plan.options, jobs=plan.jobs, address=plan.address, gpu_memory_mib=plan.gpu_memory_mib)
+    return Local(plan.options, jobs=plan.jobs or default_jobs())
+
+
+def grade_all(opened: Class, plan: Plan, works: Sequence[Work], watcher: Watcher, progress: Progress) -> None:
+    """Grade what is to be done, each result into the gradebook as it comes. Raises InfrastructureError, and whatever a signal raises."""
+    if not works:
+        return
+    shelf = Shelf(plan.out / "reports", f"key {opened.key_id}")
+    engine = engine_of(plan)
+    try:
+        if engine.dataset != opened.fingerprint:
+            raise InfrastructureError(
+                f"The engine grades on {engine.dataset}, this machine has {opened.fingerprint}: marks from different images do not mix. "
+                "Give every machine the same store (grade data status)."
+            )
+        rounds = opened.book.rounds(opened.key_id, [work.content for work in works])
+
+        def record(graded: Graded) -> bool:
+            return opened.book.record(opened.key_id, graded, regrade=rounds[graded.content])
+
+        supervise(works, engine, record, watcher, progress, plan.options, shelf)
+        for lack in engine.lacks:
+            watcher.tell(lack)
+    finally:
+        engine.close()
+    opened.book.finish(opened.run_id)
+
+
+def complete_shelf(opened: Class, plan: Plan) -> None:
+    """Write the reports that are not on the shelf, or are another attempt's: of work that was graded earlier, or for somebody else."""
+    shelf = Shelf(plan.out / "reports", f"key {opened.key_id}")
+    missing = [
+        standing
+        for standing in opened.book.standings(opened.key_id, with_reports=False)
+        if standing.status != "waiting" and not shelf.has(standing.student, standing.content)
+    ]
+    for standing in missing:
+        report = opened.book.report(opened.key_id, standing.content)
+        if report is not None:
+            executed = Executed(report=report)
+            files = {reports.FORMATS[name].FILENAME: reports.FORMATS[name].render(executed) for name in ("json", *plan.options.formats)}
+            shelf.put((standing.student,), standing.content, files)
+
+
+def grade_class(plan: Plan, watch: Callable[[Progress], Watching]) -> Ended:
+    """The whole of `grade batch`. Raises UsageError, NothingToGrade, InfrastructureError; whatever was graded by then is in the gradebook."""
+    rubric.load(plan.options.rubric)
+    reports.check(plan.options.formats)
+    data = dataset.ensure(plan.options.store or dataset.default_store())
+    problems: list[str] = []
+    with sources.Reader() as read:
+        opened = open_class(plan, f"{data.name}:{data.fingerprint[:16]}", problems.append)
+        try:
+            works, finished = to_do(opened, plan, read)
+            progress = Progress(total=finished + len(works), already=finished)
+            watcher = watch(progress)
+            try:
+                for problem in problems:
+                    watcher.tell(problem)
+                grade_all(opened, plan, works, watcher, progress)
+                complete_shelf(opened, plan)
+            finally:
+                watcher.close()
+            return Ended(progress=progress, counts=opened.book.counts(opened.key_id), students=opened.students, problems=tuple(problems))
+        finally:
+            opened.book.close()

@@ -1,0 +1,233 @@
+"""Feeding an engine with what is still to be graded, and recording what comes back: each content once, whatever dies on the way.
+
+The gradebook is the only memory. A result is recorded the moment it comes, in one transaction; what is not recorded is graded again by the next run of the
+same command. An item whose worker died, or whose machine failed it, is kept for the end and tried alone, so that it can take nobody along; if that fails, too, it is
+recorded as the infrastructure's failure, which the next run tries again.
+"""
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from grader import pipeline
+from grader.batch.engine import Done, Engine
+from grader.batch.records import Graded
+from grader.batch.worker import Item, failed
+from grader.errors import InfrastructureError, UsageError
+from grader.records import RunStatus
+
+_WAIT_S = 0.25
+_NEW, _MARK = ".new-", ".report-of"
+_STALE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One content that is to be graded, and the students (pseudonyms) whose it is. `load` reads its bytes when its turn comes."""
+
+    content: str
+    students: tuple[str, ...]
+    load: Callable[[], Item]
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far a run is; updated in place. Contents are counted, not students. Seconds are of this run."""
+
+    total: int
+    already: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    running: int = 0
+    trained: int = 0
+    reused: int = 0
+    suspects: int = 0
+    started: float = field(default_factory=time.monotonic)
+    plain_s: float = 0.0
+    train_s: float = 0.0
+    slots: int = 1
+
+    @property
+    def done(self) -> int:
+        """Contents recorded in this run."""
+        return sum(self.statuses.values())
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that are left, from the phases measured so far: boxes 1 work side by side, trainings one after another. None before the first result."""
+        if not self.done:
+            return None
+        left = self.total - self.already - self.done
+        return max(self.plain_s / self.done * left / self.slots, self.train_s / self.done * left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One recorded result, for whoever watches."""
+
+    students: tuple[str, ...]
+    graded: Graded
+    score: float | None
+    max_score: float
+
+
+class Watcher(Protocol):
+    """Somebody who is told how it goes."""
+
+    def recorded(self, result: Recorded, progress: Progress) -> None:
+        """A result was recorded."""
+        ...
+
+    def tick(self, progress: Progress) -> None:
+        """A moment went by."""
+        ...
+
+    def tell(self, sentence: str) -> None:
+        """Something that a person should know."""
+        ...
+
+
+def supervise(
+    works: Iterable[Work],
+    engine: Engine,
+    record: Callable[[Graded], bool],
+    watcher: Watcher,
+    progress: Progress,
+    options: pipeline.Options,
+    shelf: "Shelf | None" = None,
+) -> None:
+    """Grade `works` and give every result to `record`, which keeps it (False: somebody else had kept one for this content).
+
+    Raises InfrastructureError where the engine cannot go on; what is recorded by then stays recorded.
+    """
+    run = _Run(engine, record, watcher, progress, options, shelf)
+    queue = deque(works)
+    progress.slots = engine.slots
+    while queue or run.sent:
+        while queue and len(run.sent) < engine.slots + 1:  # one more, so that no slot waits for this loop
+            run.send(queue.popleft())
+        run.take()
+    for work, done in run.suspects:
+        run.send(work, avoid=done.worker, last=True)
+        while run.sent:
+            run.take()
+
+
+class _Run:
+    """What `supervise` keeps: what is with the engine, and what has to be tried alone."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        record: Callable[[Graded], bool],
+        watcher: Watcher,
+        progress: Progress,
+        options: pipeline.Options,
+        shelf: "Shelf | None",
+    ) -> None:
+        self._engine, self._keep, self._watcher, self._progress, self._options, self._shelf = (
+            engine,
+            record,
+            watcher,
+            progress,
+            options,
+            shelf,
+        )
+        self.sent: dict[str, Work] = {}
+        self.suspects: list[tuple[Work, Done]] = []
+        self._last: set[str] = set()
+
+    def send(self, work: Work, *, avoid: str = "", last: bool = False) -> None:
+        self.sent[work.content] = work
+        if last:
+            self._last.add(work.content)
+        self._engine.submit(work.load(), avoid=avoid)
+        self._progress.running = len(self.sent)
+
+    def take(self) -> None:
+        for done in self._engine.done(_WAIT_S):
+            work = self.sent.pop(done.item.content)
+            self._progress.running = len(self.sent)
+            failed_here = done.answer is None or done.answer.graded.status == RunStatus.INFRA_ERROR.value
+            if failed_here and work.content not in self._last:
+                self.suspects.append((work, done))
+                self._progress.suspects += 1
+                self._watcher.tell(f"{_named(work)}: {_reason(done)} It is tried again, alone, at the end.")
+            else:
+                self._record(work, done)
+        self._watcher.tick(self._progress)
+
+    def _record(self, work: Work, done: Done) -> None:
+        reason = "The machine failed twice while this was graded; it never counts against a student. Run the same command again."
+        answer = done.answer or failed(done.item, RunStatus.INFRA_ERROR, reason, done.lost, self._options, done.worker)
+        if self._shelf is not None:  # first: what is recorded is not graded again, so its report has to be there
+            self._shelf.put(work.students, work.content, answer.files)
+        self._keep(answer.graded)
+        progress, graded = self._progress, answer.graded
+        train = graded.phases.get("train", 0.0)
+        progress.statuses[graded.status] += 1
+        progress.trained += graded.trained
+        progress.reused += graded.reused
+        progress.train_s += train
+        progress.plain_s += max(graded.seconds - train, 0.0)
+        self._watcher.recorded(Recorded(students=work.students, graded=graded, score=answer.score, max_score=answer.max_score), progress)
+
+
+def _named(work: Work) -> str:
+    more = len(work.students) - 1
+    return work.students[0] + (f" and {more} with equal work" if more else "")
+
+
+def _reason(done: Done) -> str:
+    if done.answer is None:
+        return f"its worker was lost ({(done.lost.strip().splitlines() or ['no word'])[-1][:200]})."
+    return (done.answer.graded.staff.strip().splitlines() or ["the machine failed it."])[-1][:300]
+
+
+class Shelf:
+    """The folder of reports: one folder a student, named by the pseudonym, replaced as a whole. A small file in each says of what it is the report."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        """`key` names the grading key. Raises UsageError where the folder cannot be made. What a killed run left half made is removed."""
+        self.folder, self._key = folder, key
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {folder}: expected a folder that can be written ({error.strerror}). Name another one.") from error
+        for path in folder.glob(f"{_NEW}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _STALE_S:
+                    shutil.rmtree(path)
+
+    def has(self, student: str, content: str) -> bool:
+        """Whether the report of this content is there for this student."""
+        try:
+            return (self.folder / student / _MARK).read_text(encoding="utf-8") == self._mark(content)
+        except OSError:
+            return False
+
+    def put(self, students: Sequence[str], content: str, files: Mapping[str, str]) -> None:
+        """Write the report of equal work for each of the students. Raises InfrastructureError where the disk fails."""
+        for student in students:
+            target = self.folder / student
+            try:
+                with tempfile.TemporaryDirectory(dir=self.folder, prefix=_NEW) as temporary:
+                    fresh = Path(temporary) / "new"
+                    fresh.mkdir()
+                    for name, text in {**files, _MARK: self._mark(content)}.items():
+                        (fresh / name).write_text(text, encoding="utf-8", newline="\n")
+                    with contextlib.suppress(FileNotFoundError):
+                        target.rename(Path(temporary) / "old")
+                    fresh.rename(target)
+            except OSError as error:
+                raise InfrastructureError(
+                    f"--out {self.folder}: a report could not be written ({error.strerror}). Free some space and run the same command again."
+                ) from error
+
+    def _mark(self, content: str) -> str:
+        return f"{self._key}, content {content}\n"
