@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from harness import REQUIRE_ALL
+from sqlalchemy import text
 
 from grader.batch.gradebook import Gradebook
+from grader.batch.gradebook.models import Base
 
 _RIGHTS_OF = "nobody"  # PostgreSQL refuses to run as root
 
@@ -63,10 +65,10 @@ def postgres():
         run("pg_ctl", "start", "-w", "-t", "60", "-l", str(folder / "log"), "-o", settings)
         made = []
 
-        def make(template="template0") -> str:
+        def make() -> str:
             made.append(f"book_{len(made)}")
             with psycopg.connect(host=str(folder), user="grader", dbname="postgres", autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {made[-1]} TEMPLATE {template}")
+                connection.execute(f"CREATE DATABASE {made[-1]}")
             return f"postgresql+psycopg://grader@/{made[-1]}?host={folder}"
 
         yield make
@@ -85,28 +87,28 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def template(request, tmp_path_factory):
-    """Make a new gradebook as a copy of one that was opened before (migrations take a while): `template(kind)` returns where it is."""
+def made_before(request, tmp_path_factory):
+    """A gradebook of each kind that was opened before, for migrations take a while: `made_before(kind)` returns where it is."""
     made = {}
 
-    def copy(kind, path):
-        if kind == "sqlite":
-            if kind not in made:
-                made[kind] = tmp_path_factory.mktemp("template") / "class.db"
-                Gradebook.open(made[kind]).close()
-            shutil.copy(made[kind], path)
-            return str(path)
-        make = request.getfixturevalue("postgres")
+    def find(kind):
         if kind not in made:
-            made[kind] = make()
+            made[kind] = str(tmp_path_factory.mktemp("made") / "class.db") if kind == "sqlite" else request.getfixturevalue("postgres")()
             Gradebook.open(made[kind]).close()
-        return make(template=made[kind].partition("?")[0].rpartition("/")[2])
+        return made[kind]
 
-    return copy
+    return find
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def book(request, template, tmp_path):
-    """A new gradebook, on each of the two databases."""
-    with Gradebook.open(template(request.param, tmp_path / "class.db"), create=False) as opened:
+def book(request, made_before, tmp_path):
+    """An empty gradebook, on each of the two databases: a copy of the file; the server's with its tables emptied."""
+    where = made_before(request.param)
+    if request.param == "sqlite":
+        where = shutil.copy(where, tmp_path / "class.db")
+    with Gradebook.open(where, create=False) as opened:
+        if request.param == "postgresql":
+            with opened._database.writing() as writing:
+                names = ", ".join(Base.metadata.tables)
+                writing.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
         yield opened

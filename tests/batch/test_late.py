@@ -1,6 +1,7 @@
 """Late policies: what they take off, what they leave alone, and files that are none."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,12 @@ def test_a_file(tmp_path):
     assert found.due == DUE
     assert found.exceptions["sub_3f9a1c07d2e4"].due == DUE + timedelta(days=7)
     assert stored(found.as_setting()) == found
+
+
+def test_the_documentations_file(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "gradebook.md").read_text(encoding="utf-8")
+    (tmp_path / "late.toml").write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    assert load(tmp_path / "late.toml").exceptions["sub_3f9a1c07d2e4"].due == DUE + timedelta(days=7)
 
 
 @pytest.mark.parametrize(
