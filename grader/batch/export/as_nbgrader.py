@@ -1,0 +1,127 @@
+"""Marks into nbgrader's `gradebook.db`, through nbgrader's own interface. Writing twice gives what writing once gives.
+
+The assignment, its notebook and a grade cell for each criterion are made where they are not there. Automatic points are nbgrader's `auto_score`, a
+person's are its `manual_score`; what a person still has to give awaits manual grading there. The late penalty is nbgrader's own.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from typing import Any
+
+from grader.batch.export.common import Exported, Options, Recipient, addressed, require
+from grader.batch.export.names import Identity, Names
+from grader.batch.points import overrides
+from grader.batch.records import Standing
+from grader.errors import UsageError
+from grader.records import CriterionResult, Status
+from grader.reports.text import clean, one_line
+
+NAME = "nbgrader"
+_NAME = re.compile(r"[^+/\\\x00-\x1f]{1,120}")
+_NOT_IN_CELLS = re.compile(r"[^a-zA-Z0-9_\-]")
+
+
+def export(standings: Iterable[Standing], names: Names, options: Options) -> Exported:
+    """Write into the database that `options.database` names; it is made where there is none.
+
+    Raises:
+        UsageError: nbgrader is not installed, an option is missing, or the database is not one of nbgrader's.
+    """
+    assignment = require(options.assignment, "--assignment", "ps1, nbgrader's name of the assignment")
+    for option, name in (("--assignment", assignment), ("--notebook", options.notebook)):
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{option}: expected a name without +, slashes and control characters, as nbgrader has them; found {name!r}.")
+    if options.database is None:
+        raise UsageError("--database: the path of nbgrader's gradebook.db was expected; none was given.")
+    found, left_out = addressed(standings, names, options, _student, "an nbgrader student id")
+    with _opened(options) as gradebook:
+        gradebook.update_or_create_assignment(assignment)
+        gradebook.update_or_create_notebook(options.notebook, assignment)
+        cells: dict[str, tuple[float, str]] = {}
+        for student, recipient in found.items():
+            _write(gradebook, student, recipient, options, cells)
+        gradebook.db.commit()
+    pending = sum(recipient.standing.pending_points > 0 for recipient in found.values())
+    notes = (f"{pending} of the marks await manual grading in nbgrader.",) if pending else ()
+    return Exported(files={}, written=len(found), left_out=tuple(left_out), notes=notes)
+
+
+def _student(identity: Identity) -> str:
+    return identity.ids.get("student", "") if identity.platform == "nbgrader" else identity.student
+
+
+@contextmanager
+def _opened(options: Options) -> Iterator[Any]:
+    """nbgrader's gradebook. Raises UsageError where it cannot be used; its own log, which would name students, stays silent."""
+    try:
+        from nbgrader import api  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        raise UsageError("--to nbgrader: the package nbgrader is not installed. Install it: pip install 'grader[nbgrader]'") from error
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 (with nbgrader)
+
+    database = options.database
+    assert database is not None
+    gradebook = None
+    silent, api.app_log.disabled = api.app_log.disabled, True
+    try:
+        gradebook = api.Gradebook(f"sqlite:///{database.absolute()}", course_id=options.course)
+        yield gradebook
+    except (SQLAlchemyError, api.InvalidEntry) as error:
+        raise UsageError(
+            f"{database}: a gradebook of nbgrader was expected; it cannot be written as one ({type(error).__name__}). "
+            "Check the path and the folder's permissions; an older one is brought up to date by: nbgrader db upgrade"
+        ) from None
+    finally:
+        api.app_log.disabled = silent
+        if gradebook is not None:
+            gradebook.close()
+
+
+def _write(gradebook: Any, student: str, recipient: Recipient, options: Options, cells: dict[str, tuple[float, str]]) -> None:
+    """One student's submission: a grade for each criterion, and the penalty."""
+    standing, identity = recipient.standing, recipient.identity
+    criteria = standing.report.criteria if standing.report is not None else ()
+    _make_cells(gradebook, criteria, options, cells)
+    known = {}
+    if options.with_names and identity is not None and identity.name:
+        first, _, last = one_line(clean(identity.name), 200).rpartition(" ")
+        known = {"first_name": first, "last_name": last}
+    gradebook.update_or_create_student(student, **known)
+    when = {} if standing.submitted_at is None else {"timestamp": standing.submitted_at.astimezone(UTC).replace(tzinfo=None)}
+    gradebook.update_or_create_submission(options.assignment, student, **when)
+    notebook = gradebook.find_submission_notebook(options.notebook, options.assignment, student)
+    notebook.late_submission_penalty = standing.penalty or 0.0
+    by_cell = {grade.cell_id: grade for grade in notebook.grades}
+    decided = overrides(standing)
+    for line in criteria:
+        cell = gradebook.find_grade_cell(cell_name(line.id), options.notebook, options.assignment)
+        grade = by_cell.get(cell.id)
+        if grade is None:  # a criterion that came after this submission was entered
+            from nbgrader.api import Grade  # noqa: PLC0415 (an extra)
+
+            grade = Grade(cell_id=cell.id, notebook=notebook)
+        grade.auto_score = line.earned
+        override = decided.get(line.id)
+        if override is not None:
+            grade.manual_score = override.points
+        elif line.status is not Status.MANUAL:
+            grade.manual_score = None
+        grade.needs_manual_grade = line.earned is None and grade.manual_score is None
+    gradebook.db.commit()
+
+
+def _make_cells(gradebook: Any, criteria: Iterable[CriterionResult], options: Options, cells: dict[str, tuple[float, str]]) -> None:
+    """The grade cells of a report's criteria, where they are not there as they should be."""
+    for line in criteria:
+        made = (line.points, "markdown" if line.status is Status.MANUAL else "code")
+        name = cell_name(line.id)
+        if name not in cells:
+            cells[name] = made
+            gradebook.update_or_create_grade_cell(name, options.notebook, options.assignment, max_score=made[0], cell_type=made[1])
+
+
+def cell_name(criterion: str) -> str:
+    """A criterion's id as nbgrader allows names of cells: `model.built` becomes `model-built`."""
+    return _NOT_IN_CELLS.sub("-", criterion)

@@ -1,0 +1,496 @@
+"""Pairs of students whose work agrees beyond chance: for a person to look at, never an accusation, and worth no points.
+
+Four bases are looked at, each against the class itself:
+
+*contents*  the same notebook, outputs and all.
+*curve*     the same recorded numbers of a training, digit for digit: two independent trainings do not give the same digits.
+*model*     the same layers, settings and compile, where few have them: the architecture that everybody is asked to build says nothing.
+*code*      the same passages (winnowed fingerprints of copydetect's token text, so names, comments, strings and layout do not matter), each worth
+            the more the fewer have it. The template's passages, and what more than a tenth of the class has, count nothing.
+
+Each pair's basis comes with `expected`: how many pairs this strong a class of this size would show by chance, under a model that is said in words
+beside it. Pairs are listed where that is at most `LIMIT`. In a class that is too small for a distribution, only what needs none is listed.
+Groups of equal works are compared once, by the first of them. Nothing here knows a name.
+"""
+
+import hashlib
+import math
+import re
+from array import array
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from grader.batch.records import Standing
+from grader.notebook.anchors import fingerprint
+from grader.notebook.code import python_of, without_comments
+from grader.records import Report, ReportModel
+
+Basis = Literal["contents", "curve", "model", "code"]
+LIMIT = 0.05
+"""Listed is what would be seen by chance in fewer than one class in twenty, basis by basis."""
+NOISE, GUARANTEE = 25, 30
+"""Characters of token text: shorter agreements are noise, agreements of this length are always found (copydetect's own defaults)."""
+COMMON = 0.10
+"""A passage that more than this share of the class has counts nothing."""
+LEAST_CLASS = 12
+"""Different works below which a class has no distribution to speak of."""
+LEAST_RARE = 12
+"""Rare fingerprints that two codes must share, about six lines."""
+LEAST_DIGITS = 6
+"""Different recorded numbers that two curves must share, epoch by epoch."""
+MOST_PAIRS = 500
+_SAMPLE = 200_000
+_TAIL = 0.95
+_SEEDED = re.compile(r"set_random_seed|random\.seed\s*\(|set_seed\s*\(")
+_MOST_CODE = 300_000
+_MOST_CURVES = 12
+_MOST_EPOCHS = 400
+
+Prints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One way in which two works agree. `score`: the agreeing share, 0 to 1. `expected`: pairs as strong as this that chance would show; None: not known."""
+
+    basis: Basis
+    score: float
+    words: str
+    expected: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two pseudonyms and what their works agree in, the strongest first."""
+
+    students: tuple[str, str]
+    found: tuple[Found, ...]
+
+    @property
+    def score(self) -> float:
+        """The largest agreeing share."""
+        return max(found.score for found in self.found)
+
+    @property
+    def expected(self) -> float | None:
+        """Of the strongest basis: how many pairs like this chance would show."""
+        return min((found.expected for found in self.found if found.expected is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Similar:
+    """What was found among `works` works of which `different` differ. `null` says what chance was taken to be; `hidden`: pairs beyond the `MOST_PAIRS` kept."""
+
+    pairs: tuple[Pair, ...]
+    works: int
+    different: int
+    null: tuple[str, ...]
+    hidden: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """One student's work, small: what is compared of it."""
+
+    student: str
+    members: frozenset[str]
+    content: str
+    prints: Prints
+    curves: tuple[tuple[tuple[int, ...], bool], ...] = ()
+    model: tuple[str, ...] = ()
+    layers: int = 0
+
+
+@dataclass(slots=True)
+class _Collected:
+    pairs: dict[tuple[int, int], list[Found]] = field(default_factory=lambda: defaultdict(list))
+    null: list[str] = field(default_factory=list)
+
+
+def similar(
+    standings: Iterable[Standing], *, template: str = "", template_lines: frozenset[str] = frozenset(), limit: float = LIMIT
+) -> Similar:
+    """Compare a class's works with each other, in one pass over the standings.
+
+    Args:
+        standings: one a student or group; those without code, and those that could not be graded, are not compared.
+        template: the code of the exercise's template, where the instructor gives it.
+        template_lines: fingerprints of the template's lines (`Anchors.code_lines`).
+        limit: the most pairs by chance, basis by basis, for a pair to be listed.
+    """
+    taken_out = np.unique(_prints(_token_text(_without_template(template, template_lines)))) if template else np.array([], dtype=np.int64)
+    works: list[_Work] = []
+    known: dict[str, Prints] = {}
+    for standing in standings:
+        if standing.status == "ungradable" or not (standing.code.strip() or standing.report is not None):
+            continue
+        if standing.content not in known:
+            found = _prints(_token_text(_without_template(standing.code, template_lines)))
+            known[standing.content] = np.setdiff1d(found, taken_out)
+        works.append(_work(standing, known[standing.content]))
+    different, collected = _equal(works), _Collected()
+    _contents(works, different, collected)
+    firsts = [works[group[0]] for group in different]
+    places = [group[0] for group in different]
+    _curves(firsts, places, limit, collected)
+    _models(firsts, places, limit, collected)
+    _codes(firsts, places, limit, collected)
+    listed = [
+        Pair(students=(works[a].student, works[b].student), found=tuple(sorted(found, key=_strength)))
+        for (a, b), found in collected.pairs.items()
+        if not _together(works[a], works[b])
+    ]
+    listed.sort(key=lambda pair: (_strength(pair.found[0]), -len(pair.found), pair.students))
+    return Similar(
+        pairs=tuple(listed[:MOST_PAIRS]),
+        works=len(works),
+        different=len(different),
+        null=tuple(collected.null),
+        hidden=max(0, len(listed) - MOST_PAIRS),
+    )
+
+
+def _strength(found: Found) -> tuple[float, float]:
+    return (math.inf if found.expected is None else found.expected, -found.score)
+
+
+def _work(standing: Standing, prints: Prints) -> _Work:
+    report = standing.report
+    model, layers = _model(report)
+    return _Work(
+        student=standing.student,
+        members=frozenset((standing.student, *standing.members)),
+        content=standing.content,
+        prints=prints,
+        curves=tuple(_recorded(report, seeded=_SEEDED.search(standing.code) is not None)),
+        model=model,
+        layers=layers,
+    )
+
+
+def _together(one: _Work, other: _Work) -> bool:
+    """Whether they are, or share, a group: then there is nothing to tell."""
+    return not one.members.isdisjoint(other.members)
+
+
+# ------------------------------------------------------------------ equal contents
+
+
+def _equal(works: Sequence[_Work]) -> list[list[int]]:
+    """The places of the works, equal contents together, in the order of the first of each."""
+    groups: dict[str, list[int]] = {}
+    for place, work in enumerate(works):
+        groups.setdefault(work.content, []).append(place)
+    return list(groups.values())
+
+
+def _contents(works: Sequence[_Work], different: Sequence[Sequence[int]], collected: _Collected) -> None:
+    """Each equal work beside the first of its kind. The template handed in unchanged, and other notebooks without a passage of their own, say nothing."""
+    for group in different:
+        if len(group) > 1 and works[group[0]].prints.size >= LEAST_RARE:
+            size = f", as {len(group)} students have it" if len(group) > 2 else ""
+            for place in group[1:]:
+                words = f"the same notebook, outputs and all{size}"
+                collected.pairs[group[0], place].append(Found(basis="contents", score=1.0, words=words, expected=0.0))
+    if any(len(group) > 1 for group in different):
+        collected.null.append("Contents: two notebooks that were written apart are never equal to the letter, outputs and all.")
+
+
+# ------------------------------------------------------------------ recorded curves
+
+
+def _recorded(report: Report | None, *, seeded: bool) -> Iterator[tuple[tuple[int, ...], bool]]:
+    """Each recorded history value as a number that stands for (key, epoch, value); what says nothing is left out.
+
+    A network that stays at guessing records the same round numbers as every other one (accuracy 0.1, loss ln 10): of equal values only the first counts.
+    """
+    for curve in (report.recorded if report is not None else ())[:_MOST_CURVES]:
+        tokens = []
+        for key, values in curve.values.items():
+            seen: set[float] = set()
+            for epoch, value in enumerate(values[:_MOST_EPOCHS]):
+                if math.isfinite(value) and value not in seen and abs(value * 100 - round(value * 100)) > 1e-6:
+                    tokens.append(_hash(f"{key.lower().replace('acc', 'accuracy') if key.endswith('acc') else key.lower()}/{epoch}/{value!r}"))
+                seen.add(value)
+        if len(tokens) >= LEAST_DIGITS:
+            yield tuple(sorted(set(tokens))), seeded
+
+
+def _curves(works: Sequence[_Work], places: Sequence[int], limit: float, collected: _Collected) -> None:
+    """Curves of different students that share recorded numbers. Chance: each number is met with its share in the class, independently."""
+    owners, curves, seeded = [], [], []
+    for place, work in enumerate(works):
+        for tokens, seed in work.curves:
+            owners.append(place)
+            curves.append(np.array(tokens, dtype=np.int64))
+            seeded.append(seed)
+    if len(curves) < 2:
+        return
+    students = len(set(owners))
+    most = max(3, round(COMMON * students))
+    numbers = len(curves) * (len(curves) - 1) / 2
+    best: dict[tuple[int, int], tuple[float, Found]] = {}
+    for a, b, shared, _ in _shared(curves, most, lambda _: 1.0):
+        one, other = owners[a], owners[b]
+        if one == other or shared < LEAST_DIGITS:
+            continue
+        compared = min(curves[a].size, curves[b].size)
+        expected = numbers * _tail(int(shared), compared, _MEETING)
+        if expected > limit:
+            continue
+        whole = int(shared) == max(curves[a].size, curves[b].size)
+        words = f"the same {int(shared)} recorded numbers of a training, digit for digit" + ("" if whole else f", of {compared} that both record")
+        if seeded[a] and seeded[b]:
+            words += " (both set a random seed, which can explain it on the same kind of machine)"
+        key = (min(places[one], places[other]), max(places[one], places[other]))
+        found = Found(basis="curve", score=shared / compared, words=words, expected=expected)
+        if key not in best or found.score * shared > best[key][0]:
+            best[key] = (found.score * shared, found)
+    for key, (_, found) in best.items():
+        collected.pairs[key].append(found)
+    collected.null.append(
+        f"Curves: {len(curves):,} recorded curves of {students:,} works. Chance: two independent trainings agree in any one of their different numbers of four digits "
+        f"with probability {_MEETING:g}. Numbers that more than {most} works record count nothing."
+    )
+
+
+_MEETING = 0.005
+"""Chance that two trainings record the same four digits in one epoch: runs of the reference spread over some 200 such numbers and more."""
+
+
+def _tail(hits: int, tries: int, chance: float) -> float:
+    """Probability of at least so many hits (binomial), as its largest term times a geometric bound."""
+    if hits <= tries * chance:
+        return 1.0
+    log = math.lgamma(tries + 1) - math.lgamma(hits + 1) - math.lgamma(tries - hits + 1) + hits * math.log(chance) + (tries - hits) * math.log1p(-chance)
+    ratio = (tries - hits) / (hits + 1) * chance / (1 - chance)
+    return min(1.0, math.exp(log) / (1 - ratio)) if ratio < 1 else 1.0
+
+
+# ------------------------------------------------------------------ models
+
+
+def _model(report: Report | None) -> tuple[tuple[str, ...], int]:
+    """The base model (else the first) as (structure, compile, each layer with its settings); empty where there is none worth comparing."""
+    models = report.models if report is not None else ()
+    chosen: ReportModel | None = next((model for model in models if model.role == "base"), models[0] if models else None)
+    if chosen is None or len(chosen.layers) < 3:
+        return (), 0
+    layers = [layer for layer in chosen.layers if layer.class_name != "InputLayer"]
+    structure = " ".join(layer.class_name for layer in layers)
+    settings = [f"{layer.class_name} {layer.settings} {layer.output_shape}" for layer in layers]
+    return (structure, f"{chosen.optimizer} {chosen.loss}", *settings), len(layers)
+
+
+def _models(works: Sequence[_Work], places: Sequence[int], limit: float, collected: _Collected) -> None:
+    """Equal models that few have. Chance: structure, compile, and the rarest layer of that structure are chosen independently, with their shares in the class."""
+    having = [place for place, work in enumerate(works) if work.model]
+    if len(having) < LEAST_CLASS:
+        return
+    whole: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for place in having:
+        whole[works[place].model].append(place)
+    structures = Counter(works[place].model[0] for place in having)
+    compiles = Counter(works[place].model[1] for place in having)
+    layers: dict[str, Counter[tuple[int, str]]] = defaultdict(Counter)
+    for place in having:
+        layers[works[place].model[0]].update(enumerate(works[place].model[2:]))
+    numbers = len(having) * (len(having) - 1) / 2
+    for model, owners in whole.items():
+        alike = len(owners)
+        if alike < 2:
+            continue
+        structure, compiled = structures[model[0]], compiles[model[1]]
+        rarest = min((layers[model[0]][place, text] for place, text in enumerate(model[2:])), default=structure)
+        chance = (
+            _share(structure, alike, len(having)) * _share(compiled, alike, len(having)) * _share(rarest, alike, structure)
+        )
+        expected = numbers * chance**2
+        if expected > limit:
+            continue
+        words = (
+            f"the same model of {works[owners[0]].layers} layers, with the same settings and compile; {alike} of {len(having):,} works have it "
+            f"({structure:,} have its structure, {compiled:,} its optimizer and loss)"
+        )
+        for other in owners[1:]:
+            collected.pairs[places[owners[0]], places[other]].append(Found(basis="model", score=1.0, words=words, expected=expected))
+    collected.null.append(
+        f"Models: {len(having):,} works with a model, {len(whole):,} different ones. Chance: structure, compile and the rarest layer of a structure are chosen "
+        "independently, each with the share that the others of the class give it."
+    )
+
+
+def _share(count: int, alike: int, of: int) -> float:
+    """How often the rest of the class chooses so: without those who are alike, and never zero."""
+    return (count - alike + 1) / (of - alike + 1)
+
+
+# ------------------------------------------------------------------ code
+
+
+def _codes(works: Sequence[_Work], places: Sequence[int], limit: float, collected: _Collected) -> None:
+    """Codes that share rare passages. Chance: the class's own pairs; beyond their 95th percentile, similarity falls off exponentially."""
+    having = [place for place, work in enumerate(works) if work.prints.size]
+    count = len(having)
+    if count < 2:
+        return
+    most = max(3, round(COMMON * count))
+    prints = [works[place].prints for place in having]
+    totals = np.zeros(count)
+    similarities = array("d")
+    strong: list[tuple[int, int, float, float]] = []
+    pairs = count * (count - 1) // 2
+    frequency = _frequencies(prints)
+    weights = {print_: math.log2(count / times) for print_, times in frequency.items() if 1 <= times <= most}
+    for place, own in enumerate(prints):
+        totals[place] = sum(weights.get(int(print_), 0.0) for print_ in own)
+    step = max(1, pairs // _SAMPLE)
+    for number, (a, b, shared, agreeing) in enumerate(_shared(prints, most, lambda times: math.log2(count / times))):
+        score = _agreement(shared, totals[a], totals[b])
+        if number % step == 0 or count <= 600:
+            similarities.append(score)
+        if agreeing >= LEAST_RARE and score >= 0.2:
+            strong.append((a, b, score, agreeing))
+    sampled = 1.0 if count <= 600 else 1 / step
+    null = _Null.of(similarities, sampled, pairs)
+    for a, b, score, agreeing in strong:
+        expected = null.expected(score) if null is not None and count >= LEAST_CLASS else None
+        if (expected is None and score < 0.8) or (expected is not None and expected > limit):
+            continue
+        one, other = sorted((places[having[a]], places[having[b]]))
+        words = (
+            f"{score:.0%} of the rarer passages of one code are in the other ({int(agreeing)} fingerprints that at most {most} of {count:,} works have); "
+            "names, comments and layout do not count"
+        )
+        collected.pairs[one, other].append(Found(basis="code", score=score, words=words, expected=expected))
+    collected.null.append(_code_null(count, pairs, most, null))
+
+
+def _code_null(count: int, pairs: int, most: int, null: "_Null | None") -> str:
+    said = f"Code: {count:,} different works, {pairs:,} pairs; passages that more than {most} works have, and the template's, count nothing."
+    if count < LEAST_CLASS or null is None:
+        return f"{said} Too few for a distribution: listed is agreement of 80 % and more, without a statement on chance."
+    return (
+        f"{said} Chance: one pair in {round(1 / (1 - _TAIL))} agrees in more than {null.start:.0%} of its rarer passages; from there on, "
+        f"pairs become fewer by half with each further {null.scale * math.log(2):.1%}, as the class's own pairs show."
+    )
+
+
+def _agreement(shared: float, one: float, other: float) -> float:
+    """The shared weight as a share of the smaller work's; of one with few rare passages, of what half the other's would be."""
+    least = max(min(one, other), 0.5 * max(one, other) / 2)
+    return min(1.0, shared / least) if least > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Null:
+    """The upper tail of the class's similarities: from `start` on, which `beyond` of `pairs` pairs pass, exponential with `scale`."""
+
+    start: float
+    scale: float
+    beyond: float
+    pairs: int
+
+    @classmethod
+    def of(cls, similarities: Sequence[float], sampled: float, pairs: int) -> "_Null | None":
+        """Fit the tail. `similarities` are those that are not zero, of a sample of the pairs; the median of the tail makes it robust against copies in it."""
+        if not pairs:
+            return None
+        ordered = sorted(similarities)
+        known = max(len(ordered), round(pairs * sampled))
+        zeros = known - len(ordered)
+        place = round(_TAIL * (known - 1)) - zeros
+        start = ordered[place] if 0 <= place < len(ordered) else 0.0
+        tail = ordered[bisect_left(ordered, start + 1e-12) :]
+        spread = (tail[len(tail) // 2] - start) / math.log(2) if tail else 0.0
+        return cls(start=start, scale=max(spread, 0.02), beyond=max(len(tail), 1) / known, pairs=pairs)
+
+    def expected(self, score: float) -> float:
+        """How many of the pairs chance would show at `score` or above."""
+        return self.pairs * (self.beyond * math.exp(-(score - self.start) / self.scale) if score > self.start else 1.0)
+
+
+def _without_template(code: str, lines: frozenset[str]) -> str:
+    """Code without IPython's own lines and without the template's."""
+    kept = []
+    for line in python_of(code[:_MOST_CODE]).split("\n"):
+        bare = "".join(without_comments(line).lower().split())
+        if bare and not bare.startswith(("%", "!")) and fingerprint(bare) not in lines:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+@cache
+def _copydetect() -> Any:
+    """copydetect's functions, imported when first needed: with them comes a plotting library."""
+    from copydetect import utils  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return utils
+
+
+def _token_text(code: str) -> str:
+    """Code as copydetect normalises it: names become V, strings S; comments and white space are gone."""
+    text, _ = _copydetect().filter_code(code, "submission.py", "python")
+    return str(text)
+
+
+def _prints(text: str) -> Prints:
+    """The winnowed fingerprints of a token text, sorted, each once. Own hashes: Python's differ from process to process, and with them the choice."""
+    if len(text) < NOISE:
+        return np.array([], dtype=np.int64)
+    hashes = np.array([_hash(text[place : place + NOISE]) for place in range(len(text) - NOISE + 1)], dtype=np.int64)
+    chosen, _ = _copydetect().winnow(hashes, GUARANTEE - NOISE + 1)
+    return np.unique(np.asarray(chosen, dtype=np.int64))
+
+
+def _hash(text: str) -> int:
+    """52 bits, so that winnowing may compare them as floating-point numbers."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 12
+
+
+# ------------------------------------------------------------------ the inverted index
+
+
+def _frequencies(sets: Sequence[Prints]) -> Mapping[int, int]:
+    """How many of the sets have each member."""
+    members, times = np.unique(np.concatenate(sets), return_counts=True) if sets else (np.array([]), np.array([]))
+    return dict(zip(members.tolist(), times.tolist(), strict=True))
+
+
+def _shared(sets: Sequence[Prints], most: int, weight: Any) -> Iterator[tuple[int, int, float, float]]:
+    """The pairs of sets that share a member which at most `most` sets have: (a, b, shared weight, members shared), a < b.
+
+    Through an index from member to sets, one set at a time: pairs without a rare member in common cost nothing, and memory is that of the index.
+    """
+    if not sets:
+        return
+    members = np.concatenate(sets)
+    owners = np.repeat(np.arange(len(sets)), [own.size for own in sets])
+    order = np.argsort(members, kind="stable")
+    _, starts, times = np.unique(members[order], return_index=True, return_counts=True)
+    postings = owners[order]
+    rank = np.empty(members.size, dtype=np.int64)
+    rank[order] = np.repeat(np.arange(starts.size), times)
+    worth = np.array([weight(int(count)) for count in times])
+    useful = (times >= 2) & (times <= most)
+    begin = 0
+    for place, own in enumerate(sets):
+        ranks = rank[begin : begin + own.size]
+        begin += own.size
+        lists = [postings[starts[each] : starts[each] + times[each]] for each in ranks[useful[ranks]]]
+        if not lists:
+            continue
+        others = np.concatenate(lists)
+        weights = np.repeat(worth[ranks[useful[ranks]]], [each.size for each in lists])
+        later = others > place
+        sums = np.bincount(others[later], weights[later], minlength=place + 1)
+        counts = np.bincount(others[later], minlength=place + 1)
+        for other in np.flatnonzero(counts):
+            yield place, int(other), float(sums[other]), float(counts[other])

@@ -1,0 +1,161 @@
+"""What is said at the terminal after a batch: how it ended, how the class did, what a person has to look at, and what it cost.
+
+Plain text where the output is no terminal; rich keeps `NO_COLOR` by itself. Pseudonyms only.
+"""
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from grader.batch.tally import Costs, Line, Tally
+from grader.reports.text import one_line, plain_lines, points_text
+
+ENDINGS = {
+    "graded": ("graded", "graded"),
+    "needs_review": ("graded, but a person should look first", "graded, but a person should look first"),
+    "ungradable": ("not gradable", "not gradable"),
+    "grader_error": ("failure of the grader", "failures of the grader"),
+    "infra_error": ("failure of the machine", "failures of the machine"),
+    "waiting": ("waiting", "waiting"),
+    "started": ("begun and not finished", "begun and not finished"),
+}
+_FIRST = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One line. `look` is how it is shown where colours are: bold, dim, green, yellow, red, or nothing."""
+
+    text: str
+    look: str = ""
+    indent: int = 0
+
+
+def lines(tally: Tally, costs: Costs | None = None, pairs: int | None = None) -> tuple[Said, ...]:
+    """The summary, line by line.
+
+    Args:
+        tally: the class.
+        costs: what the batch cost; of the gradings that count where it is not given.
+        pairs: how many pairs of similar works were found; None where nobody looked.
+    """
+    return (*_endings(tally), *_scores(tally), *_missed(tally), *_diagnoses(tally), *_person(tally, pairs), *_costs(costs or tally.costs))
+
+
+def print_summary(tally: Tally, console: Console, costs: Costs | None = None, pairs: int | None = None) -> None:
+    """Print the summary. What the console's encoding cannot hold becomes "?"."""
+    encoding = console.encoding
+    for said in lines(tally, costs, pairs):
+        text = plain_lines(said.text).encode(encoding, "replace").decode(encoding)
+        console.print(Text(" " * said.indent + text, style=said.look), soft_wrap=True, highlight=False, emoji=False)
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """ "1 student", "1,200 students"."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def percent(part: float, whole: float) -> str:
+    """A share in whole per cent, for people: never 0 % of something, never 100 % of less than all."""
+    if not whole:
+        return "0 %"
+    share = 100 * part / whole
+    rounded = round(share)
+    rounded = max(1, rounded) if part > 0 else rounded
+    rounded = min(99, rounded) if 0 <= part < whole else rounded
+    return f"{rounded} %"
+
+
+def _endings(tally: Tally) -> list[Said]:
+    hand_ins = f", {counted(tally.standings, 'hand-in', 'hand-ins')}" if tally.standings != tally.students else ""
+    said = [Said(text=f"{counted(tally.students, 'student', 'students')}{hand_ins}", look="bold")]
+    known = [status for status in ENDINGS if tally.statuses[status]] + sorted(set(tally.statuses) - set(ENDINGS))
+    for status in known:
+        count = tally.statuses[status]
+        one, many = ENDINGS.get(status, (one_line(status, 40),) * 2)
+        look = "" if status == "graded" else "yellow" if status in {"needs_review", "waiting", "ungradable"} else "red"
+        said.append(Said(text=f"{count:>6,}  {one if count == 1 else many}", look=look))
+    return said
+
+
+def _scores(tally: Tally) -> list[Said]:
+    if not tally.shares:
+        return [Said(text="Nobody has a total yet.", look="dim")]
+    low, quarter, middle, upper, high = (value * tally.max_score for value in tally.quantiles(0, 0.25, 0.5, 0.75, 1))
+    said = [
+        Said(text=""),
+        Said(text=f"Totals of {counted(len(tally.shares), 'hand-in', 'hand-ins')}, of {_points(tally.max_score)} points", look="bold"),
+        Said(
+            text=f"lowest {_points(low)}, lower quarter {_points(quarter)}, middle {_points(middle)}, upper quarter {_points(upper)}, highest {_points(high)}",
+            indent=2,
+        ),
+    ]
+    if tally.pending.count:
+        said.append(
+            Said(
+                text=f"What a person still gives is not in them: up to {_points(tally.pending_points / tally.pending.count)} points each on {counted(tally.pending.count, 'hand-in', 'hand-ins')}.",
+                look="dim",
+                indent=2,
+            )
+        )
+    return said
+
+
+def _missed(tally: Tally) -> list[Said]:
+    missed = tally.most_missed[:_FIRST]
+    if not missed:
+        return []
+    return [Said(text=""), Said(text="Most missed", look="bold"), *(Said(text=_missed_line(line), indent=2) for line in missed)]
+
+
+def _missed_line(line: Line) -> str:
+    share = percent(line.missed, line.students)
+    return f"{line.missed:>5,} of {line.students:,} ({share})  {one_line(line.title, 80)} ({one_line(line.id, 60)})"
+
+
+def _diagnoses(tally: Tally) -> list[Said]:
+    if not tally.checked:
+        return []
+    said = [Said(text=""), Said(text=f"Training checks of {counted(tally.checked, 'hand-in', 'hand-ins')}", look="bold")]
+    said.append(Said(text=f"{tally.learning:>5,}  every model learns", indent=2))
+    return [*said, *(Said(text=f"{count:>5,}  {words}", indent=2) for words, count in tally.diagnoses.most_common(_FIRST))]
+
+
+def _person(tally: Tally, pairs: int | None) -> list[Said]:
+    needs = [
+        (tally.review.count, "to look at before the points count", "yellow"),
+        (tally.pending.count, "with answers to read", "yellow"),
+        (tally.grader_errors.count, "where the grader failed: please report it", "red"),
+        (tally.infra_errors.count, "where the machine failed: run the same command again", "red"),
+        (tally.ungradable.count, "not gradable: no score, which is not zero", "yellow"),
+        (pairs or 0, "pairs of similar work to compare", "yellow"),
+    ]
+    said = [Said(text=f"{count:>5,}  {words}", look=look, indent=2) for count, words, look in needs if count]
+    said += [
+        Said(text=f"{flagged.count:>5,}  flagged {name} ({flagged.severity})", look="yellow", indent=2)
+        for name, flagged in sorted(tally.flags.items(), key=lambda item: -item[1].count)
+        if flagged.severity != "info"
+    ][:_FIRST]
+    return [Said(text=""), Said(text="For a person", look="bold"), *said] if said else []
+
+
+def _costs(costs: Costs) -> list[Said]:
+    asked = costs.trained + costs.reused
+    waited = "" if costs.elapsed is None else f", {duration(costs.elapsed)} on the clock"
+    saved = f", {costs.reused:,} taken from the cache ({percent(costs.reused, asked)} saved)" if asked else ""
+    return [Said(text=""), Said(text=f"{counted(costs.trained, 'model', 'models')} trained{saved}; {duration(costs.seconds)} of work{waited}.", look="dim")]
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: "12 s", "4 min 10 s", "2 h 5 min"."""
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _points(value: float) -> str:
+    return points_text(round(value * 100))
