@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from grader.pipeline import Outcome
+    from grader.sandbox import Sandbox
 
 EXIT_CODES = """\b
 Exit codes: 0 graded, 1 graded but below --fail-under, 2 usage, configuration
@@ -222,7 +223,7 @@ def _say(message: str) -> None:
 def batch(**given: Any) -> None:
     """Grade a class: folders, or the downloads of Canvas, Moodle, Gradescope or nbgrader. The same command again goes on where it ended."""
     from grader import pipeline
-    from grader.batch import progress, session
+    from grader.batch import progress, session, summary
     from grader.errors import GraderError
 
     console = _console()
@@ -244,9 +245,90 @@ def batch(**given: Any) -> None:
         _say(f"Interrupted by {signal_.name}. What was graded is in {session.shown(plan.gradebook)}; the same command goes on from there.")
         sys.exit(signal_.code)
     if not json_lines:
-        for line in ended.summary:
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        summary.print_lines(ended.summary, console)
+        console.print(f"\nClass: {plan.out / 'class.html'}", soft_wrap=True, highlight=False, markup=False)
     sys.exit(ended.exit_code)
+
+
+@cli.command()
+@click.argument("gradebook", metavar="GRADEBOOK")
+@click.option("--to", required=True, metavar="csv|canvas-csv|moodle|nbgrader", help="The format.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path(), help="The folder to write to.")
+@click.option(
+    "--source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The file downloaded there: Moodle's worksheet, Canvas' gradebook.",
+)
+@click.option("--assignment", default="", metavar="NAME", help="Canvas: Title (id). nbgrader: the assignment.")
+@click.option("--database", type=click.Path(dir_okay=False, path_type=Path), help="nbgrader's gradebook.db.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="WHAT=HEADER",
+    help="Moodle: where identifier, grade, maximum or feedback is, if not found.",
+)
+@click.option("--no-feedback", is_flag=True, help="Moodle: write grades only.")
+@click.option("--with-names", is_flag=True, help="csv: names beside the pseudonyms.")
+@click.option("--include-review", is_flag=True, help="Also those that a person should look at first.")
+@click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The key of the pseudonyms (default: beside the gradebook).",
+)
+def export(**given: Any) -> None:
+    """Write a class's marks for another system; nothing without a score is ever written as zero."""
+    from grader.batch import export as exports
+    from grader.batch import session
+
+    def write() -> None:
+        columns = dict(column.partition("=")[::2] for column in given["columns"])
+        source = given["source"]
+        options = exports.Options(
+            with_names=given["with_names"],
+            include_review=given["include_review"],
+            assignment=given["assignment"],
+            source=None if source is None else source.read_bytes(),
+            file="" if source is None else source.name,
+            columns=columns,
+            feedback=not given["no_feedback"],
+            database=given["database"],
+        )
+        done = session.exported(given["gradebook"], given["to"], options, given["key"])
+        for name, data in done.files.items():
+            given["out"].mkdir(parents=True, exist_ok=True)
+            (given["out"] / name).write_bytes(data)
+            click.echo(f"Written: {given['out'] / name}")
+        for sentence in (*done.notes, *(f"Left out: {reason}" for reason in done.left_out)):
+            _say(sentence)
+        click.echo(f"{done.written} marks written, {len(done.left_out)} left out.")
+
+    _guarded(write)
+
+
+@cli.command()
+@click.argument("gradebook", metavar="GRADEBOOK")
+@click.argument("student", metavar="SUB_…")
+@click.argument("criterion")
+@click.argument("points", type=float, required=False)
+@click.option("--reason", required=True, help="Why; it is kept and shown.")
+@click.option("--author", default="staff", show_default=True, help="Who decides.")
+@click.option("--withdraw", is_flag=True, help="Withdraw the decision instead (without POINTS).")
+def override(gradebook: str, student: str, criterion: str, points: float | None, reason: str, author: str, *, withdraw: bool) -> None:
+    """Decide on one criterion of one student's work; every decision is kept, the newest counts."""
+    from grader.batch.gradebook import Gradebook
+
+    def decide() -> None:
+        if withdraw == (points is not None):
+            _fail("expected POINTS, or --withdraw without them.", 2)
+        with Gradebook.open(gradebook, create=False) as book:
+            book.override(student, criterion, points, reason=reason, author=author)
+        click.echo(
+            f"{student}, {criterion}: {'withdrawn' if withdraw else f'{points:g} points'}. Run grade batch or grade export for the new total."
+        )
+
+    _guarded(decide)
 
 
 # ------------------------------------------------------------------ rubrics
@@ -462,13 +544,14 @@ def calibrate(**given: Any) -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The folder that reports would go to.")
 @click.option("--attack", is_flag=True, help="Attack this machine's sandbox instead (minutes): exit code 1 where an attack is not held.")
 @click.option("--sandbox", "tier", default="auto", metavar="auto|NAME", help="For --attack: the sandbox to attack.")
+@click.option("--warm", is_flag=True, help="For --attack: attack boxes that are forked, as `grade batch` has them.")
 @click.option("--json", "as_json", is_flag=True, help="For --attack: print one JSON object.")
-def doctor(out: Path, tier: str, *, attack: bool, as_json: bool) -> None:
+def doctor(out: Path, tier: str, *, attack: bool, warm: bool, as_json: bool) -> None:
     """What works on this machine, what each lack costs, and how to mend it."""
     from grader import dataset, doctor, sandbox
 
     if attack:
-        _guarded(lambda: _attack(tier, as_json=as_json))
+        _guarded(lambda: _attack(tier, warm=warm, as_json=as_json))
         return
     states = [doctor.TierState(name=state.name, works=state.works, reason=state.reason, mend=state.mend) for state in sandbox.tiers()]
     rows = doctor.examine(dataset.default_store(), tiers=states, out=out)
@@ -483,12 +566,26 @@ def doctor(out: Path, tier: str, *, attack: bool, as_json: bool) -> None:
         sys.exit(6)
 
 
-def _attack(tier: str, *, as_json: bool) -> None:
+def _attack(tier: str, *, warm: bool, as_json: bool) -> None:
     """Make every attack of the suite on the sandbox called `tier`; exit with 1 where one was not held."""
-    from grader import dataset, sandbox
-    from grader.attacks import session
+    from grader import sandbox
+    from grader.sandbox.bubblewrap import Bubblewrap
+    from grader.sandbox.warm import AllWarm
 
     box = sandbox.choose(tier)
+    if not warm:
+        _attacked(box, as_json=as_json)
+        return
+    if not isinstance(box, Bubblewrap):
+        _fail(f"--warm: only the sandbox bubblewrap forks boxes; this is {box.name}.", 2)
+    with AllWarm(box) as forking:
+        _attacked(forking, as_json=as_json)
+
+
+def _attacked(box: "Sandbox", *, as_json: bool) -> None:
+    from grader import dataset
+    from grader.attacks import session
+
     outcomes = []
     for outcome in session.run(box, dataset.default_store()):
         outcomes.append(outcome)

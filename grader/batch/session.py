@@ -10,13 +10,14 @@ from pathlib import Path
 
 import grader
 from grader import dataset, pipeline, reports, rubric, sources
-from grader.batch import late
+from grader.batch import afterwards, export, late
 from grader.batch.content import content_of
 from grader.batch.engine import Engine, Local, default_jobs
 from grader.batch.gradebook import Gradebook
 from grader.batch.identities import Identities
 from grader.batch.progress import Watching
 from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Standing
+from grader.batch.summary import Said
 from grader.batch.supervisor import Progress, Shelf, Watcher, Work, supervise
 from grader.batch.worker import FILE, Item
 from grader.errors import GraderError, InfrastructureError, NothingToGrade, UsageError
@@ -77,7 +78,7 @@ class Ended:
     counts: Mapping[str, int]
     students: int
     problems: tuple[str, ...]
-    summary: tuple[str, ...] = ()
+    summary: tuple[Said, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -90,6 +91,11 @@ class Ended:
 def beside(gradebook: str, suffix: str) -> Path:
     """A file that belongs to a gradebook: beside the SQLite file, or in the current folder where it is a server's."""
     return Path(f"grade-class{suffix}") if "://" in gradebook else Path(f"{gradebook}{suffix}")
+
+
+def people_of(gradebook: str, key: Path | None, scope: str) -> Identities:
+    """Who is who in a class: the key and the names that lie beside its gradebook. Raises UsageError."""
+    return Identities.open(key or beside(gradebook, ".key"), beside(gradebook, ".names"), scope)
 
 
 def shown(gradebook: str) -> str:
@@ -337,6 +343,28 @@ def grade_class(plan: Plan, watch: Callable[[Progress], Watching]) -> Ended:
                 complete_shelf(opened, plan)
             finally:
                 watcher.close()
-            return Ended(progress=progress, counts=opened.book.counts(opened.key_id), students=opened.students, problems=tuple(problems))
+            summary = afterwards.tell(
+                opened.book,
+                opened.key_id,
+                opened.people,
+                plan.out,
+                title=rubric.load(plan.options.rubric).title,
+                rubric_name=plan.options.rubric,
+                template=plan.template,
+                problems=len(problems),
+            )
+            counts = opened.book.counts(opened.key_id)
+            return Ended(progress=progress, counts=counts, students=opened.students, problems=tuple(problems), summary=summary)
         finally:
             opened.book.close()
+
+
+def exported(gradebook: str, to: str, options: export.Options, key: Path | None) -> export.Exported:
+    """The marks of a class in another system's format, under the grading key that was used last. Raises UsageError."""
+    with Gradebook.open(gradebook, create=False) as book:
+        keys = book.keys()
+        if not keys:
+            raise UsageError(f"{shown(gradebook)}: nothing was graded into this gradebook yet. Run `grade batch` first.")
+        key_id, used = next(iter(keys.items()))
+        people = people_of(gradebook, key, used.rubric)
+        return export.export(to, book.standings(key_id), people, options)

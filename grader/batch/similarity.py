@@ -217,7 +217,9 @@ def _recorded(report: Report | None, *, seeded: bool) -> Iterator[tuple[tuple[in
             seen: set[float] = set()
             for epoch, value in enumerate(values[:_MOST_EPOCHS]):
                 if math.isfinite(value) and value not in seen and abs(value * 100 - round(value * 100)) > 1e-6:
-                    tokens.append(_hash(f"{key.lower().replace('acc', 'accuracy') if key.endswith('acc') else key.lower()}/{epoch}/{value!r}"))
+                    tokens.append(
+                        _hash(f"{key.lower().replace('acc', 'accuracy') if key.endswith('acc') else key.lower()}/{epoch}/{value!r}")
+                    )
                 seen.add(value)
         if len(tokens) >= LEAST_DIGITS:
             yield tuple(sorted(set(tokens))), seeded
@@ -246,7 +248,9 @@ def _curves(works: Sequence[_Work], places: Sequence[int], limit: float, collect
         if expected > limit:
             continue
         whole = int(shared) == max(curves[a].size, curves[b].size)
-        words = f"the same {int(shared)} recorded numbers of a training, digit for digit" + ("" if whole else f", of {compared} that both record")
+        words = f"the same {int(shared)} recorded numbers of a training, digit for digit" + (
+            "" if whole else f", of {compared} that both record"
+        )
         if seeded[a] and seeded[b]:
             words += " (both set a random seed, which can explain it on the same kind of machine)"
         key = (min(places[one], places[other]), max(places[one], places[other]))
@@ -269,7 +273,13 @@ def _tail(hits: int, tries: int, chance: float) -> float:
     """Probability of at least so many hits (binomial), as its largest term times a geometric bound."""
     if hits <= tries * chance:
         return 1.0
-    log = math.lgamma(tries + 1) - math.lgamma(hits + 1) - math.lgamma(tries - hits + 1) + hits * math.log(chance) + (tries - hits) * math.log1p(-chance)
+    log = (
+        math.lgamma(tries + 1)
+        - math.lgamma(hits + 1)
+        - math.lgamma(tries - hits + 1)
+        + hits * math.log(chance)
+        + (tries - hits) * math.log1p(-chance)
+    )
     ratio = (tries - hits) / (hits + 1) * chance / (1 - chance)
     return min(1.0, math.exp(log) / (1 - ratio)) if ratio < 1 else 1.0
 
@@ -309,9 +319,7 @@ def _models(works: Sequence[_Work], places: Sequence[int], limit: float, collect
             continue
         structure, compiled = structures[model[0]], compiles[model[1]]
         rarest = min((layers[model[0]][place, text] for place, text in enumerate(model[2:])), default=structure)
-        chance = (
-            _share(structure, alike, len(having)) * _share(compiled, alike, len(having)) * _share(rarest, alike, structure)
-        )
+        chance = _share(structure, alike, len(having)) * _share(compiled, alike, len(having)) * _share(rarest, alike, structure)
         expected = numbers * chance**2
         if expected > limit:
             continue
@@ -374,7 +382,9 @@ def _codes(works: Sequence[_Work], places: Sequence[int], limit: float, collecte
 
 
 def _code_null(count: int, pairs: int, most: int, null: "_Null | None") -> str:
-    said = f"Code: {count:,} different works, {pairs:,} pairs; passages that more than {most} works have, and the template's, count nothing."
+    said = (
+        f"Code: {count:,} different works, {pairs:,} pairs; passages that more than {most} works have, and the template's, count nothing."
+    )
     if count < LEAST_CLASS or null is None:
         return f"{said} Too few for a distribution: listed is agreement of 80 % and more, without a statement on chance."
     return (
@@ -429,7 +439,7 @@ def _without_template(code: str, lines: frozenset[str]) -> str:
 
 @cache
 def _copydetect() -> Any:
-    """copydetect's functions, imported when first needed: with them comes a plotting library."""
+    """Copydetect's functions, imported when first needed: with them comes a plotting library."""
     from copydetect import utils  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return utils

@@ -3,6 +3,7 @@
 Plain text where the output is no terminal; rich keeps `NO_COLOR` by itself. Pseudonyms only.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -44,15 +45,20 @@ def lines(tally: Tally, costs: Costs | None = None, pairs: int | None = None) ->
 
 
 def print_summary(tally: Tally, console: Console, costs: Costs | None = None, pairs: int | None = None) -> None:
-    """Print the summary. What the console's encoding cannot hold becomes "?"."""
+    """Print the summary."""
+    print_lines(lines(tally, costs, pairs), console)
+
+
+def print_lines(said: Iterable[Said], console: Console) -> None:
+    """Print lines of `lines`. What the console's encoding cannot hold becomes "?"."""
     encoding = console.encoding
-    for said in lines(tally, costs, pairs):
-        text = plain_lines(said.text).encode(encoding, "replace").decode(encoding)
-        console.print(Text(" " * said.indent + text, style=said.look), soft_wrap=True, highlight=False, emoji=False)
+    for line in said:
+        text = plain_lines(line.text).encode(encoding, "replace").decode(encoding)
+        console.print(Text(" " * line.indent + text, style=line.look), soft_wrap=True, highlight=False, emoji=False)
 
 
 def counted(count: int, one: str, many: str) -> str:
-    """ "1 student", "1,200 students"."""
+    """The count with its word: 1 student; 1,200 students."""
     return f"{count:,} {one if count == 1 else many}"
 
 
@@ -144,7 +150,10 @@ def _costs(costs: Costs) -> list[Said]:
     asked = costs.trained + costs.reused
     waited = "" if costs.elapsed is None else f", {duration(costs.elapsed)} on the clock"
     saved = f", {costs.reused:,} taken from the cache ({percent(costs.reused, asked)} saved)" if asked else ""
-    return [Said(text=""), Said(text=f"{counted(costs.trained, 'model', 'models')} trained{saved}; {duration(costs.seconds)} of work{waited}.", look="dim")]
+    return [
+        Said(text=""),
+        Said(text=f"{counted(costs.trained, 'model', 'models')} trained{saved}; {duration(costs.seconds)} of work{waited}.", look="dim"),
+    ]
 
 
 def duration(seconds: float) -> str:

@@ -200,7 +200,9 @@ def _named(header: list[str], name: str, what: str, where: str) -> int:
         return places[0]
     if name.strip().isascii() and name.strip().isdigit() and 1 <= int(name) <= len(header):
         return int(name) - 1
-    raise UsageError(f"{where}: --column {what}={one_line(name, 60)}: expected one header of the first line, or a number from 1 to {len(header)}.")
+    raise UsageError(
+        f"{where}: --column {what}={one_line(name, 60)}: expected one header of the first line, or a number from 1 to {len(header)}."
+    )
 
 
 def _maximum(body: list[list[str]], width: int) -> int | None:

@@ -54,7 +54,7 @@ def _student(identity: Identity) -> str:
 
 @contextmanager
 def _opened(options: Options) -> Iterator[Any]:
-    """nbgrader's gradebook. Raises UsageError where it cannot be used; its own log, which would name students, stays silent."""
+    """Nbgrader's gradebook. Raises UsageError where it cannot be used; its own log, which would name students, stays silent."""
     try:
         from nbgrader import api  # noqa: PLC0415 (an extra)
     except ImportError as error:

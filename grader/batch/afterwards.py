@@ -1,0 +1,97 @@
+"""What a run leaves beside the gradebook: `class.html`, `marks.csv` (pseudonyms only) and the summary; made anew only where something changed."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grader
+from grader import notebook, rubric
+from grader.batch import class_page, export, late, similarity
+from grader.batch.content import content_of
+from grader.batch.gradebook import Gradebook
+from grader.batch.identities import Identities
+from grader.batch.records import Standing
+from grader.batch.summary import Said, lines
+from grader.batch.tally import Tally
+from grader.errors import InfrastructureError, UsageError
+from grader.reports.text import one_line
+
+_STATE = ".class.json"
+
+
+def tell(
+    book: Gradebook,
+    key_id: int,
+    people: Identities,
+    out: Path,
+    *,
+    title: str,
+    rubric_name: str,
+    template: Path | None = None,
+    problems: int = 0,
+) -> tuple[Said, ...]:
+    """Write the class page and the marks below `out`, and give the summary's lines. What says the same as the last time is not made again.
+
+    `problems`: hand-ins that could not be placed. Raises InfrastructureError where `out` cannot be written, UsageError for a template that cannot be read.
+    """
+    state = _state(book, key_id, template, problems)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads((out / _STATE).read_text(encoding="utf-8"))
+        if kept["state"] == state and (out / "class.html").exists() and (out / "marks.csv").exists():
+            return tuple(Said(**line) for line in kept["summary"])
+    anchors = notebook.load_anchors(rubric.load(rubric_name).folder / "anchors.toml")
+
+    def standings(*, with_code: bool = False) -> Iterator[Standing]:
+        return book.standings(key_id, with_code=with_code)
+
+    found = similarity.similar(standings(with_code=True), template=_code(template), template_lines=anchors.code_lines)
+    tally = Tally(standings())
+    page = class_page.render(title, tally, found, generated_at=datetime.now(UTC), problems=problems)
+    marks = export.export("csv", standings(), people, export.Options(include_review=True))
+    said = lines(tally, pairs=len(found.pairs) + found.hidden)
+    summary = [{"text": line.text, "look": line.look, "indent": line.indent} for line in said]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write(out / "class.html", page.encode("utf-8"))
+        for data in marks.files.values():
+            _write(out / "marks.csv", data)
+        _write(out / _STATE, json.dumps({"state": state, "summary": summary}).encode("utf-8"))
+    except OSError as error:
+        raise InfrastructureError(
+            f"--out {out}: the class page could not be written ({error.strerror}). The gradebook has everything; run the same command again."
+        ) from error
+    return said
+
+
+def _state(book: Gradebook, key_id: int, template: Path | None, problems: int) -> str:
+    """What the page says hangs on this and nothing else."""
+    rows = [
+        (row.student, row.content, row.status, row.total, row.attempts, row.seconds_late, str(row.graded_at), len(row.overrides))
+        for row in book.standings(key_id, with_reports=False)
+    ]
+    asked = [grader.__version__, key_id, str(template), problems, book.setting(late.SETTING)]
+    return hashlib.sha256(json.dumps([asked, rows], sort_keys=True).encode()).hexdigest()
+
+
+def _code(template: Path | None) -> str:
+    if template is None:
+        return ""
+    try:
+        data = template.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--template {template}: expected the notebook as handed out; it could not be read ({error.strerror}).") from error
+    _, code = content_of(data)
+    if not code:
+        raise UsageError(
+            f"--template {template}: expected a notebook with code cells; found {one_line(data[:40].decode('utf-8', 'replace'), 40)!r}."
+        )
+    return code
+
+
+def _write(path: Path, data: bytes) -> None:
+    fresh = path.with_name(f".new-{path.name}")
+    fresh.write_bytes(data)
+    fresh.replace(path)
