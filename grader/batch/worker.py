@@ -42,7 +42,7 @@ class Answer:
 class Workshop:
     """The boxes of one machine: as many warm boxes 1 as asked for, a box 2 that rebuilds, and (where models are trained) one that trains.
 
-    `grade` may be called from several threads, which must live as long as the workshop. Use as a context manager.
+    `grade` may be called from several threads. Use as a context manager.
     """
 
     def __init__(self, options: pipeline.Options, *, boxes: int, name: str = "") -> None:

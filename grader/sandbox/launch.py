@@ -12,6 +12,7 @@ from grader.errors import InfrastructureError
 from grader.sandbox.base import Job
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import remove_folder
+from grader.sandbox.keeper import started
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running, descendants
 
@@ -41,7 +42,7 @@ def launch(
     group = Group.make(limits)
     identity: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     try:
-        process = subprocess.Popen(  # noqa: S603
+        process = started(
             build(frames_in_box),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

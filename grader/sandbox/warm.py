@@ -21,6 +21,7 @@ from grader.sandbox import bubblewrap
 from grader.sandbox.base import Job, Sandbox, TierState, command
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import make_folder
+from grader.sandbox.keeper import started
 from grader.sandbox.launch import first_line
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running, descendants
@@ -80,7 +81,7 @@ class _Zygote:
             *command(job, theirs.fileno(), warm=True),
         ]
         try:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = started(
                 line,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -184,7 +185,7 @@ class _Zygote:
 
 
 class Warm:
-    """A sandbox (see `base.Sandbox`) whose boxes are forked; one at a time. For one thread, which must outlive its boxes. Use as a context manager."""
+    """A sandbox (see `base.Sandbox`) whose boxes are forked; one at a time, for one thread at a time. Use as a context manager."""
 
     def __init__(self, cold: bubblewrap.Bubblewrap, job: Job, *, most_boxes: int = 500) -> None:
         """`job` says what to prepare, and all that its boxes may ever read. After `most_boxes` boxes the zygote is replaced."""
@@ -270,10 +271,7 @@ class Warm:
 
 
 class WarmPool:
-    """A sandbox for several threads: at most `size` boxes at a time, each from the next free `Warm`. Use as a context manager.
-
-    The threads that use it must outlive it: bubblewrap ends with the thread that started it.
-    """
+    """A sandbox for several threads: at most `size` boxes at a time, each from the next free `Warm`. Use as a context manager."""
 
     def __init__(self, cold: Sandbox, job: Job, size: int) -> None:
         """`cold` is any tier; boxes are forked where it is bubblewrap."""
