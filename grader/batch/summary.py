@@ -52,7 +52,7 @@ def print_summary(tally: Tally, console: Console, costs: Costs | None = None, pa
 
 
 def counted(count: int, one: str, many: str) -> str:
-    """ "1 student", "1,200 students"."""
+    """A number with its word: "1 student", "1,200 students"."""
     return f"{count:,} {one if count == 1 else many}"
 
 
@@ -144,7 +144,10 @@ def _costs(costs: Costs) -> list[Said]:
     asked = costs.trained + costs.reused
     waited = "" if costs.elapsed is None else f", {duration(costs.elapsed)} on the clock"
     saved = f", {costs.reused:,} taken from the cache ({percent(costs.reused, asked)} saved)" if asked else ""
-    return [Said(text=""), Said(text=f"{counted(costs.trained, 'model', 'models')} trained{saved}; {duration(costs.seconds)} of work{waited}.", look="dim")]
+    return [
+        Said(text=""),
+        Said(text=f"{counted(costs.trained, 'model', 'models')} trained{saved}; {duration(costs.seconds)} of work{waited}.", look="dim"),
+    ]
 
 
 def duration(seconds: float) -> str:

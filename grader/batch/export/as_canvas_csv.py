@@ -58,7 +58,9 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
     if book is not None and book.points:
         writer.writerow([_POINTS, *[""] * (len(header) - 1), book.points])
     writer.writerows(rows)
-    return Exported(files={FILENAME: text.getvalue().encode("utf-8")}, written=len(rows), left_out=tuple(left_out), notes=_notes(found, book))
+    return Exported(
+        files={FILENAME: text.getvalue().encode("utf-8")}, written=len(rows), left_out=tuple(left_out), notes=_notes(found, book)
+    )
 
 
 def _user(identity: Identity) -> str:
@@ -96,12 +98,16 @@ def _gradebook(options: Options, assignment: str) -> _Gradebook:
     try:
         text = (options.source or b"").decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{where}: a gradebook exported by Canvas (CSV, UTF-8) was expected; this is other text. Export it again.") from error
+        raise UsageError(
+            f"{where}: a gradebook exported by Canvas (CSV, UTF-8) was expected; this is other text. Export it again."
+        ) from error
     first = text.partition("\n")[0]
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ","))
     header = rows[0] if rows else []
     if len(header) < 4 or "Student" not in header[0] or header[1].strip() != "ID" or "Section" not in header:
-        raise UsageError(f"{where}: the columns Student, ID, …, Section were expected in the first line. Export the gradebook from Canvas again.")
+        raise UsageError(
+            f"{where}: the columns Student, ID, …, Section were expected in the first line. Export the gradebook from Canvas again."
+        )
     columns = [place for place, name in enumerate(header) if (match := _TITLE.fullmatch(name)) and match[1] == assignment]
     if len(columns) != 1:
         raise UsageError(

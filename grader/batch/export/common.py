@@ -101,7 +101,9 @@ def recipients(standing: Standing, names: Names) -> tuple[Recipient, ...]:
     """Everybody who gets this mark: the student, or each member of the group."""
     group = names.of(standing.student)
     if standing.members:
-        return tuple(Recipient(pseudonym=member, standing=standing, identity=names.of(member), group=standing.student) for member in standing.members)
+        return tuple(
+            Recipient(pseudonym=member, standing=standing, identity=names.of(member), group=standing.student) for member in standing.members
+        )
     if group is not None and group.members:
         return tuple(
             Recipient(
