@@ -100,6 +100,7 @@ class _Work:
     curves: tuple[tuple[tuple[int, ...], bool], ...] = ()
     model: tuple[str, ...] = ()
     layers: int = 0
+    built: bool = True
 
 
 @dataclass(slots=True)
@@ -163,6 +164,7 @@ def _work(standing: Standing, prints: Prints) -> _Work:
         curves=tuple(_recorded(report, seeded=_SEEDED.search(standing.code) is not None)),
         model=model,
         layers=layers,
+        built=report is None or bool(report.models),
     )
 
 
@@ -183,9 +185,9 @@ def _equal(works: Sequence[_Work]) -> list[list[int]]:
 
 
 def _contents(works: Sequence[_Work], different: Sequence[Sequence[int]], collected: _Collected) -> None:
-    """Each equal work beside the first of its kind. The template handed in unchanged, and other notebooks without a passage of their own, say nothing."""
+    """Each equal work beside the first of its kind. The template handed in unchanged, and others that build no model, say nothing."""
     for group in different:
-        if len(group) > 1 and works[group[0]].prints.size >= LEAST_RARE:
+        if len(group) > 1 and works[group[0]].built and works[group[0]].prints.size >= LEAST_RARE:
             size = f", as {len(group)} students have it" if len(group) > 2 else ""
             for place in group[1:]:
                 words = f"the same notebook, outputs and all{size}"
@@ -472,7 +474,7 @@ def _shared(sets: Sequence[Prints], most: int, of: int = 0) -> Iterator[tuple[in
             continue
         lists = [postings[starts[each] : starts[each] + times[each]] for each in ranks]
         others = np.concatenate(lists)
-        sums = np.bincount(others, np.repeat(worth[ranks], times[ranks]))
+        sums = np.bincount(others, np.repeat(worth[ranks], times[ranks])).astype(np.float64)
         counts = np.bincount(others).astype(np.int64)
         counts[place] = 0
         having = np.flatnonzero(counts).astype(np.int64)
