@@ -16,10 +16,8 @@ Groups of equal works are compared once, by the first of them. Nothing here know
 import hashlib
 import math
 import re
-from array import array
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -28,8 +26,6 @@ import numpy as np
 import numpy.typing as npt
 
 from grader.batch.records import Standing
-from grader.notebook.anchors import fingerprint
-from grader.notebook.code import python_of, without_comments
 from grader.records import Report, ReportModel
 
 Basis = Literal["contents", "curve", "model", "code"]
@@ -46,8 +42,6 @@ LEAST_RARE = 12
 LEAST_DIGITS = 6
 """Different recorded numbers that two curves must share, epoch by epoch."""
 MOST_PAIRS = 500
-_SAMPLE = 200_000
-_TAIL = 0.95
 _SEEDED = re.compile(r"set_random_seed|random\.seed\s*\(|set_seed\s*\(")
 _MOST_CODE = 300_000
 _MOST_CURVES = 12
@@ -106,6 +100,7 @@ class _Work:
     curves: tuple[tuple[tuple[int, ...], bool], ...] = ()
     model: tuple[str, ...] = ()
     layers: int = 0
+    built: bool = True
 
 
 @dataclass(slots=True)
@@ -114,25 +109,22 @@ class _Collected:
     null: list[str] = field(default_factory=list)
 
 
-def similar(
-    standings: Iterable[Standing], *, template: str = "", template_lines: frozenset[str] = frozenset(), limit: float = LIMIT
-) -> Similar:
+def similar(standings: Iterable[Standing], *, template: str = "", limit: float = LIMIT) -> Similar:
     """Compare a class's works with each other, in one pass over the standings.
 
     Args:
         standings: one a student or group; those without code, and those that could not be graded, are not compared.
         template: the code of the exercise's template, where the instructor gives it.
-        template_lines: fingerprints of the template's lines (`Anchors.code_lines`).
         limit: the most pairs by chance, basis by basis, for a pair to be listed.
     """
-    taken_out = np.unique(_prints(_token_text(_without_template(template, template_lines)))) if template else np.array([], dtype=np.int64)
+    taken_out = _prints(_token_text(template))
     works: list[_Work] = []
     known: dict[str, Prints] = {}
     for standing in standings:
         if standing.status == "ungradable" or not (standing.code.strip() or standing.report is not None):
             continue
         if standing.content not in known:
-            found = _prints(_token_text(_without_template(standing.code, template_lines)))
+            found = _prints(_token_text(standing.code))
             known[standing.content] = np.setdiff1d(found, taken_out)
         works.append(_work(standing, known[standing.content]))
     different, collected = _equal(works), _Collected()
@@ -172,6 +164,7 @@ def _work(standing: Standing, prints: Prints) -> _Work:
         curves=tuple(_recorded(report, seeded=_SEEDED.search(standing.code) is not None)),
         model=model,
         layers=layers,
+        built=report is None or bool(report.models),
     )
 
 
@@ -192,9 +185,9 @@ def _equal(works: Sequence[_Work]) -> list[list[int]]:
 
 
 def _contents(works: Sequence[_Work], different: Sequence[Sequence[int]], collected: _Collected) -> None:
-    """Each equal work beside the first of its kind. The template handed in unchanged, and other notebooks without a passage of their own, say nothing."""
+    """Each equal work beside the first of its kind. The template handed in unchanged, and others that build no model, say nothing."""
     for group in different:
-        if len(group) > 1 and works[group[0]].prints.size >= LEAST_RARE:
+        if len(group) > 1 and works[group[0]].built and works[group[0]].prints.size >= LEAST_RARE:
             size = f", as {len(group)} students have it" if len(group) > 2 else ""
             for place in group[1:]:
                 words = f"the same notebook, outputs and all{size}"
@@ -209,17 +202,16 @@ def _contents(works: Sequence[_Work], different: Sequence[Sequence[int]], collec
 def _recorded(report: Report | None, *, seeded: bool) -> Iterator[tuple[tuple[int, ...], bool]]:
     """Each recorded history value as a number that stands for (key, epoch, value); what says nothing is left out.
 
-    A network that stays at guessing records the same round numbers as every other one (accuracy 0.1, loss ln 10): of equal values only the first counts.
+    A network that stays at guessing records the same numbers as every other one (accuracy 0.1, loss ln 10): of equal values of a curve only the first
+    counts, and numbers of fewer than four decimals do not.
     """
     for curve in (report.recorded if report is not None else ())[:_MOST_CURVES]:
         tokens = []
         for key, values in curve.values.items():
             seen: set[float] = set()
             for epoch, value in enumerate(values[:_MOST_EPOCHS]):
-                if math.isfinite(value) and value not in seen and abs(value * 100 - round(value * 100)) > 1e-6:
-                    tokens.append(
-                        _hash(f"{key.lower().replace('acc', 'accuracy') if key.endswith('acc') else key.lower()}/{epoch}/{value!r}")
-                    )
+                if math.isfinite(value) and value not in seen and abs(value * 1000 - round(value * 1000)) > 1e-6:
+                    tokens.append(_hash(f"{key}/{epoch}/{value!r}"))
                 seen.add(value)
         if len(tokens) >= LEAST_DIGITS:
             yield tuple(sorted(set(tokens))), seeded
@@ -239,16 +231,16 @@ def _curves(works: Sequence[_Work], places: Sequence[int], limit: float, collect
     most = max(3, round(COMMON * students))
     numbers = len(curves) * (len(curves) - 1) / 2
     best: dict[tuple[int, int], tuple[float, Found]] = {}
-    for a, b, shared, _ in _shared(curves, most, lambda _: 1.0):
+    for a, b, shared in _curve_pairs(curves, most):
         one, other = owners[a], owners[b]
         if one == other or shared < LEAST_DIGITS:
             continue
         compared = min(curves[a].size, curves[b].size)
-        expected = numbers * _tail(int(shared), compared, _MEETING)
+        expected = numbers * _tail(shared, compared, _MEETING)
         if expected > limit:
             continue
-        whole = int(shared) == max(curves[a].size, curves[b].size)
-        words = f"the same {int(shared)} recorded numbers of a training, digit for digit" + (
+        whole = shared == max(curves[a].size, curves[b].size)
+        words = f"the same {shared} recorded numbers of a training, digit for digit" + (
             "" if whole else f", of {compared} that both record"
         )
         if seeded[a] and seeded[b]:
@@ -263,6 +255,11 @@ def _curves(works: Sequence[_Work], places: Sequence[int], limit: float, collect
         f"Curves: {len(curves):,} recorded curves of {students:,} works. Chance: two independent trainings agree in any one of their different numbers of four digits "
         f"with probability {_MEETING:g}. Numbers that more than {most} works record count nothing."
     )
+
+
+def _curve_pairs(curves: Sequence[Prints], most: int) -> Iterator[tuple[int, int, int]]:
+    for place, others, _, counts in _shared(curves, most):
+        yield from ((place, int(other), int(count)) for other, count in zip(others, counts, strict=True) if other > place)
 
 
 _MEETING = 0.005
@@ -343,103 +340,86 @@ def _share(count: int, alike: int, of: int) -> float:
 # ------------------------------------------------------------------ code
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """What one work agrees in with all others: from weight `start` on, which the share `beyond` of them reaches, exponentially fewer with `scale`."""
+
+    start: float
+    scale: float
+    beyond: float
+
+    def chance(self, weight: float) -> float:
+        """Probability that some other work agrees with this one so much."""
+        return self.beyond * math.exp((self.start - weight) / self.scale) if weight > self.start else 1.0
+
+
 def _codes(works: Sequence[_Work], places: Sequence[int], limit: float, collected: _Collected) -> None:
-    """Codes that share rare passages. Chance: the class's own pairs; beyond their 95th percentile, similarity falls off exponentially."""
+    """Codes that share rare passages. A pair weighs the bits of the passages shared, times the square of the agreeing share: much, and most of the work.
+
+    Chance: the upper tenth of each work's own weights with the rest of the class; a pair must stand out of both works' rows.
+    """
     having = [place for place, work in enumerate(works) if work.prints.size]
     count = len(having)
     if count < 2:
         return
     most = max(3, round(COMMON * count))
     prints = [works[place].prints for place in having]
-    totals = np.zeros(count)
-    similarities = array("d")
-    strong: list[tuple[int, int, float, float]] = []
+    members, times = np.unique(np.concatenate(prints), return_counts=True)
+    worth = np.where(times <= most, np.log2((count + 1) / times), 0.0)
+    totals = np.array([worth[np.searchsorted(members, own)].sum() for own in prints])
     pairs = count * (count - 1) // 2
-    frequency = _frequencies(prints)
-    weights = {print_: math.log2(count / times) for print_, times in frequency.items() if 1 <= times <= most}
-    for place, own in enumerate(prints):
-        totals[place] = sum(weights.get(int(print_), 0.0) for print_ in own)
-    step = max(1, pairs // _SAMPLE)
-    for number, (a, b, shared, agreeing) in enumerate(_shared(prints, most, lambda times: math.log2(count / times))):
-        score = _agreement(shared, totals[a], totals[b])
-        if number % step == 0 or count <= 600:
-            similarities.append(score)
-        if agreeing >= LEAST_RARE and score >= 0.2:
-            strong.append((a, b, score, agreeing))
-    sampled = 1.0 if count <= 600 else 1 / step
-    null = _Null.of(similarities, sampled, pairs)
-    for a, b, score, agreeing in strong:
-        expected = null.expected(score) if null is not None and count >= LEAST_CLASS else None
-        if (expected is None and score < 0.8) or (expected is not None and expected > limit):
+    known = count >= LEAST_CLASS
+    rows: list[_Row | None] = [None] * count
+    strong: list[tuple[int, int, float, float, int]] = []
+    for place, others, shared, agreeing in _shared(prints, most, count):
+        least = np.maximum(np.minimum(totals[place], totals[others]), np.maximum(totals[place], totals[others]) / 4)
+        shares = np.minimum(1.0, shared / np.maximum(least, 1e-9))
+        weights = shared * shares**2
+        row = rows[place] = _row(weights, count)
+        kept = (agreeing >= LEAST_RARE) & (shares >= (0.2 if known else 0.8))
+        for other, share, weight, same in zip(others[kept], shares[kept], weights[kept], agreeing[kept], strict=True):
+            if not known or pairs * row.chance(float(weight)) <= limit:
+                strong.append((place, int(other), float(share), float(weight), int(same)))
+    for one, other, share, weight, same in strong:
+        first, second = rows[one], rows[other]
+        expected = pairs * max(first.chance(weight), second.chance(weight)) if known and first is not None and second is not None else None
+        if one > other or (expected is not None and expected > limit):
             continue
-        one, other = sorted((places[having[a]], places[having[b]]))
         words = (
-            f"{score:.0%} of the rarer passages of one code are in the other ({int(agreeing)} fingerprints that at most {most} of {count:,} works have); "
+            f"{share:.0%} of the rarer passages of one code are in the other ({same} fingerprints that at most {most} of {count:,} works have); "
             "names, comments and layout do not count"
         )
-        collected.pairs[one, other].append(Found(basis="code", score=score, words=words, expected=expected))
-    collected.null.append(_code_null(count, pairs, most, null))
-
-
-def _code_null(count: int, pairs: int, most: int, null: "_Null | None") -> str:
+        key = (min(places[having[one]], places[having[other]]), max(places[having[one]], places[having[other]]))
+        collected.pairs[key].append(Found(basis="code", score=share, words=words, expected=expected))
     said = (
         f"Code: {count:,} different works, {pairs:,} pairs; passages that more than {most} works have, and the template's, count nothing."
     )
-    if count < LEAST_CLASS or null is None:
-        return f"{said} Too few for a distribution: listed is agreement of 80 % and more, without a statement on chance."
-    return (
-        f"{said} Chance: one pair in {round(1 / (1 - _TAIL))} agrees in more than {null.start:.0%} of its rarer passages; from there on, "
-        f"pairs become fewer by half with each further {null.scale * math.log(2):.1%}, as the class's own pairs show."
+    chance = (
+        "Chance: what each work shares with the rest of the class; beyond the tenth that it shares most with, agreement becomes exponentially rarer, "
+        "as fast as within that tenth. A pair must stand out for both works."
+        if known
+        else "Too few for a distribution: listed is agreement of 80 % and more, without a statement on chance."
     )
+    collected.null.append(f"{said} {chance}")
 
 
-def _agreement(shared: float, one: float, other: float) -> float:
-    """The shared weight as a share of the smaller work's; of one with few rare passages, of what half the other's would be."""
-    least = max(min(one, other), 0.5 * max(one, other) / 2)
-    return min(1.0, shared / least) if least > 0 else 0.0
+def _row(weights: npt.NDArray[np.float64], count: int) -> _Row:
+    """Fit a work's row. The median of its upper tenth makes it robust against copies in it; one rare passage more or less is never a sign."""
+    tail = max(5, round((count - 1) / 10))
+    ordered = np.sort(np.concatenate([weights, np.zeros(max(0, tail + 1 - weights.size))]))
+    start = float(ordered[-tail - 1])
+    spread = (float(np.median(ordered[-tail:])) - start) / math.log(2)
+    return _Row(start=start, scale=max(spread, math.log2(count + 1)), beyond=min(1.0, tail / max(1, count - 1)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Null:
-    """The upper tail of the class's similarities: from `start` on, which `beyond` of `pairs` pairs pass, exponential with `scale`."""
-
-    start: float
-    scale: float
-    beyond: float
-    pairs: int
-
-    @classmethod
-    def of(cls, similarities: Sequence[float], sampled: float, pairs: int) -> "_Null | None":
-        """Fit the tail. `similarities` are those that are not zero, of a sample of the pairs; the median of the tail makes it robust against copies in it."""
-        if not pairs:
-            return None
-        ordered = sorted(similarities)
-        known = max(len(ordered), round(pairs * sampled))
-        zeros = known - len(ordered)
-        place = round(_TAIL * (known - 1)) - zeros
-        start = ordered[place] if 0 <= place < len(ordered) else 0.0
-        tail = ordered[bisect_left(ordered, start + 1e-12) :]
-        spread = (tail[len(tail) // 2] - start) / math.log(2) if tail else 0.0
-        return cls(start=start, scale=max(spread, 0.02), beyond=max(len(tail), 1) / known, pairs=pairs)
-
-    def expected(self, score: float) -> float:
-        """How many of the pairs chance would show at `score` or above."""
-        return self.pairs * (self.beyond * math.exp(-(score - self.start) / self.scale) if score > self.start else 1.0)
-
-
-def _without_template(code: str, lines: frozenset[str]) -> str:
-    """Code without IPython's own lines and without the template's."""
-    kept = []
-    for line in python_of(code[:_MOST_CODE]).split("\n"):
-        bare = "".join(without_comments(line).lower().split())
-        if bare and not bare.startswith(("%", "!")) and fingerprint(bare) not in lines:
-            kept.append(line)
-    return "\n".join(kept)
+def _token_source(code: str) -> str:
+    """Code without IPython's own lines, as far as it is compared."""
+    return "\n".join(line for line in code[:_MOST_CODE].split("\n") if not line.lstrip().startswith(("%", "!")))
 
 
 @cache
 def _copydetect() -> Any:
-    """Copydetect's functions, imported when first needed: with them comes a plotting library."""
+    """The functions of copydetect, imported when first needed: with them comes a plotting library."""
     from copydetect import utils  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return utils
@@ -447,7 +427,7 @@ def _copydetect() -> Any:
 
 def _token_text(code: str) -> str:
     """Code as copydetect normalises it: names become V, strings S; comments and white space are gone."""
-    text, _ = _copydetect().filter_code(code, "submission.py", "python")
+    text, _ = _copydetect().filter_code(_token_source(code), "submission.py", "python")
     return str(text)
 
 
@@ -468,16 +448,11 @@ def _hash(text: str) -> int:
 # ------------------------------------------------------------------ the inverted index
 
 
-def _frequencies(sets: Sequence[Prints]) -> Mapping[int, int]:
-    """How many of the sets have each member."""
-    members, times = np.unique(np.concatenate(sets), return_counts=True) if sets else (np.array([]), np.array([]))
-    return dict(zip(members.tolist(), times.tolist(), strict=True))
+def _shared(sets: Sequence[Prints], most: int, of: int = 0) -> Iterator[tuple[int, Prints, npt.NDArray[np.float64], Prints]]:
+    """For each set a, the other sets that share a member with it which at most `most` sets have: (a, those sets, shared weight, members shared).
 
-
-def _shared(sets: Sequence[Prints], most: int, weight: Any) -> Iterator[tuple[int, int, float, float]]:
-    """The pairs of sets that share a member which at most `most` sets have: (a, b, shared weight, members shared), a < b.
-
-    Through an index from member to sets, one set at a time: pairs without a rare member in common cost nothing, and memory is that of the index.
+    A member that n sets have weighs log2((of + 1) / n), or 1 where `of` is 0. Through an index from member to sets, one set at a time: pairs without a
+    rare member in common cost nothing, and memory is that of the index.
     """
     if not sets:
         return
@@ -488,19 +463,19 @@ def _shared(sets: Sequence[Prints], most: int, weight: Any) -> Iterator[tuple[in
     postings = owners[order]
     rank = np.empty(members.size, dtype=np.int64)
     rank[order] = np.repeat(np.arange(starts.size), times)
-    worth = np.array([weight(int(count)) for count in times])
+    worth = np.log2((of + 1) / times) if of else np.ones(times.size)
     useful = (times >= 2) & (times <= most)
     begin = 0
     for place, own in enumerate(sets):
         ranks = rank[begin : begin + own.size]
         begin += own.size
-        lists = [postings[starts[each] : starts[each] + times[each]] for each in ranks[useful[ranks]]]
-        if not lists:
+        ranks = ranks[useful[ranks]]
+        if not ranks.size:
             continue
+        lists = [postings[starts[each] : starts[each] + times[each]] for each in ranks]
         others = np.concatenate(lists)
-        weights = np.repeat(worth[ranks[useful[ranks]]], [each.size for each in lists])
-        later = others > place
-        sums = np.bincount(others[later], weights[later], minlength=place + 1)
-        counts = np.bincount(others[later], minlength=place + 1)
-        for other in np.flatnonzero(counts):
-            yield place, int(other), float(sums[other]), float(counts[other])
+        sums = np.bincount(others, np.repeat(worth[ranks], times[ranks])).astype(np.float64)
+        counts = np.bincount(others).astype(np.int64)
+        counts[place] = 0
+        having = np.flatnonzero(counts).astype(np.int64)
+        yield place, having, sums[having], counts[having]

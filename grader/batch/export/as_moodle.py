@@ -28,6 +28,7 @@ _ENGLISH = {
     "changeable": ("grade can be changed",),
 }
 _IDENTIFIER = re.compile(r"\D*?(\d{1,18})\s*", re.ASCII)
+_TIME = re.compile(r"-|(?=[^<]*\d)[^<]{1,80}")
 _OURS = "<p>Automatic grading: "
 _MOST_LINES = 12
 
@@ -124,7 +125,7 @@ def _feedback(standing: Standing) -> str:
     most, total = two_decimals(standing.max_score), two_decimals(standing.total or 0.0)
     parts = [f"{_OURS}{total} of {most} points"]
     if standing.penalty:
-        parts.append(f", {two_decimals(standing.penalty)} of them taken off for lateness".replace(" of them", ""))
+        parts.append(f", after {two_decimals(standing.penalty)} were taken off for lateness")
     if standing.pending_points > 0:
         parts.append(f"; up to {two_decimals(standing.pending_points)} more are given by a person")
     parts.append(".</p>")
@@ -230,8 +231,6 @@ def _holds_grades(body: list[list[str]], column: int, maximum: int) -> bool:
 def _feedback_column(body: list[list[str]], maximum: int, width: int) -> int | None:
     """The last column where it is the only one after the last time of grading (a dash, or text with a number, in every row); None where unclear."""
     times = [
-        column
-        for column in range(maximum + 1, width)
-        if body and all(column < len(row) and (row[column] == "-" or re.search(r"\d", row[column])) for row in body)
+        column for column in range(maximum + 1, width) if body and all(column < len(row) and _TIME.fullmatch(row[column]) for row in body)
     ]
     return width - 1 if times and times[-1] == width - 2 else None

@@ -36,12 +36,12 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
     if options.database is None:
         raise UsageError("--database: the path of nbgrader's gradebook.db was expected; none was given.")
     found, left_out = addressed(standings, names, options, _student, "an nbgrader student id")
-    with _opened(options) as gradebook:
+    with _opened(options) as (api, gradebook):
         gradebook.update_or_create_assignment(assignment)
         gradebook.update_or_create_notebook(options.notebook, assignment)
         cells: dict[str, tuple[float, str]] = {}
         for student, recipient in found.items():
-            _write(gradebook, student, recipient, options, cells)
+            _write(api, gradebook, student, recipient, options, cells)
         gradebook.db.commit()
     pending = sum(recipient.standing.pending_points > 0 for recipient in found.values())
     notes = (f"{pending} of the marks await manual grading in nbgrader.",) if pending else ()
@@ -53,10 +53,10 @@ def _student(identity: Identity) -> str:
 
 
 @contextmanager
-def _opened(options: Options) -> Iterator[Any]:
-    """Nbgrader's gradebook. Raises UsageError where it cannot be used; its own log, which would name students, stays silent."""
+def _opened(options: Options) -> Iterator[tuple[Any, Any]]:
+    """(nbgrader's module, the gradebook). Raises UsageError where it cannot be used; its own log, which would name students, stays silent."""
     try:
-        from nbgrader import api  # noqa: PLC0415 (an extra)
+        from nbgrader import api  # type: ignore[import-untyped]  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise UsageError("--to nbgrader: the package nbgrader is not installed. Install it: pip install 'grader[nbgrader]'") from error
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 (with nbgrader)
@@ -67,7 +67,7 @@ def _opened(options: Options) -> Iterator[Any]:
     silent, api.app_log.disabled = api.app_log.disabled, True
     try:
         gradebook = api.Gradebook(f"sqlite:///{database.absolute()}", course_id=options.course)
-        yield gradebook
+        yield api, gradebook
     except (SQLAlchemyError, api.InvalidEntry) as error:
         raise UsageError(
             f"{database}: a gradebook of nbgrader was expected; it cannot be written as one ({type(error).__name__}). "
@@ -79,7 +79,7 @@ def _opened(options: Options) -> Iterator[Any]:
             gradebook.close()
 
 
-def _write(gradebook: Any, student: str, recipient: Recipient, options: Options, cells: dict[str, tuple[float, str]]) -> None:
+def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options: Options, cells: dict[str, tuple[float, str]]) -> None:
     """One student's submission: a grade for each criterion, and the penalty."""
     standing, identity = recipient.standing, recipient.identity
     criteria = standing.report.criteria if standing.report is not None else ()
@@ -95,18 +95,16 @@ def _write(gradebook: Any, student: str, recipient: Recipient, options: Options,
     notebook.late_submission_penalty = standing.penalty or 0.0
     by_cell = {grade.cell_id: grade for grade in notebook.grades}
     decided = overrides(standing)
+    withdrawn = {made.criterion for made in standing.overrides} - decided.keys()
     for line in criteria:
         cell = gradebook.find_grade_cell(cell_name(line.id), options.notebook, options.assignment)
         grade = by_cell.get(cell.id)
         if grade is None:  # a criterion that came after this submission was entered
-            from nbgrader.api import Grade  # noqa: PLC0415 (an extra)
-
-            grade = Grade(cell_id=cell.id, notebook=notebook)
+            grade = api.Grade(cell_id=cell.id, notebook=notebook)
         grade.auto_score = line.earned
-        override = decided.get(line.id)
-        if override is not None:
-            grade.manual_score = override.points
-        elif line.status is not Status.MANUAL:
+        if line.id in decided:
+            grade.manual_score = decided[line.id].points
+        elif line.id in withdrawn:
             grade.manual_score = None
         grade.needs_manual_grade = line.earned is None and grade.manual_score is None
     gradebook.db.commit()

@@ -1,0 +1,290 @@
+"""`class.html`: one self-contained page about a class, for its instructors. Pseudonyms only; no name, no file name.
+
+No script, nothing loaded from elsewhere, in the look of the reports. The standings are read once, and only counts of them are kept (`Tally`).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from grader.batch.records import Standing
+from grader.batch.similarity import Similar
+from grader.batch.summary import ENDINGS, counted, duration, percent
+from grader.batch.tally import BINS, OUTCOMES, Case, Costs, Line, Listed, Tally
+from grader.records import Status
+from grader.reports import inert, view
+from grader.reports.text import clean, one_line, points_text
+
+FILENAME = "class.html"
+_METAS = 4
+WIDTH, HEIGHT = 640, 260
+LEFT, RIGHT, TOP, BOTTOM = 48, 8, 22, 44
+BAR_WIDTH, BAR_HEIGHT = 120, 18
+_WORDS = {
+    "pass": view.WORDS[Status.PASS],
+    "partial": view.WORDS[Status.PARTIAL],
+    "fail": view.WORDS[Status.FAIL],
+    "undecided": view.WORDS[Status.SKIP],
+    "manual": view.WORDS[Status.MANUAL],
+}
+_HEIGHTS = {"pass": 1.0, "partial": 0.66, "fail": 0.33, "undecided": 1.0, "manual": 1.0}
+"""A part of a bar is told by its height as well as by its colour; what is open has an outline only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of the histogram, in the drawing's units, with its label below and its count above."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    middle: float
+    label: str
+    count: int
+    share: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """The distribution of the totals: `columns` from the lowest tenth to the highest, `ticks` as (height, label)."""
+
+    columns: tuple[Column, ...]
+    ticks: tuple[tuple[float, str], ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a criterion's bar."""
+
+    look: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriterionRow:
+    """One criterion: its counts as (word, look, number), its bar, and the share of the points that was given."""
+
+    line: Line
+    counts: tuple[tuple[str, str, int], ...]
+    parts: tuple[Part, ...]
+    given: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """One kind of thing that a person should look at. `short`: pseudonyms are enough, there is nothing to say of each."""
+
+    id: str
+    title: str
+    explanation: str
+    listed: Listed
+    short: bool = False
+
+
+def render(
+    title: str,
+    standings: Iterable[Standing] | Tally,
+    similar: Similar | None,
+    *,
+    generated_at: datetime,
+    costs: Costs | None = None,
+    problems: int = 0,
+) -> str:
+    """The page.
+
+    Args:
+        title: what the class is called; it is shown as it is given.
+        standings: one a student or group, read once; or their tally.
+        similar: what the comparison found; None where nobody compared.
+        generated_at: the time that the page states.
+        costs: what the batch cost; of the gradings that count where it is not given.
+        problems: how many problems intake had. Their words name files, and files name students: they are not shown.
+
+    Raises:
+        GraderError: something that can act got into the page (a fault of the grader).
+    """
+    tally = standings if isinstance(standings, Tally) else Tally(standings)
+    page = _environment().get_template("class.html").render(
+        title=one_line(clean(title), 200) or "Class",
+        tally=tally,
+        endings=_endings(tally),
+        histogram=_histogram(tally),
+        quantiles=_quantiles(tally),
+        sections=_sections(tally),
+        words=_WORDS,
+        headings=_headings(tally),
+        flags=sorted(tally.flags.items(), key=lambda item: (-("info", "warning", "alert").index(item[1].severity), -item[1].count, item[0])),
+        similar=similar,
+        costs=costs or tally.costs,
+        problems=problems,
+        generated_at=generated_at,
+        bar=(BAR_WIDTH, BAR_HEIGHT),
+        frame=(WIDTH, HEIGHT, LEFT, WIDTH - RIGHT),
+    )  # fmt: skip
+    inert.check(page, metas=_METAS)
+    return page
+
+
+def _endings(tally: Tally) -> tuple[tuple[str, int], ...]:
+    known = [status for status in ENDINGS if tally.statuses[status]] + sorted(set(tally.statuses) - set(ENDINGS))
+    return tuple(
+        (ENDINGS.get(status, (status, status))[tally.statuses[status] != 1].capitalize(), tally.statuses[status]) for status in known
+    )
+
+
+def _quantiles(tally: Tally) -> tuple[tuple[str, str], ...]:
+    names = ("Lowest", "Lower quarter", "Middle", "Upper quarter", "Highest")
+    values = tally.quantiles(0, 0.25, 0.5, 0.75, 1)
+    return tuple((name, _points(value * tally.max_score)) for name, value in zip(names, values, strict=False))
+
+
+def _histogram(tally: Tally) -> Histogram | None:
+    counts = tally.histogram()
+    total = sum(counts)
+    if not total:
+        return None
+    step = _step(max(counts))
+    high = math.ceil(max(counts) / step) * step
+    slot = (WIDTH - LEFT - RIGHT) / BINS
+    columns = []
+    for place, count in enumerate(counts):
+        height = round(count / high * (HEIGHT - TOP - BOTTOM), 1)
+        low, top = (_points(tally.max_score * edge / BINS) for edge in (place, place + 1))
+        columns.append(
+            Column(
+                x=round(LEFT + slot * place + 3, 1),
+                y=round(HEIGHT - BOTTOM - height, 1),
+                width=round(slot - 6, 1),
+                height=height,
+                middle=round(LEFT + slot * (place + 0.5), 1),
+                label=f"{low}\u2013{top}",
+                count=count,
+                share=percent(count, total),
+            )
+        )
+    ticks = tuple((round(HEIGHT - BOTTOM - tick / high * (HEIGHT - TOP - BOTTOM), 1), f"{tick:,}") for tick in range(0, high + 1, step))
+    most = max(columns, key=lambda column: column.count)
+    low, middle, top = (_points(value * tally.max_score) for value in tally.quantiles(0, 0.5, 1))
+    description = (
+        f"{counted(total, 'total', 'totals')} of {_points(tally.max_score)} points, from {low} to {top}; half of them are at {middle} or below. "
+        f"Most, {most.count:,} ({most.share}), lie in {most.label}."
+    )
+    return Histogram(columns=tuple(columns), ticks=ticks, description=description)
+
+
+def _step(most: int) -> int:
+    """Whole steps on the axis, at most six of them."""
+    step = 1
+    while most > 6 * step:
+        step = next(size for factor in (1, 2, 5, 10, 20, 50, 100) if (size := factor * 10 ** (len(str(step)) - 1)) > step)
+    return step
+
+
+def _sections(tally: Tally) -> tuple[tuple[int, tuple[CriterionRow, ...]], ...]:
+    numbers = sorted({line.section for line in tally.lines.values()})
+    return tuple((number, tuple(_row(line) for line in tally.lines.values() if line.section == number)) for number in numbers)
+
+
+def _row(line: Line) -> CriterionRow:
+    parts: list[Part] = []
+    x = 0.0
+    for name in OUTCOMES:
+        width = line.outcomes[name] / line.students * BAR_WIDTH
+        if width:
+            height = _HEIGHTS[name] * (BAR_HEIGHT - 2)
+            parts.append(
+                Part(
+                    look=name,
+                    x=round(x + 0.5, 2),
+                    y=round(BAR_HEIGHT - 1 - height, 2),
+                    width=round(max(width - 1, 0.5), 2),
+                    height=round(height, 2),
+                )
+            )
+        x += width
+    return CriterionRow(
+        line=line,
+        counts=tuple((_WORDS[name], name, line.outcomes[name]) for name in OUTCOMES),
+        parts=tuple(parts),
+        given=percent(line.given, line.possible) if line.possible else "",
+    )
+
+
+def _headings(tally: Tally) -> tuple[Heading, ...]:
+    pending = ""
+    if tally.pending.count:
+        each = _points(tally.pending_points / tally.pending.count)
+        pending = f"Up to {each} points each are given by a person for written answers. They are in no total yet."
+    found = (
+        Heading(
+            id="review",
+            title="To look at before the points count",
+            explanation="They have a total; it stands once a person has agreed or overridden it.",
+            listed=tally.review,
+        ),
+        Heading(
+            id="grader-errors",
+            title="The grader failed",
+            explanation="A fault of ours: no score, which is not zero. Please report it; a person has to decide.",
+            listed=tally.grader_errors,
+        ),
+        Heading(
+            id="infra-errors",
+            title="The machine failed",
+            explanation="No score, which is not zero. The next run of the same command tries them again.",
+            listed=tally.infra_errors,
+        ),
+        Heading(
+            id="ungradable",
+            title="Not gradable",
+            explanation="No score, which is not zero: a person has to decide.",
+            listed=tally.ungradable,
+        ),
+        Heading(
+            id="waiting",
+            title="Not graded yet",
+            explanation="The next run of the same command grades them.",
+            listed=tally.waiting,
+            short=True,
+        ),
+        Heading(id="answers", title="With answers to read", explanation=pending, listed=tally.pending, short=True),
+    )
+    return tuple(heading for heading in found if heading.listed.count)
+
+
+def _points(value: float) -> str:
+    return points_text(round(value * 100))
+
+
+def _pseudonyms(cases: Iterable[Case]) -> str:
+    return ", ".join(one_line(clean(case.student), 80) for case in cases)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("grader.batch", "templates"), PackageLoader("grader.reports", "templates")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "line": lambda text: one_line(clean(text), 600),
+        "points": _points,
+        "duration": duration,
+        "percent": lambda share: percent(share, 1.0),
+        "pseudonyms": _pseudonyms,
+    }
+    environment.globals |= {"counted": counted, "share": percent}
+    return environment
