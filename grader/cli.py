@@ -244,6 +244,11 @@ def batch(**given: Any) -> None:
     except pipeline.Interrupted as signal_:
         _say(f"Interrupted by {signal_.name}. What was graded is in {session.shown(plan.gradebook)}; the same command goes on from there.")
         sys.exit(signal_.code)
+    except Exception:  # noqa: BLE001 (a defect of ours is said as such; what was recorded is kept)
+        import traceback
+
+        _say(f"{traceback.format_exc()}\nA defect in the grader ended the run. What was graded is in {session.shown(plan.gradebook)}.")
+        sys.exit(GraderError.exit_code)
     if not json_lines:
         summary.print_lines(ended.summary, console)
         console.print(f"\nClass: {plan.out / 'class.html'}", soft_wrap=True, highlight=False, markup=False)

@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import grader
-from grader import notebook, rubric
-from grader.batch import class_page, export, late, similarity
+from grader.batch import late
 from grader.batch.content import content_of
 from grader.batch.gradebook import Gradebook
 from grader.batch.identities import Identities
 from grader.batch.records import Standing
 from grader.batch.summary import Said, lines
-from grader.batch.tally import Tally
 from grader.errors import InfrastructureError, UsageError
 from grader.reports.text import one_line
 
@@ -29,7 +27,6 @@ def tell(
     out: Path,
     *,
     title: str,
-    rubric_name: str,
     template: Path | None = None,
     problems: int = 0,
 ) -> tuple[Said, ...]:
@@ -42,12 +39,14 @@ def tell(
         kept = json.loads((out / _STATE).read_text(encoding="utf-8"))
         if kept["state"] == state and (out / "class.html").exists() and (out / "marks.csv").exists():
             return tuple(Said(**line) for line in kept["summary"])
-    anchors = notebook.load_anchors(rubric.load(rubric_name).folder / "anchors.toml")
+    # what follows costs a second of imports, which a class that is only looked at again does not need
+    from grader.batch import class_page, export, similarity  # noqa: PLC0415
+    from grader.batch.tally import Tally  # noqa: PLC0415
 
     def standings(*, with_code: bool = False) -> Iterator[Standing]:
         return book.standings(key_id, with_code=with_code)
 
-    found = similarity.similar(standings(with_code=True), template=_code(template), template_lines=anchors.code_lines)
+    found = similarity.similar(standings(with_code=True), template=_code(template))
     tally = Tally(standings())
     page = class_page.render(title, tally, found, generated_at=datetime.now(UTC), problems=problems)
     marks = export.export("csv", standings(), people, export.Options(include_review=True))

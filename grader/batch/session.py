@@ -349,7 +349,6 @@ def grade_class(plan: Plan, watch: Callable[[Progress], Watching]) -> Ended:
                 opened.people,
                 plan.out,
                 title=rubric.load(plan.options.rubric).title,
-                rubric_name=plan.options.rubric,
                 template=plan.template,
                 problems=len(problems),
             )

@@ -32,6 +32,7 @@ PREPARE_S = 120.0
 ANSWER_S = 20.0
 """Patience with a fork, and with the end of a killed box; milliseconds on an idle machine."""
 
+_LAST_WORDS = 2000
 _DISK_MIB = 64
 """For what the libraries write while they are imported (a table of fonts: 0.1 MiB). Boxes have file systems of their own."""
 
@@ -98,6 +99,7 @@ class _Zygote:
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
         self._pid = 0
+        self._said = bytearray()
         self.last: Forked | None = None
 
     def ready(self) -> None:
@@ -152,17 +154,20 @@ class _Zygote:
                 raise
             raise _ZygoteError(f"it is gone ({error})") from None
         if not data:
-            raise _ZygoteError(f"it ended; its last words: {first_line(self._drain())}")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=2.0)
+            self._drain()
+            raise _ZygoteError(f"it ended; its last words: {first_line(bytes(self._said))}")
         found = json.loads(data)
         assert isinstance(found, dict)
         return found
 
-    def _drain(self) -> bytes:
-        """What it printed since the last time; nobody else reads it, and a full pipe would stop it."""
+    def _drain(self) -> None:
+        """Take what it printed since the last time; nobody else reads it, and a full pipe would stop it."""
         assert self._process.stdout is not None
         with contextlib.suppress(OSError, ValueError):
-            return self._process.stdout.read() or b""
-        return b""
+            self._said += self._process.stdout.read() or b""
+            del self._said[:-_LAST_WORDS]
 
     @property
     def processes(self) -> tuple[int, ...]:
@@ -256,7 +261,7 @@ class Warm:
         request = {
             "mounts": mounts,
             "keep": bubblewrap.folders_below(job, tuple(mounts)),
-            "files": 2 * limits.files,  # the watch outside, which has the words for it, speaks first
+            "files": 20 * limits.files,  # the watch outside, which has the words for it, speaks first
             "work": bubblewrap.WORK,
         }
         box, frames = self._zygote.fork(request)
