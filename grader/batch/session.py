@@ -94,8 +94,9 @@ def beside(gradebook: str, suffix: str) -> Path:
 
 
 def people_of(gradebook: str, key: Path | None, scope: str) -> Identities:
-    """Who is who in a class: the key and the names that lie beside its gradebook. Raises UsageError."""
-    return Identities.open(key or beside(gradebook, ".key"), beside(gradebook, ".names"), scope)
+    """Who is who in a class: the key and the names, which lie beside the gradebook or where `key` says. Raises UsageError."""
+    names = beside(gradebook, ".names") if key is None else key.with_suffix(".names")
+    return Identities.open(key or beside(gradebook, ".key"), names, scope)
 
 
 def shown(gradebook: str) -> str:
