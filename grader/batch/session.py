@@ -127,9 +127,7 @@ def open_class(plan: Plan, fingerprint: str, tell: Callable[[str], None]) -> Cla
     if not found.handed_in:
         said = " ".join(found.problems[:3]) or "There is nothing in them that looks like one."
         raise NothingToGrade(f"No notebook was found in {', '.join(str(path) for path in plan.paths[:3])}. {said}")
-    people = Identities.open(
-        plan.key or beside(plan.gradebook, ".key"), beside(plan.gradebook, ".names"), rubric.load(plan.options.rubric).id
-    )
+    people = people_of(plan.gradebook, plan.key, rubric.load(plan.options.rubric).id)
     book = Gradebook.open(plan.gradebook)
     try:
         key_id = book.key(grading_key(plan.options, fingerprint))
