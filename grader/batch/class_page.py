@@ -22,7 +22,7 @@ from grader.reports.text import clean, one_line, points_text
 FILENAME = "class.html"
 _METAS = 4
 WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 48, 8, 22, 44
+LEFT, RIGHT, TOP, BOTTOM = 48, 20, 26, 50
 BAR_WIDTH, BAR_HEIGHT = 120, 18
 _WORDS = {
     "pass": view.WORDS[Status.PASS],
@@ -31,7 +31,7 @@ _WORDS = {
     "undecided": view.WORDS[Status.SKIP],
     "manual": view.WORDS[Status.MANUAL],
 }
-_HEIGHTS = {"pass": 1.0, "partial": 0.66, "fail": 0.33, "undecided": 1.0, "manual": 1.0}
+_HEIGHTS = {"pass": 1.0, "partial": 0.66, "fail": 0.33, "undecided": 0.14, "manual": 1.0}
 """A part of a bar is told by its height as well as by its colour; what is open has an outline only."""
 
 
@@ -51,9 +51,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram:
-    """The distribution of the totals: `columns` from the lowest tenth to the highest, `ticks` as (height, label)."""
+    """The distribution of the totals: `columns` from the lowest tenth to the highest, `edges` between them as (x, label), `ticks` as (y, label)."""
 
     columns: tuple[Column, ...]
+    edges: tuple[tuple[float, str], ...]
     ticks: tuple[tuple[float, str], ...]
     description: str
 
@@ -178,7 +179,8 @@ def _histogram(tally: Tally) -> Histogram | None:
         f"{counted(total, 'total', 'totals')} of {_points(tally.max_score)} points, from {low} to {top}; half of them are at {middle} or below. "
         f"Most, {most.count:,} ({most.share}), lie in {most.label}."
     )
-    return Histogram(columns=tuple(columns), ticks=ticks, description=description)
+    edges = tuple((round(LEFT + slot * edge, 1), _points(tally.max_score * edge / BINS)) for edge in range(BINS + 1))
+    return Histogram(columns=tuple(columns), edges=edges, ticks=ticks, description=description)
 
 
 def _step(most: int) -> int:
@@ -223,7 +225,7 @@ def _headings(tally: Tally) -> tuple[Heading, ...]:
     pending = ""
     if tally.pending.count:
         each = _points(tally.pending_points / tally.pending.count)
-        pending = f"Up to {each} points each are given by a person for written answers. They are in no total yet."
+        pending = f"A person gives points for written answers: {each} on average. They are in no total yet."
     found = (
         Heading(
             id="review",

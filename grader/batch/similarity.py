@@ -35,6 +35,9 @@ NOISE, GUARANTEE = 25, 30
 """Characters of token text: shorter agreements are noise, agreements of this length are always found (copydetect's own defaults)."""
 COMMON = 0.10
 """A passage that more than this share of the class has counts nothing."""
+RARE_MODEL = 0.03
+"""A model that more than this share of the class has (and more than three) says nothing; nor does one of fewer than `LEAST_LAYERS` layers."""
+LEAST_LAYERS = 5
 LEAST_CLASS = 12
 """Different works below which a class has no distribution to speak of."""
 LEAST_RARE = 12
@@ -288,9 +291,9 @@ def _model(report: Report | None) -> tuple[tuple[str, ...], int]:
     """The base model (else the first) as (structure, compile, each layer with its settings); empty where there is none worth comparing."""
     models = report.models if report is not None else ()
     chosen: ReportModel | None = next((model for model in models if model.role == "base"), models[0] if models else None)
-    if chosen is None or len(chosen.layers) < 3:
+    layers = [layer for layer in chosen.layers if layer.class_name != "InputLayer"] if chosen is not None else []
+    if chosen is None or len(layers) < LEAST_LAYERS:
         return (), 0
-    layers = [layer for layer in chosen.layers if layer.class_name != "InputLayer"]
     structure = " ".join(layer.class_name for layer in layers)
     settings = [f"{layer.class_name} {layer.settings} {layer.output_shape}" for layer in layers]
     return (structure, f"{chosen.optimizer} {chosen.loss}", *settings), len(layers)
@@ -310,9 +313,10 @@ def _models(works: Sequence[_Work], places: Sequence[int], limit: float, collect
     for place in having:
         layers[works[place].model[0]].update(enumerate(works[place].model[2:]))
     numbers = len(having) * (len(having) - 1) / 2
+    rare = max(3, round(RARE_MODEL * len(having)))
     for model, owners in whole.items():
         alike = len(owners)
-        if alike < 2:
+        if alike < 2 or alike > rare:
             continue
         structure, compiled = structures[model[0]], compiles[model[1]]
         rarest = min((layers[model[0]][place, text] for place, text in enumerate(model[2:])), default=structure)
@@ -328,7 +332,7 @@ def _models(works: Sequence[_Work], places: Sequence[int], limit: float, collect
             collected.pairs[places[owners[0]], places[other]].append(Found(basis="model", score=1.0, words=words, expected=expected))
     collected.null.append(
         f"Models: {len(having):,} works with a model, {len(whole):,} different ones. Chance: structure, compile and the rarest layer of a structure are chosen "
-        "independently, each with the share that the others of the class give it."
+        f"independently, each with the share that the others of the class give it. Models of more than {rare} works are not rare."
     )
 
 

@@ -100,7 +100,7 @@ def _scores(tally: Tally) -> list[Said]:
     if tally.pending.count:
         said.append(
             Said(
-                text=f"What a person still gives is not in them: up to {_points(tally.pending_points / tally.pending.count)} points each on {counted(tally.pending.count, 'hand-in', 'hand-ins')}.",
+                text=f"What a person still gives is not in them: {_points(tally.pending_points / tally.pending.count)} points on average, for {counted(tally.pending.count, 'hand-in', 'hand-ins')}.",
                 look="dim",
                 indent=2,
             )

@@ -189,7 +189,9 @@ def _columns(sheet: Worksheet, options: Options, where: str) -> _Columns:
         raise UsageError(f"{where}: identifier, grade and maximum are the same column. Name each: --column grade=NUMBER.")
     feedback = place("feedback", lambda: _feedback_column(body, maximum, len(header)))
     if feedback in {identifier, maximum, grade}:
-        raise UsageError(f"{where}: the feedback's column is another one's too. Name it: --column feedback=NUMBER.")
+        if "feedback" in options.columns:
+            raise UsageError(f"{where}: the feedback's column is another one's too. Name it: --column feedback=NUMBER.")
+        feedback = None  # a guess that was wrong
     changeable = place("changeable", lambda: None)
     return _Columns(identifier=identifier, grade=grade, maximum=maximum, feedback=feedback, changeable=changeable)
 

@@ -5,9 +5,11 @@ person's are its `manual_score`; what a person still has to give awaits manual g
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 from grader.batch.export.common import Exported, Options, Recipient, addressed, require
@@ -39,7 +41,7 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
     with _opened(options) as (api, gradebook):
         gradebook.update_or_create_assignment(assignment)
         gradebook.update_or_create_notebook(options.notebook, assignment)
-        cells: dict[str, tuple[float, str]] = {}
+        cells: dict[str, str] = {}
         for student, recipient in found.items():
             _write(api, gradebook, student, recipient, options, cells)
         gradebook.db.commit()
@@ -54,32 +56,41 @@ def _student(identity: Identity) -> str:
 
 @contextmanager
 def _opened(options: Options) -> Iterator[tuple[Any, Any]]:
-    """(nbgrader's module, the gradebook). Raises UsageError where it cannot be used; its own log, which would name students, stays silent."""
+    """(nbgrader's module, the gradebook). Raises UsageError where it cannot be used.
+
+    Its log would name students, so it stays silent. It asks the program `alembic` for its schema's version; the library answers, as the program need not
+    be on the path.
+    """
     try:
         from nbgrader import api  # type: ignore[import-untyped]  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise UsageError("--to nbgrader: the package nbgrader is not installed. Install it: pip install 'grader[nbgrader]'") from error
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 (with nbgrader)
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 (only this export needs it)
+    from sqlalchemy.exc import SAWarning, SQLAlchemyError  # noqa: PLC0415 (only this export needs it)
 
     database = options.database
     assert database is not None
+    scripts = str(Path(api.__file__).with_name("alembic"))
     gradebook = None
-    silent, api.app_log.disabled = api.app_log.disabled, True
+    before = api.app_log.disabled, api.get_alembic_version
+    api.app_log.disabled, api.get_alembic_version = True, lambda: ScriptDirectory(scripts).get_current_head()
     try:
-        gradebook = api.Gradebook(f"sqlite:///{database.absolute()}", course_id=options.course)
-        yield api, gradebook
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)
+            gradebook = api.Gradebook(f"sqlite:///{database.absolute()}", course_id=options.course)
+            yield api, gradebook
     except (SQLAlchemyError, api.InvalidEntry) as error:
         raise UsageError(
             f"{database}: a gradebook of nbgrader was expected; it cannot be written as one ({type(error).__name__}). "
             "Check the path and the folder's permissions; an older one is brought up to date by: nbgrader db upgrade"
         ) from None
     finally:
-        api.app_log.disabled = silent
+        api.app_log.disabled, api.get_alembic_version = before
         if gradebook is not None:
             gradebook.close()
 
 
-def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options: Options, cells: dict[str, tuple[float, str]]) -> None:
+def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options: Options, cells: dict[str, str]) -> None:
     """One student's submission: a grade for each criterion, and the penalty."""
     standing, identity = recipient.standing, recipient.identity
     criteria = standing.report.criteria if standing.report is not None else ()
@@ -97,10 +108,11 @@ def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options
     decided = overrides(standing)
     withdrawn = {made.criterion for made in standing.overrides} - decided.keys()
     for line in criteria:
-        cell = gradebook.find_grade_cell(cell_name(line.id), options.notebook, options.assignment)
-        grade = by_cell.get(cell.id)
+        cell = cells[cell_name(line.id)]
+        grade = by_cell.get(cell)
         if grade is None:  # a criterion that came after this submission was entered
-            grade = api.Grade(cell_id=cell.id, notebook=notebook)
+            grade = api.Grade(cell_id=cell, notebook=notebook)
+            gradebook.db.add(grade)
         grade.auto_score = line.earned
         if line.id in decided:
             grade.manual_score = decided[line.id].points
@@ -110,14 +122,14 @@ def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options
     gradebook.db.commit()
 
 
-def _make_cells(gradebook: Any, criteria: Iterable[CriterionResult], options: Options, cells: dict[str, tuple[float, str]]) -> None:
-    """The grade cells of a report's criteria, where they are not there as they should be."""
+def _make_cells(gradebook: Any, criteria: Iterable[CriterionResult], options: Options, cells: dict[str, str]) -> None:
+    """The ids of the grade cells of a report's criteria by name, made where they are not there as they should be."""
     for line in criteria:
-        made = (line.points, "markdown" if line.status is Status.MANUAL else "code")
         name = cell_name(line.id)
         if name not in cells:
-            cells[name] = made
-            gradebook.update_or_create_grade_cell(name, options.notebook, options.assignment, max_score=made[0], cell_type=made[1])
+            kind = "markdown" if line.status is Status.MANUAL else "code"
+            cell = gradebook.update_or_create_grade_cell(name, options.notebook, options.assignment, max_score=line.points, cell_type=kind)
+            cells[name] = cell.id
 
 
 def cell_name(criterion: str) -> str:
