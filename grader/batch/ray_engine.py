@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -36,14 +37,17 @@ _FRESH_S = 2.0
 _ANSWER_S = 15.0
 """Patience with that answer; a millisecond on an idle cluster."""
 
+_KNOCK_S = 10.0
+"""Patience with a cluster's head that is connected to for the first time."""
+
 _GATHER_S = 60.0
 """Patience at the beginning with the slots that are slower than the first; they join later all the same."""
 
 _PATIENCE_S = 300.0
 """Patience with a cluster on which no slot is ready: all processors may be another's."""
 
-_START_S = 180.0
-"""Patience with the start of a cluster of its own: 10 s on an idle machine; Ray's own 30 s were too few on two cores among six jobs."""
+_STARTS = 3
+"""Tries to start a cluster of our own: Ray gives its helper processes 15 s, too few where two cores have six other jobs; the next try finds their files read."""
 
 _TRIES = 2
 """Actors in a row that may die before they are ready; then their node gets no more."""
@@ -250,28 +254,29 @@ class Cluster:
     # -------------------------------------------------------------- the connection
 
     def _connect(self, address: str) -> None:
-        if "://" in address:
-            raise UsageError(
-                f"--address {address}: expected HOST:PORT of the cluster's head, or auto. Run this on a machine of the cluster."
-            )
+        if address not in ("local", "auto"):
+            _knock(address)
         own: dict[str, Any] = {}
         if address == "local":
             own = {
                 "num_cpus": self._most or default_jobs(),
                 "object_store_memory": _OBJECTS_MIB << 20,
                 "include_dashboard": False,
-                "_node_ip_address": "127.0.0.1",  # its ports, which let anybody in, are this machine's only
             }
-        try:
-            with _unchanged(self._ray):
-                self._ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
-        except Exception as error:  # (Ray raises plain ones, too)
-            self._ray.shutdown()
-            said = " ".join(str(error).split())[:300]
-            raise InfrastructureError(
-                f"--engine ray: the cluster at {address} could not be used ({type(error).__name__}: {said}). `ray status` on this machine tells "
-                "whether it runs; `ray start --address HOST:PORT` makes this machine one of its nodes."
-            ) from error
+        for left in reversed(range(_STARTS if own else 1)):
+            try:
+                with _unchanged(self._ray):
+                    self._ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
+            except Exception as error:  # (Ray raises plain ones, too)
+                self._ray.shutdown()
+                if not left:
+                    said = " ".join(str(error).split())[:300]
+                    raise InfrastructureError(
+                        f"--engine ray: the cluster ({address}) could not be used ({type(error).__name__}: {said}). `ray status` on this machine "
+                        "tells whether one runs; `ray start --address HOST:PORT` makes this machine one of its nodes."
+                    ) from error
+            else:
+                return
 
     def _gather(self) -> None:
         """Wait for the first slots; for the slower ones a while."""
@@ -495,10 +500,23 @@ def differs(found: Opened, expected: Opened) -> str:
     return ""
 
 
+def _knock(address: str) -> None:
+    """See whether anybody answers: Ray itself would ask for minutes. Raises UsageError where it is no HOST:PORT, InfrastructureError."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise UsageError(f"--address {address}: expected HOST:PORT of the cluster's head, or auto. Run this on a machine of the cluster.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise InfrastructureError(
+            f"--address {address}: nobody answers there ({error}). Start the cluster (`ray start --head`), or name its head; "
+            "without --address and RAY_ADDRESS this machine grades alone."
+        ) from error
+
+
 def _ray() -> Any:
     """The module. Raises UsageError where it is not installed."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # both are read while it is imported
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", f"{_START_S:.0f}")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
         import ray  # noqa: PLC0415 (an extra)
     except ImportError as error:
