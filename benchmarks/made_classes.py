@@ -24,11 +24,11 @@ KINDS = ("all", "augmentation", "dropout", "full", "honest", "messy", "old", "wr
 """Families of the corpus that students' work is made from: hostile notebooks wait for their time limit, which is no measure of a class."""
 COPIES, UNGRADABLE, SHARING = 0.03, 0.02, 0.6
 _RENAMED = {
-    "x_train": ["X_train", "train_x", "xtr", "images"],
+    "x_train": ["X_train", "train_x", "xtr", "train_images"],
     "x_test": ["X_test", "test_x", "xte", "test_images"],
-    "y_train": ["Y_train", "train_y", "ytr", "labels"],
+    "y_train": ["Y_train", "train_y", "ytr", "train_labels"],
     "y_test": ["Y_test", "test_y", "yte", "test_labels"],
-    "history": ["hist", "h1", "result", "verlauf"],
+    "history": ["hist", "h1", "training", "verlauf"],
 }
 _REMARKS = ["as in the lecture", "todo: try more epochs", "nach der Übung", "took 40 minutes on my laptop", "second try", "voir le cours"]
 _ANSWERS = ["It overfits after a while.", "The dropout rate of 0.2 was best.", "Flipping helps a little.", "Die Testkurve bleibt stehen."]

@@ -395,12 +395,17 @@ def measure(given: argparse.Namespace) -> int:
         },
         "missed": missed,
         "met": not missed and not untold,
-        "dataset": {"none": dataset.ensure(store).name, "trained": dataset.ensure(standin).name if training else None},
+        "dataset": {"none": _images(store), "trained": _images(standin) if training else None},
         "hardware": machine,
         "versions": versions(),
     }
     print(json.dumps(figures))
     return 1 if missed else 2 if untold else 0
+
+
+def _images(store: Path) -> str:
+    images = dataset.ensure(store)
+    return f"{images.name}:{images.fingerprint[:16]}"
 
 
 def _ended(number: int, _frame: object) -> NoReturn:

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -256,8 +257,6 @@ class Otter:
     """An otter assignment: the zip that `otter run` takes, made as it is documented (`otter_config.json` and `tests/` at its root)."""
 
     def __init__(self, work: Path, binaries: Path) -> None:
-        import zipfile  # noqa: PLC0415
-
         self._work, self._program, self._settings = work, binaries / "otter", peers_environment(binaries, work)
         self._zip = work / "autograder.zip"
         with zipfile.ZipFile(self._zip, "w") as archive:
@@ -290,13 +289,18 @@ def spread(ours: Sequence[Rate], theirs: Sequence[Rate]) -> dict[str, float]:
 def where_it_goes(found: Followed, timings: Sequence[Mapping[str, float]], jobs: int) -> dict[str, float]:
     """Seconds of a batch's wall-clock time by what it went into; phases run side by side in `jobs` threads, so a phase's seconds are divided by them.
 
-    Box 1 includes waiting for a warm one, rebuilding waiting for the box that all share. The last but one is what is left: rendering the reports,
-    recording them, and slots that stand empty at the end.
+    The first notebooks wait for the libraries to be imported, once for all: "warming up" is by how much they took longer than the median of the others
+    (nothing is told from fewer than three times the threads), and is taken out of box 1. Box 1 includes waiting for a warm one, rebuilding waiting for the box that all
+    share. The last but one is what is left: rendering the reports, recording them, and slots that stand empty at the end.
     """
+    first, others = found.results[:jobs], found.results[jobs:]
+    usual = median(result.seconds for result in others) if len(others) >= 2 * jobs else None
+    warming = 0.0 if usual is None else sum(max(result.seconds - usual, 0.0) for result in first) / jobs
     phases = {title: sum(timing.get(name, 0.0) for timing in timings) / jobs for name, title in PHASES.items()}
-    between = found.last_s - found.start_s
-    rest = {"reports, gradebook, empty slots": max(between - sum(phases.values()), 0.0), "closing the class": found.seconds - found.last_s}
-    return {name: round(seconds, 2) for name, seconds in {"start-up": found.start_s, **phases, **rest}.items()}
+    phases[PHASES["run"]] -= warming
+    rest = max(found.last_s - found.start_s - warming - sum(phases.values()), 0.0)
+    parts = {"start-up": found.start_s, "warming up": warming, **phases, "reports, gradebook, empty slots": rest}
+    return {name: round(seconds, 2) for name, seconds in {**parts, "closing the class": found.seconds - found.last_s}.items()}
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -365,7 +369,7 @@ def measure(given: argparse.Namespace) -> tuple[dict[str, object], bool]:
         "batch_seconds": part,
         "targets": targets,
         "met": met,
-        "dataset": images.name,
+        "dataset": f"{images.name}:{images.fingerprint[:16]}",
         "hardware": machine,
         "versions": {**versions(), **{tool.partition("==")[0]: tool.partition("==")[2] for tool in tools}},
     }
