@@ -1,5 +1,6 @@
 """Starting `grade batch --json-lines` and following it from outside: what it says and when, and the memory of the supervising process."""
 
+import compileall
 import json
 import os
 import subprocess
@@ -14,8 +15,15 @@ from typing import Any
 
 from none_budget import CannotMeasureError
 
+import grader
+
 SAMPLE_S = 0.5
 """Between two readings of the memory."""
+
+
+def as_installed() -> None:
+    """Compile the grader's bytecode, as an installed package has it: from a source tree it may be compiled anew at every start, a second each."""
+    compileall.compile_dir(Path(grader.__file__).parent, quiet=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

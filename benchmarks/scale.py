@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 
 import matplotlib as mpl
 import platformdirs
-from batches import Followed, follow
+from batches import Followed, as_installed, follow
 from made_classes import HandIn, Maker, write_canvas
 from none_budget import CannotMeasureError, environment, grade, hardware, versions
 
@@ -441,6 +441,7 @@ def main() -> int:
         for folder in (*given.work.glob("none-*"), *given.work.glob("trained-*")):
             shutil.rmtree(folder)
     signal.signal(signal.SIGTERM, _ended)  # so that `grade batch` is ended, too
+    as_installed()
     try:
         return measure(given)
     except CannotMeasureError as error:

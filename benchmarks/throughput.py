@@ -33,7 +33,7 @@ from statistics import median
 from typing import Any
 
 import platformdirs
-from batches import Followed, follow
+from batches import Followed, as_installed, follow
 from made_notebooks import MODELS, Cell, as_notebook, make
 from none_budget import CannotMeasureError, check_graded, environment, grade, hardware, versions
 
@@ -398,6 +398,7 @@ def main() -> int:
     if min(given.notebooks, given.sample, given.rounds) < 1:
         parser.error("--notebooks, --sample and --rounds: expected at least 1")
     given.environments = given.environments.absolute()
+    as_installed()
     try:
         figures, met = measure(given)
     except CannotMeasureError as error:
