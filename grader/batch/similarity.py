@@ -424,7 +424,7 @@ def _token_source(code: str) -> str:
 @cache
 def _copydetect() -> Any:
     """The functions of copydetect, imported when first needed: with them comes a plotting library."""
-    from copydetect import utils  # type: ignore[import-untyped]  # noqa: PLC0415
+    from copydetect import utils  # noqa: PLC0415
 
     return utils
 

@@ -62,7 +62,7 @@ def _opened(options: Options) -> Iterator[tuple[Any, Any]]:
     be on the path.
     """
     try:
-        from nbgrader import api  # type: ignore[import-untyped]  # noqa: PLC0415 (an extra)
+        from nbgrader import api  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise UsageError("--to nbgrader: the package nbgrader is not installed. Install it: pip install 'grader[nbgrader]'") from error
     from alembic.script import ScriptDirectory  # noqa: PLC0415 (only this export needs it)
