@@ -201,7 +201,11 @@ def _say(message: str) -> None:
     "--platform", default="auto", show_default=True, metavar="auto|NAME", help="Whose download PATHS are, where it is not recognised."
 )
 @click.option(
-    "--map", "mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="CSV", help="Which file is which student's."
+    "--mapping",
+    "mapping",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="CSV",
+    help="Which file is which student's.",
 )
 @click.option("--names", metavar="REGEX", help="How files are named, with a group `student` (and `name`, `attempt`, `late`).")
 @click.option(
@@ -307,7 +311,7 @@ def export(**given: Any) -> None:
             click.echo(f"Written: {given['out'] / name}")
         for sentence in (*done.notes, *(f"Left out: {reason}" for reason in done.left_out)):
             _say(sentence)
-        click.echo(f"{done.written} marks written, {len(done.left_out)} left out.")
+        click.echo(f"{done.written} {'mark' if done.written == 1 else 'marks'} written, {len(done.left_out)} left out.")
 
     _guarded(write)
 

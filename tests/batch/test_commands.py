@@ -1,0 +1,119 @@
+"""`grade batch`, `grade export` and `grade override` at the command line."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from harness import ROOT, small_store
+from test_endings import MODEL, notebook
+
+from grader import cli
+from grader.batch.gradebook import Gradebook
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """A class as Canvas gives it, graded once by the command itself: (folder, what it printed)."""
+    import zipfile
+
+    folder = tmp_path_factory.mktemp("class")
+    with zipfile.ZipFile(folder / "hw submissions.zip", "w") as archive:
+        archive.writestr("doejane_1001_501_hw.ipynb", json.dumps(notebook(MODEL)))
+        archive.writestr("roerichard_LATE_1002_502_hw.ipynb", json.dumps(notebook("print('another exercise')")))
+    done = grade(folder, "batch", "hw submissions.zip", "--gradebook", "class.db", "--budget", "none", "--json-lines")
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def grade(folder, *arguments):
+    environment = {**os.environ, "GRADER_DATA": str(small_store())}
+    command = [sys.executable, "-m", "grader", *arguments]
+    return subprocess.run(command, cwd=folder, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+
+
+def marks(folder):
+    with Gradebook.open(folder / "class.db") as book:
+        return {standing.status: standing for standing in book.standings()}
+
+
+def test_machines_are_told_line_by_line(graded):
+    events = [json.loads(line) for line in graded[1].splitlines()]
+    assert {event["event"] for event in events} >= {"recorded", "progress"}
+    assert sorted(event["status"] for event in events if event["event"] == "recorded") == ["graded", "ungradable"]
+    assert events[-1]["done"] == events[-1]["total"] == 2
+    assert "jane" not in graded[1]
+
+
+def test_the_second_run_says_the_same_and_grades_nothing(graded):
+    folder, _ = graded
+    done = grade(folder, "batch", "hw submissions.zip", "--gradebook", "class.db", "--budget", "none")
+    assert done.returncode == 0, done.stderr
+    assert "class.html" in done.stdout
+    assert "[1/" not in done.stdout
+    page = (folder / "class-report" / "class.html").read_text(encoding="utf-8")
+    assert "jane" not in page
+    assert marks(folder)["graded"].student in (folder / "class-report" / "marks.csv").read_text(encoding="utf-8")
+
+
+def test_names_come_back_at_export(graded):
+    folder, _ = graded
+    done = grade(folder, "export", "class.db", "--to", "canvas-csv", "--assignment", "HW 1 (77)", "--out", "up")
+    assert done.returncode == 0, done.stderr
+    assert "1 mark written, 1 left out" in done.stdout
+    rows = list(csv.reader(io.StringIO((folder / "up" / "canvas.csv").read_text(encoding="utf-8"))))
+    assert rows[0][-1] == "HW 1 (77)"
+    assert [(row[1], row[-1]) for row in rows if row[1] == "1001"] == [("1001", f"{marks(folder)['graded'].total:.2f}")]
+    assert "1002" not in {row[1] for row in rows}
+    assert "ungradable" in done.stderr
+
+
+def test_a_decision_counts_and_is_kept(graded):
+    folder, _ = graded
+    before = marks(folder)["graded"]
+    done = grade(folder, "override", "class.db", before.student, "curves.answers", "3", "--reason", "both answered")
+    assert done.returncode == 0, done.stderr
+    after = marks(folder)["graded"]
+    assert after.score == before.score + 3
+    assert after.overrides[-1].reason == "both answered"
+    assert grade(folder, "override", "class.db", before.student, "curves.answers", "--withdraw", "--reason", "by mistake").returncode == 0
+    assert marks(folder)["graded"].score == before.score
+    with Gradebook.open(folder / "class.db") as book:
+        assert len(book.history(before.student)[0].overrides) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("batch", "nowhere.zip", "--gradebook", "class.db"), 2, "nowhere.zip"),
+        (("batch", ".", "--gradebook", "class.db", "--rubric", "no_such"), 2, "no_such"),
+        (("batch", ".", "--gradebook", "class.db", "--format", "pdf"), 2, "pdf"),
+        (("batch", ".", "--gradebook", "class.db", "--platform", "blackboard"), 2, "blackboard"),
+        (("export", "nothing.db", "--to", "csv"), 2, "nothing.db"),
+        (("override", "nothing.db", "sub_a", "model.built", "1", "--reason", "x"), 2, "nothing.db"),
+    ],
+)
+def test_what_cannot_be_used_is_said_before_anything_is_done(arguments, code, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRADER_DATA", str(small_store()))
+    (tmp_path / "a.ipynb").write_text("{}", encoding="utf-8")
+    done = CliRunner().invoke(cli.cli, list(arguments))
+    assert done.exit_code == code, done.output
+    assert words in done.output
+    assert not (tmp_path / "class.db").exists()
+    assert not (tmp_path / "nothing.db").exists()
+
+
+def test_an_empty_class_is_nothing_to_grade(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRADER_DATA", str(small_store()))
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "essay.txt").write_text("x", encoding="utf-8")
+    done = CliRunner().invoke(cli.cli, ["batch", "class", "--gradebook", "class.db"])
+    assert done.exit_code == 5, done.output
