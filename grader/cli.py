@@ -186,7 +186,7 @@ def _say(message: str) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("class-report"),
     show_default=True,
-    help="The folder for class.html, class.csv and everyone's report.",
+    help="The folder for class.html, marks.csv and everyone's report.",
 )
 @click.option(
     "--format", "formats", default="html", show_default=True, metavar="NAME,…", help="Formats of everyone's report besides report.json."

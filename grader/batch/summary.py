@@ -135,7 +135,7 @@ def _person(tally: Tally, pairs: int | None) -> list[Said]:
         (tally.grader_errors.count, "where the grader failed: please report it", "red"),
         (tally.infra_errors.count, "where the machine failed: run the same command again", "red"),
         (tally.ungradable.count, "not gradable: no score, which is not zero", "yellow"),
-        (pairs or 0, "pairs of similar work to compare", "yellow"),
+        (pairs or 0, "pair of similar works to compare" if pairs == 1 else "pairs of similar works to compare", "yellow"),
     ]
     said = [Said(text=f"{count:>5,}  {words}", look=look, indent=2) for count, words, look in needs if count]
     said += [
