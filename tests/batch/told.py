@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "reports"))
 from samples import SAMPLES
 
 from grader.batch.records import Override, Standing
-from grader.records import Report, Status
+from grader.records import Report
 from grader.reports import as_json
 
 REPORTS = Path(__file__).with_name("reports")
@@ -84,4 +84,3 @@ class People(dict[str, Person]):
 
 
 NO_SCORE = ("ungradable", "grader_error", "infra_error", "started")
-MANUAL = Status.MANUAL
