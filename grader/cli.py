@@ -264,11 +264,13 @@ def batch(**given: Any) -> None:
 @click.option("--to", required=True, metavar="csv|canvas-csv|moodle|nbgrader", help="The format.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path(), help="The folder to write to.")
 @click.option(
-    "--source",
+    "--worksheet",
+    "source",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The file downloaded there: Moodle's worksheet, Canvas' gradebook.",
 )
 @click.option("--assignment", default="", metavar="NAME", help="Canvas: Title (id). nbgrader: the assignment.")
+@click.option("--notebook", default="submission", show_default=True, help="nbgrader: the notebook's name in the assignment.")
 @click.option("--database", type=click.Path(dir_okay=False, path_type=Path), help="nbgrader's gradebook.db.")
 @click.option(
     "--column",
@@ -303,6 +305,7 @@ def export(**given: Any) -> None:
             columns=columns,
             feedback=not given["no_feedback"],
             database=given["database"],
+            notebook=given["notebook"],
         )
         done = session.exported(given["gradebook"], given["to"], options, given["key"])
         for name, data in done.files.items():

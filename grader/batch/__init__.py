@@ -2,5 +2,5 @@
 
 `records` says what passes between the parts. `identities` turns names into keyed pseudonyms on the way in; `gradebook` keeps every attempt, report and
 override; `worker` grades one submission after another with warm boxes; `supervisor` feeds the workers (of this machine, or of a Ray cluster) and
-records what they answer; `standings`, `similarity`, `class_page` and `export` tell of it afterwards.
+records what they answer; `tally`, `summary`, `similarity`, `class_page` and `export` tell of it afterwards. `session` is all of it in order: read that first.
 """
