@@ -56,13 +56,19 @@ def run(folder, gradebook, out, **changes):
     """One `grade batch`; what it ended with, and what it said."""
     options = pipeline.Options(budget="none", store=small_store(), formats=("html",))
     plan = session.Plan(paths=(folder,), gradebook=str(gradebook), options=options, out=out, key=out.parent / "who.key", jobs=2)
+    heard, watch = watching()
+    return session.grade_class(replace(plan, **changes), watch), heard[0]
+
+
+def watching():
+    """(a list that gets the watcher, what makes one)."""
     heard = []
 
     def watch(progress):
         heard.append(Heard(progress))
         return heard[0]
 
-    return session.grade_class(replace(plan, **changes), watch), heard[0]
+    return heard, watch
 
 
 def standings(gradebook):
