@@ -73,7 +73,6 @@ def _become(request, descriptors, begin):
         _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
         _leave(request["mounts"], request["files"], request["keep"])
         os.chdir(request["work"])
-        gc.unfreeze()
         begin(descriptors[2])
         code = 0
     except BaseException as error:
