@@ -12,6 +12,10 @@ from pathlib import Path
 from grader import dataset, pipeline, sandbox
 from grader.dataset.layout import STANDIN
 from grader.records import Report
+from grader.sandbox import Job
+from grader.sandbox.bubblewrap import Bubblewrap
+from grader.sandbox.notebook_run import PROGRAM
+from grader.sandbox.warm import Warm
 from grader.training.box2 import Box2
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,18 +60,30 @@ def warm_box2() -> Box2:
     return box
 
 
-def warm_boxes(box1: sandbox.Sandbox | None = None) -> pipeline.Boxes:
-    """Box 1 cold (or as given), and the one box 2 of this process."""
-    return pipeline.Boxes(box1=box1 or sandbox.choose(), rebuilder=warm_box2(), trainer=warm_box2())
+@cache
+def warm_box1(data: Path) -> sandbox.Sandbox:
+    """Forked boxes for the images in `data`: what a class is graded with (that they equal cold ones: tests/sandbox/test_warm.py)."""
+    cold = sandbox.choose()
+    if not isinstance(cold, Bubblewrap):
+        return cold
+    box = Warm(cold, Job(program=PROGRAM, module="box1", readable=(data,)))
+    atexit.register(box.close)
+    return box
+
+
+def warm_boxes(data: Path, name: str | None = None) -> pipeline.Boxes:
+    """Box 1 forked, or of the tier `name`; and the one box 2 of this process."""
+    return pipeline.Boxes(box1=warm_box1(data) if name is None else sandbox.choose(name), rebuilder=warm_box2(), trainer=warm_box2())
 
 
 def grade_file(path: Path | str, out: Path | None = None, **options) -> pipeline.Outcome:
     """Grade one file with the given `pipeline.Options`."""
     settings = {"store": store(), "formats": ("json",), **options}
+    boxes = warm_boxes(dataset.ensure(settings["store"]).folder, settings.get("sandbox"))
     if out is not None:
-        return pipeline.grade(str(path), pipeline.Options(out=out, **settings), boxes=warm_boxes())
+        return pipeline.grade(str(path), pipeline.Options(out=out, **settings), boxes=boxes)
     with tempfile.TemporaryDirectory() as folder:
-        return pipeline.grade(str(path), pipeline.Options(out=Path(folder), **settings), boxes=warm_boxes())
+        return pipeline.grade(str(path), pipeline.Options(out=Path(folder), **settings), boxes=boxes)
 
 
 def grade_notebook(nb, **options) -> Report:

@@ -5,15 +5,18 @@ import signal
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness import REQUIRE_ALL
+from harness import REQUIRE_ALL, ROOT, small_store, warm_box1
 
+from grader import dataset, notebook, rubric
 from grader.errors import InfrastructureError
 from grader.sandbox import Job, Limits, warm
 from grader.sandbox.bubblewrap import Bubblewrap
 from grader.sandbox.landlock import Landlock
+from grader.sandbox.notebook_run import collect_notebook, start_notebook
 from grader.sandbox.warm import AllWarm, Warm, WarmPool
 
 ATTEMPTS = Path(__file__).resolve().parent / "attempts"
@@ -135,3 +138,26 @@ def test_a_pool_of_another_tier_says_that_it_forks_nothing():
     pool = WarmPool(Landlock(), job(), 1)
     assert "landlock forks none" in pool.lacks[0]
     assert pool.residents == ()
+
+
+CASES = (
+    "honest_functional", "full_german_functional_builder", "honest_subclassed_model", "old_sgd_lr_decay", "augmentation_image_data_generator",
+    "wrong_not_normalised", "messy_name_error_late", "hostile_forges_frames",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_a_notebook_leaves_the_same_record_from_a_forked_box_as_from_a_cold_one(cold, case):
+    """Frame by frame: models, calls, data, plots, histories, notes and outputs. What has a time in it is left out."""
+    anchors = notebook.load_anchors(rubric.load("all_cnn_c").folder / "anchors.toml")
+    read = notebook.read((ROOT / "tests" / "notebooks" / case / "submission.ipynb").read_bytes(), anchors)
+    data = dataset.ensure(small_store()).folder
+
+    def record(sandbox):
+        with start_notebook(read.cells, sandbox, Limits(), data) as running:
+            found = collect_notebook(running, read.cells, Limits())
+        cells = tuple(replace(cell, seconds=0.0, outputs=tuple(out for out in cell.outputs if out.kind != "png")) for cell in found.cells)
+        return replace(found, cells=cells, seconds=0.0, peak_mib=0.0)
+
+    assert record(warm_box1(data)) == record(cold)
