@@ -196,8 +196,10 @@ class Cluster:
         self._looked = 0.0
         self._alive = time.monotonic()
         self._closed = False
-        self._connect(address or os.environ.get("RAY_ADDRESS") or "local")
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(_replaced(self._ray._private.worker, "print_to_stdstream", lambda *_, **__: None))  # noqa: SLF001 (see _unchanged)
         try:
+            self._connect(address or os.environ.get("RAY_ADDRESS") or "local")
             self._gather()
         except BaseException:
             self.close()
@@ -250,6 +252,7 @@ class Cluster:
         for slot in slots:
             self._kill(slot)
         self._ray.shutdown()
+        self._held.close()
 
     # -------------------------------------------------------------- the connection
 
@@ -528,20 +531,28 @@ def _ray() -> Any:
 
 
 @contextlib.contextmanager
+def _replaced(module: Any, name: str, ours: Any) -> Iterator[None]:
+    """Put something of ours in a module's place for a while."""
+    theirs = getattr(module, name)
+    setattr(module, name, ours)
+    try:
+        yield
+    finally:
+        setattr(module, name, theirs)
+
+
+@contextlib.contextmanager
 def _unchanged(ray: Any) -> Iterator[None]:
-    """Connect without what Ray does besides.
+    """Connect without what Ray does besides, and has no settings for; tests hold each of them.
 
     It replaces the handler of SIGTERM, which here ends a run in order. It gives every worker the current folder as the first place to import from,
-    where hand-ins may lie: a file of a student's would be run as ours. And it tells the cluster this process's command line, which may name a student
-    or hold a password.
+    where hand-ins may lie: a file of a student's would be run as ours. It tells the cluster this process's command line, which may name a student
+    or hold a password. (And as long as it is connected it prints what befalls the nodes between the lines of ours, on standard output.)
     """
     handler = signal.getsignal(signal.SIGTERM)
-    named = ray._private.utils.get_entrypoint_name  # noqa: SLF001 (there is no setting for it; a test holds that nothing is told)
-    ray._private.utils.get_entrypoint_name = lambda: "grade batch"  # noqa: SLF001
     try:
-        with contextlib.chdir(Path("/")):
+        with _replaced(ray._private.utils, "get_entrypoint_name", lambda: "grade batch"), contextlib.chdir(Path("/")):  # noqa: SLF001
             yield
     finally:
-        ray._private.utils.get_entrypoint_name = named  # noqa: SLF001
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
