@@ -402,3 +402,25 @@ def test_a_rubric_of_the_instructors_own_is_found_from_any_folder_and_a_cluster_
     assert not ray.is_initialized()
     assert processes
     until(lambda: not alive(processes))
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_whose_head_is_gone_ends_the_run_in_order(monkeypatch):
+    ray_engine._ray()
+    from ray.cluster_utils import Cluster as Nodes
+
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **ports()})
+    try:
+        with Cluster(options(), jobs=None, address=nodes.address, gpu_memory_mib=None) as engine:
+            assert answers(engine, [item("file_empty")])["file_empty-0"].answer is not None
+            head = nodes.head_node.all_processes["gcs_server"][0].process
+            head.kill()
+            head.wait()
+            monkeypatch.setattr(ray_engine, "_HEAD_S", 3.0)
+            begun = time.monotonic()
+            with pytest.raises(InfrastructureError, match="is gone"):
+                until(lambda: False, engine)
+        assert time.monotonic() < begun + 45  # before Ray ends the process, which nobody would see the reason of
+    finally:
+        nodes.shutdown()
