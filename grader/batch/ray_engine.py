@@ -40,6 +40,9 @@ _ANSWER_S = 15.0
 _KNOCK_S = 10.0
 """Patience with a cluster's head that is connected to for the first time."""
 
+_HEAD_S = 30.0
+"""Patience with a head that went away in the middle. After 60 s Ray would end this process, without a word and with an exit code of its own."""
+
 _GATHER_S = 60.0
 """Patience at the beginning with the slots that are slower than the first; they join later all the same."""
 
@@ -194,8 +197,8 @@ class Cluster:
         self._lacks: dict[str, None] = {}
         self._waiting: list[tuple[Item, str]] = []
         self._looked = 0.0
-        self._alive = time.monotonic()
-        self._closed = False
+        self._alive = self._seen = time.monotonic()
+        self._head, self._lost, self._closed = "", False, False
         self._held = contextlib.ExitStack()
         self._held.enter_context(_replaced(self._ray._private.worker, "print_to_stdstream", lambda *_, **__: None))  # noqa: SLF001 (see _unchanged)
         try:
@@ -244,7 +247,7 @@ class Cluster:
         if self._closed:
             return
         self._closed = True
-        slots, self._slots = self._slots, []
+        slots, self._slots = self._slots if not self._lost else [], []  # without its head nothing of a cluster can be told to end
         with contextlib.suppress(self._ray.exceptions.RayError):
             idle = [slot.actor.close.remote() for slot in slots if slot.ready and slot.waits is None]
             if idle:
@@ -279,6 +282,7 @@ class Cluster:
                         "tells whether one runs; `ray start --address HOST:PORT` makes this machine one of its nodes."
                     ) from error
             else:
+                self._head = self._ray.get_runtime_context().gcs_address
                 return
 
     def _gather(self) -> None:
@@ -323,10 +327,15 @@ class Cluster:
         if now < self._looked + _LOOK_S:
             return
         self._looked = now
-        try:
-            told = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
-        except self._ray.exceptions.RayError as error:
-            raise InfrastructureError(f"The Ray cluster does not answer ({type(error).__name__}). Run the same command again.") from error
+        if not _answers(self._head, _LOOK_S):  # asked without Ray, which waits for it
+            if now > self._seen + _HEAD_S:
+                self._lost = True
+                raise InfrastructureError(
+                    f"The head of the Ray cluster ({self._head}) is gone. Once it is back, run the same command again."
+                )
+            return
+        self._seen = now
+        told = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
         for gone in self._nodes.keys() - told.keys():
             del self._nodes[gone]
             for slot in [slot for slot in self._slots if slot.node.id == gone and slot.waits is None]:
@@ -508,13 +517,21 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
         raise UsageError(f"--address {address}: expected HOST:PORT of the cluster's head, or auto. Run this on a machine of the cluster.")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
-    except (OSError, OverflowError) as error:
+    if not _answers(address, _KNOCK_S):
         raise InfrastructureError(
-            f"--address {address}: nobody answers there ({error}). Start the cluster (`ray start --head`), or name its head; "
+            f"--address {address}: nobody answers there. Start the cluster (`ray start --head`), or name its head; "
             "without --address and RAY_ADDRESS this machine grades alone."
-        ) from error
+        )
+
+
+def _answers(address: str, patience_s: float) -> bool:
+    """Whether somebody listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=patience_s).close()
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _ray() -> Any:
