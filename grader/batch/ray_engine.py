@@ -81,19 +81,23 @@ class Opened:
 class Slot:
     """The actor: a workshop with one box 1. Used by one thread, its process's main one; Ray runs the methods of such an actor there."""
 
-    def __init__(self, options: pipeline.Options, name: str) -> None:
+    def __init__(self, options: pipeline.Options, name: str, expected: Opened) -> None:
         """Nothing is started yet, so that `open` can tell what is missing."""
-        self._options, self._name = options, name
+        self._options, self._name, self._expected = options, name, expected
         self._workshop: Workshop | None = None
 
     def open(self) -> Opened | str:
-        """Start the workshop; a sentence where this node cannot have one."""
+        """Start the workshop, unless this node would mark otherwise than expected; a sentence where it cannot have one."""
         try:
             lines = rubric.load(self._options.rubric)
+            data = dataset.ensure(self._options.store or dataset.default_store())
+            found = Opened(version=grader.__version__, dataset=f"{data.name}:{data.fingerprint[:16]}", rubric=lines.sha256)
+            if differs(found, self._expected):
+                return found
             self._workshop = Workshop(self._options, boxes=1, name=self._name)
         except (GraderError, OSError) as error:
             return str(error)
-        return Opened(version=grader.__version__, dataset=self._workshop.dataset, rubric=lines.sha256, lacks=self._workshop.lacks)
+        return replace(found, lacks=self._workshop.lacks)
 
     def grade(self, item: Item) -> tuple[Answer | None, str, tuple[str, ...]]:
         """(answer, lost, lacks), as `engine.attempt` has them. Never raises for what an item does."""
@@ -408,7 +412,7 @@ class Cluster:
         actor = (
             self._ray.remote(Slot)
             .options(num_cpus=1, num_gpus=node.share, max_restarts=0, max_task_retries=0, scheduling_strategy=self._placed(node))
-            .remote(options, name)
+            .remote(options, name, self._expected)
         )
         return _Slot(node=node, name=name, actor=actor, waits=actor.open.remote())
 
