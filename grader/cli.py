@@ -193,7 +193,7 @@ def _say(message: str) -> None:
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Notebooks run side by side (default: one a processor).")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="This machine, or a Ray cluster.")
-@click.option("--address", metavar="HOST:PORT", help="For --engine ray: the cluster (default: a running one, else one of its own).")
+@click.option("--address", metavar="HOST:PORT", help="For --engine ray: the cluster (default: RAY_ADDRESS, else one of its own).")
 @click.option(
     "--gpu-memory", "gpu_memory_mib", type=click.IntRange(min=1), metavar="MIB", help="For --engine ray: GPU memory of one worker."
 )
