@@ -263,7 +263,7 @@ def test_the_summary_says_it():
         "Most missed",
         "every model learns",
         "    1  to look at before the points count",
-        "    2  pairs of similar work to compare",
+        "    2  pairs of similar works to compare",
         "7 models trained, 93 taken from the cache (93 % saved); 1 h 2 min of work, 1 min 1 s on the clock.",
     ):
         assert words in said, words
