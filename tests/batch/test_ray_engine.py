@@ -386,7 +386,7 @@ def test_a_rubric_of_the_instructors_own_is_found_from_any_folder_and_a_cluster_
     folder = tmp_path / "own"
     folder.mkdir()
     built_in = rubric.load("all_cnn_c").folder
-    for path in built_in.iterdir():
+    for path in built_in.glob("*.*"):
         (folder / path.name).write_bytes(path.read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
