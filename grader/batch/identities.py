@@ -69,6 +69,7 @@ class Identities:
         self._names = names
         self._scope = scope
         self._known: dict[str, Identity] = {}
+        self._read: dict[str, Identity] = {}  # as the names file had it
         self._entered: set[str] = set()
 
     @classmethod
@@ -96,6 +97,7 @@ class Identities:
             _make(key)
         found = cls(_read_key(key), key, names, scope)
         found._known = found._read_names() if names_exist else {}
+        found._read = dict(found._known)
         return found
 
     def pseudonym(self, platform: str, student: str) -> str:
@@ -145,6 +147,12 @@ class Identities:
             UsageError: it cannot be written, or what stands there cannot be read.
 
         """
+        if (
+            self._entered
+            and _exists(self._names)
+            and all(self._read.get(pseudonym) == self._known[pseudonym] for pseudonym in self._entered)
+        ):
+            return  # everybody who was entered stands there already
         with _open_private(self._key_file, "key file") as lock:
             _wait_for(lock, self._key_file)
             if _exists(self._names):
