@@ -40,9 +40,6 @@ _ANSWER_S = 15.0
 _KNOCK_S = 10.0
 """Patience with a cluster's head that is connected to for the first time."""
 
-_HEAD_S = 30.0
-"""Patience with a head that went away in the middle. After 60 s Ray would end this process, without a word and with an exit code of its own."""
-
 _GATHER_S = 60.0
 """Patience at the beginning with the slots that are slower than the first; they join later all the same."""
 
@@ -81,23 +78,19 @@ class Opened:
 class Slot:
     """The actor: a workshop with one box 1. Used by one thread, its process's main one; Ray runs the methods of such an actor there."""
 
-    def __init__(self, options: pipeline.Options, name: str, expected: Opened) -> None:
+    def __init__(self, options: pipeline.Options, name: str) -> None:
         """Nothing is started yet, so that `open` can tell what is missing."""
-        self._options, self._name, self._expected = options, name, expected
+        self._options, self._name = options, name
         self._workshop: Workshop | None = None
 
     def open(self) -> Opened | str:
-        """Start the workshop, unless this node would mark otherwise than expected; a sentence where it cannot have one."""
+        """Start the workshop; a sentence where this node cannot have one."""
         try:
             lines = rubric.load(self._options.rubric)
-            data = dataset.ensure(self._options.store or dataset.default_store())
-            found = Opened(version=grader.__version__, dataset=f"{data.name}:{data.fingerprint[:16]}", rubric=lines.sha256)
-            if differs(found, self._expected):
-                return found
             self._workshop = Workshop(self._options, boxes=1, name=self._name)
         except (GraderError, OSError) as error:
             return str(error)
-        return replace(found, lacks=self._workshop.lacks)
+        return Opened(version=grader.__version__, dataset=self._workshop.dataset, rubric=lines.sha256, lacks=self._workshop.lacks)
 
     def grade(self, item: Item) -> tuple[Answer | None, str, tuple[str, ...]]:
         """(answer, lost, lacks), as `engine.attempt` has them. Never raises for what an item does."""
@@ -201,8 +194,8 @@ class Cluster:
         self._lacks: dict[str, None] = {}
         self._waiting: list[tuple[Item, str]] = []
         self._looked = 0.0
-        self._alive = self._seen = time.monotonic()
-        self._head, self._lost, self._closed = "", False, False
+        self._alive = time.monotonic()
+        self._closed = False
         self._held = contextlib.ExitStack()
         self._held.enter_context(_replaced(self._ray._private.worker, "print_to_stdstream", lambda *_, **__: None))  # noqa: SLF001 (see _unchanged)
         try:
@@ -251,7 +244,7 @@ class Cluster:
         if self._closed:
             return
         self._closed = True
-        slots, self._slots = self._slots if not self._lost else [], []  # without its head nothing of a cluster can be told to end
+        slots, self._slots = self._slots, []
         with contextlib.suppress(self._ray.exceptions.RayError):
             idle = [slot.actor.close.remote() for slot in slots if slot.ready and slot.waits is None]
             if idle:
@@ -286,7 +279,6 @@ class Cluster:
                         "tells whether one runs; `ray start --address HOST:PORT` makes this machine one of its nodes."
                     ) from error
             else:
-                self._head = self._ray.get_runtime_context().gcs_address
                 return
 
     def _gather(self) -> None:
@@ -331,15 +323,10 @@ class Cluster:
         if now < self._looked + _LOOK_S:
             return
         self._looked = now
-        if not _answers(self._head, _LOOK_S):  # asked without Ray, which waits for it
-            if now > self._seen + _HEAD_S:
-                self._lost = True
-                raise InfrastructureError(
-                    f"The head of the Ray cluster ({self._head}) is gone. Once it is back, run the same command again."
-                )
-            return
-        self._seen = now
-        told = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
+        try:
+            told = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
+        except self._ray.exceptions.RayError as error:
+            raise InfrastructureError(f"The Ray cluster does not answer ({type(error).__name__}). Run the same command again.") from error
         for gone in self._nodes.keys() - told.keys():
             del self._nodes[gone]
             for slot in [slot for slot in self._slots if slot.node.id == gone and slot.waits is None]:
@@ -412,7 +399,7 @@ class Cluster:
         actor = (
             self._ray.remote(Slot)
             .options(num_cpus=1, num_gpus=node.share, max_restarts=0, max_task_retries=0, scheduling_strategy=self._placed(node))
-            .remote(options, name, self._expected)
+            .remote(options, name)
         )
         return _Slot(node=node, name=name, actor=actor, waits=actor.open.remote())
 
@@ -521,21 +508,13 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
         raise UsageError(f"--address {address}: expected HOST:PORT of the cluster's head, or auto. Run this on a machine of the cluster.")
-    if not _answers(address, _KNOCK_S):
-        raise InfrastructureError(
-            f"--address {address}: nobody answers there. Start the cluster (`ray start --head`), or name its head; "
-            "without --address and RAY_ADDRESS this machine grades alone."
-        )
-
-
-def _answers(address: str, patience_s: float) -> bool:
-    """Whether somebody listens at HOST:PORT."""
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=patience_s).close()
-    except (OSError, OverflowError):
-        return False
-    return True
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise InfrastructureError(
+            f"--address {address}: nobody answers there ({error}). Start the cluster (`ray start --head`), or name its head; "
+            "without --address and RAY_ADDRESS this machine grades alone."
+        ) from error
 
 
 def _ray() -> Any:
