@@ -11,6 +11,7 @@ def content_of(data: bytes) -> tuple[str, str]:
     """(content, code): a key that is equal for notebooks that are graded alike, and the text of the code cells.
 
     Left out of the key is what grading never looks at: cells' ids and metadata, and the file's beside its language (Colab writes the author there).
+    It is parsed as `notebook` parses it (of a key that is there twice the last counts), so that no file takes another's key and is graded otherwise.
     Whatever is not plainly a notebook is its own bytes. `code` is for comparing students, nothing is decided by it.
     """
     whole = "bytes:" + hashlib.sha256(data).hexdigest()

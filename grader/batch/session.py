@@ -17,8 +17,9 @@ from grader.batch.gradebook import Gradebook
 from grader.batch.identities import Identities
 from grader.batch.progress import Watching
 from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Standing
+from grader.batch.shelf import Shelf
 from grader.batch.summary import Said
-from grader.batch.supervisor import Progress, Shelf, Watcher, Work, supervise
+from grader.batch.supervisor import Progress, Watcher, Work, supervise
 from grader.batch.worker import FILE, Item
 from grader.errors import GraderError, InfrastructureError, NothingToGrade, UsageError
 from grader.records import Executed, HandedIn
@@ -54,6 +55,13 @@ class _HandIn:
     entry: Entry
     handed: HandedIn
     refusal: str = ""
+
+
+class Nobody:
+    """The names of a class whose key is not here, where `people_of` would make a new one: an export leaves out whoever it has to name."""
+
+    def of(self, pseudonym: str) -> None:
+        """Nobody is known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -208,29 +216,36 @@ def to_do(opened: Class, plan: Plan, read: sources.Reader) -> tuple[list[Work], 
     for standing in opened.book.standings(opened.key_id, all_attempts=plan.all_attempts, with_reports=False):
         if standing.content in opened.contents:
             owners.setdefault(standing.content, []).append(standing.student)
+    counting = {(standing.student, standing.content) for standing in opened.book.standings(opened.key_id, with_reports=False)}
     if plan.regrade:
         again = wanted(opened, plan.regrade) & owners.keys()
         opened.book.begin_regrade(opened.key_id, again)
     left = opened.book.unfinished(opened.key_id, owners)
 
-    def loader(hand_in: _HandIn) -> Callable[[], Item]:
+    def loader(hand_in: _HandIn) -> Callable[[], Item | str]:
         return lambda: _item(read, hand_in)
 
     works = [
-        Work(content=content, students=tuple(students), load=loader(opened.contents[content]))
+        Work(
+            content=content,
+            students=tuple(students),
+            load=loader(opened.contents[content]),
+            counts_for=tuple(student for student in students if (student, content) in counting),
+        )
         for content, students in owners.items()
         if content in left
     ]
     return works, len(owners) - len(works)
 
 
-def _item(read: sources.Reader, hand_in: _HandIn) -> Item:
+def _item(read: sources.Reader, hand_in: _HandIn) -> Item | str:
+    """What is graded; a sentence where the hand-in is another one by now: it is another content then, and the next run enters it."""
     entry, refusal = hand_in.entry, hand_in.refusal
     data = b""
     if not refusal:
         data, refusal = _bytes(read, hand_in.handed)
-        if data and hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise InfrastructureError(f"{entry.student}: the hand-in was changed while the class was graded. Run the same command again.")
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            return "the hand-in was changed, or taken away, while the class was graded. Run the same command again."
     return Item(content=entry.content, sha256=entry.sha256, data=data, refusal=refusal)
 
 
@@ -364,5 +379,7 @@ def exported(gradebook: str, to: str, options: export.Options, key: Path | None)
         if not keys:
             raise UsageError(f"{shown(gradebook)}: nothing was graded into this gradebook yet. Run `grade batch` first.")
         key_id, used = next(iter(keys.items()))
-        people = people_of(gradebook, key, used.rubric)
-        return export.export(to, book.standings(key_id), people, options)
+        names: export.Names = Nobody()
+        if (key or beside(gradebook, ".key")).exists():
+            names = people_of(gradebook, key, used.rubric)
+        return export.export(to, book.standings(key_id), names, options)

@@ -5,35 +5,34 @@ same command. An item whose worker died, or whose machine failed it, is kept for
 recorded as the infrastructure's failure, which the next run tries again.
 """
 
-import contextlib
-import shutil
-import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from grader import pipeline
 from grader.batch.engine import Done, Engine
 from grader.batch.records import Graded
+from grader.batch.shelf import Shelf
 from grader.batch.worker import Item, failed
-from grader.errors import InfrastructureError, UsageError
 from grader.records import RunStatus
 
 _WAIT_S = 0.25
-_NEW, _MARK = ".new-", ".report-of"
-_STALE_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One content that is to be graded, and the students (pseudonyms) whose it is. `load` reads its bytes when its turn comes."""
+    """One content that is to be graded, and the students (pseudonyms) whose it is.
+
+    `load` reads its bytes when its turn comes; what it gives instead, where they are not there any more, is why. `counts_for`: the students whose
+    attempt that counts it is (None: all of them).
+    """
 
     content: str
     students: tuple[str, ...]
-    load: Callable[[], Item]
+    load: Callable[[], Item | str]
+    counts_for: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +98,7 @@ def supervise(
     watcher: Watcher,
     progress: Progress,
     options: pipeline.Options,
-    shelf: "Shelf | None" = None,
+    shelf: Shelf | None = None,
 ) -> None:
     """Grade `works` and give every result to `record`, which keeps it (False: somebody else had kept one for this content).
 
@@ -128,25 +127,24 @@ class _Run:
         watcher: Watcher,
         progress: Progress,
         options: pipeline.Options,
-        shelf: "Shelf | None",
+        shelf: Shelf | None,
     ) -> None:
-        self._engine, self._keep, self._watcher, self._progress, self._options, self._shelf = (
-            engine,
-            record,
-            watcher,
-            progress,
-            options,
-            shelf,
-        )
+        self._engine, self._keep, self._options = engine, record, options
+        self._watcher, self._progress, self._shelf = watcher, progress, shelf
         self.sent: dict[str, Work] = {}
         self.suspects: list[tuple[Work, Done]] = []
         self._last: set[str] = set()
 
     def send(self, work: Work, *, avoid: str = "", last: bool = False) -> None:
+        item = work.load()
+        if isinstance(item, str):
+            self._progress.total -= 1
+            self._watcher.tell(f"{_named(work)}: {item}")
+            return
         self.sent[work.content] = work
         if last:
             self._last.add(work.content)
-        self._engine.submit(work.load(), avoid=avoid)
+        self._engine.submit(item, avoid=avoid)
         self._progress.running = len(self.sent)
 
     def take(self) -> None:
@@ -166,7 +164,7 @@ class _Run:
         reason = "The machine failed twice while this was graded; it never counts against a student. Run the same command again."
         answer = done.answer or failed(done.item, RunStatus.INFRA_ERROR, reason, done.lost, self._options, done.worker)
         if self._shelf is not None:  # first: what is recorded is not graded again, so its report has to be there
-            self._shelf.put(work.students, work.content, answer.files)
+            self._shelf.put(work.students if work.counts_for is None else work.counts_for, work.content, answer.files)
         self._keep(answer.graded)
         progress, graded = self._progress, answer.graded
         train = graded.phases.get("train", 0.0)
@@ -187,47 +185,3 @@ def _reason(done: Done) -> str:
     if done.answer is None:
         return f"its worker was lost ({(done.lost.strip().splitlines() or ['no word'])[-1][:200]})."
     return (done.answer.graded.staff.strip().splitlines() or ["the machine failed it."])[-1][:300]
-
-
-class Shelf:
-    """The folder of reports: one folder a student, named by the pseudonym, replaced as a whole. A small file in each says of what it is the report."""
-
-    def __init__(self, folder: Path, key: str) -> None:
-        """`key` names the grading key. Raises UsageError where the folder cannot be made. What a killed run left half made is removed."""
-        self.folder, self._key = folder, key
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--out {folder}: expected a folder that can be written ({error.strerror}). Name another one.") from error
-        for path in folder.glob(f"{_NEW}*"):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _STALE_S:
-                    shutil.rmtree(path)
-
-    def has(self, student: str, content: str) -> bool:
-        """Whether the report of this content is there for this student."""
-        try:
-            return (self.folder / student / _MARK).read_text(encoding="utf-8") == self._mark(content)
-        except OSError:
-            return False
-
-    def put(self, students: Sequence[str], content: str, files: Mapping[str, str]) -> None:
-        """Write the report of equal work for each of the students. Raises InfrastructureError where the disk fails."""
-        for student in students:
-            target = self.folder / student
-            try:
-                with tempfile.TemporaryDirectory(dir=self.folder, prefix=_NEW) as temporary:
-                    fresh = Path(temporary) / "new"
-                    fresh.mkdir()
-                    for name, text in {**files, _MARK: self._mark(content)}.items():
-                        (fresh / name).write_text(text, encoding="utf-8", newline="\n")
-                    with contextlib.suppress(FileNotFoundError):
-                        target.rename(Path(temporary) / "old")
-                    fresh.rename(target)
-            except OSError as error:
-                raise InfrastructureError(
-                    f"--out {self.folder}: a report could not be written ({error.strerror}). Free some space and run the same command again."
-                ) from error
-
-    def _mark(self, content: str) -> str:
-        return f"{self._key}, content {content}\n"

@@ -112,7 +112,10 @@ class _Zygote:
             raise _ZygoteError(f"its imports took longer than {PREPARE_S:g} s") from None
         if unfit:
             raise _ZygoteError(str(unfit))
-        self._pid = descendants(self._process.pid)[-1]
+        family = descendants(self._process.pid)
+        if not family:
+            raise _ZygoteError("it ended as soon as it was ready")
+        self._pid = family[-1]
 
     def fork(self, request: dict[str, Any]) -> tuple[Forked, int]:
         """A new box and its frame pipe. Raises _ZygoteError; then no descriptor stays open."""
@@ -122,12 +125,14 @@ class _Zygote:
         kept = (to_box, from_box, frames)
         try:
             socket.send_fds(self._socket, [json.dumps(request).encode()], [box_in, box_out, box_frames])
-            self.hear(ANSWER_S)["forked"]
+            failed = str(self.hear(ANSWER_S)["failed"])
+            if failed:
+                raise _ZygoteError(f"a box could not leave for namespaces of its own: {failed}")  # noqa: TRY301 (the descriptors are closed below)
             pid = self._child()
         except (OSError, TimeoutError, KeyError, _ZygoteError) as error:
             for descriptor in kept:
                 os.close(descriptor)
-            raise _ZygoteError(f"it did not fork: {error}") from None
+            raise _ZygoteError(f"no box came of it ({error})") from None
         finally:
             for descriptor in (box_in, box_out, box_frames):
                 os.close(descriptor)

@@ -18,7 +18,8 @@ from grader import pipeline
 from grader.batch import session
 from grader.batch.engine import Done, Local
 from grader.batch.gradebook import Gradebook
-from grader.batch.supervisor import Progress, Recorded, Shelf, Work, supervise
+from grader.batch.shelf import Shelf
+from grader.batch.supervisor import Progress, Recorded, Work, supervise
 from grader.batch.worker import Item, Workshop
 from grader.errors import InfrastructureError, NothingToGrade, UsageError
 
@@ -268,6 +269,31 @@ def test_what_kills_its_worker_is_tried_alone_then_reported():
     assert "never counts against a student" in json.loads(kept["b"].report)["reason"]
     assert len(heard.said) == 2
     assert progress.done == 3
+
+
+def test_a_hand_in_that_changes_meanwhile_is_told_of_and_takes_nobody_along():
+    kept, heard = {}, Heard()
+    works = [
+        Work(content="a", students=("sub_a",), load=lambda: "the hand-in was changed"),
+        Work(content="b", students=("sub_b",), load=lambda: item("b", "x = 1")),
+    ]
+    progress = Progress(total=2)
+    with Local(options(), jobs=1) as engine:
+        supervise(works, engine, lambda graded: kept.setdefault(graded.content, graded) is graded, heard, progress, options())
+    assert (list(kept), heard.said, progress.total, progress.done) == (["b"], ["sub_a: the hand-in was changed"], 1, 1)
+
+
+def test_the_reports_are_those_of_the_attempts_that_count(tmp_path):
+    """With every attempt graded, an earlier one's report must not take the place of the latest one's, whichever ends last."""
+    folder = tmp_path / "class"
+    for name, source in (("a", "print('early')"), ("b", "print('late')")):
+        put(folder, name, source)
+    rows = "file,student,attempt\na.ipynb,jo,1\nb.ipynb,jo,2\n"
+    (tmp_path / "map.csv").write_text(rows, encoding="utf-8")
+    ended, _ = run(folder, tmp_path / "class.db", tmp_path / "out", mapping=tmp_path / "map.csv", all_attempts=True)
+    (standing,) = standings(tmp_path / "class.db").values()
+    assert (ended.progress.done, standing.attempt, standing.attempts) == (2, 2, 2)
+    assert standing.content in (tmp_path / "out" / "reports" / standing.student / ".report-of").read_text(encoding="utf-8")
 
 
 def test_a_report_that_cannot_be_written_ends_the_class_as_the_machines_failure(tmp_path):

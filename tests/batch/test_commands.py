@@ -88,6 +88,15 @@ def test_a_decision_counts_and_is_kept(graded):
         assert len(book.history(before.student)[0].overrides) == 2
 
 
+def test_without_its_key_nobody_is_named_and_none_is_made(graded, tmp_path):
+    folder, _ = graded
+    (tmp_path / "class.db").write_bytes((folder / "class.db").read_bytes())
+    done = grade(tmp_path, "export", "class.db", "--to", "canvas-csv", "--assignment", "HW 1 (77)", "--out", "up")
+    assert done.returncode == 0, done.stderr
+    assert "0 marks written, 2 left out" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix in (".key", ".names")) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

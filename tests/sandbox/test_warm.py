@@ -108,6 +108,16 @@ def test_where_it_cannot_be_forked_boxes_are_cold_and_it_is_said(cold, monkeypat
         every.start(job("work"), SMALL)
 
 
+def test_where_user_namespaces_do_not_nest_boxes_are_cold_and_it_is_said(cold, monkeypatch):
+    """The fork itself works there; the box must not be let loose without namespaces of its own, and the class must not fail."""
+    real = warm.bubblewrap.arguments
+    monkeypatch.setattr(warm.bubblewrap, "arguments", lambda *given: [*real(*given), "--disable-userns"])
+    with Warm(cold, job()) as sandbox:
+        monkeypatch.setattr(warm.bubblewrap.Bubblewrap, "start", lambda self, job, limits: Landlock().start(job, limits))
+        assert run(sandbox, "work")[1].name == "ok"
+        assert "unshare" in sandbox.lack, sandbox.lack
+
+
 def test_a_pool_gives_each_thread_a_box_and_takes_it_back(cold):
     with WarmPool(cold, job(), 2) as pool:
         at_once, most, lock, results = 0, 0, threading.Lock(), []

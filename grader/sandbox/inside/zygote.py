@@ -37,13 +37,17 @@ def serve(descriptor, module, begin):
         if not data:
             os._exit(0)
         request = json.loads(data)
+        told, tells = os.pipe()
         pid = os.fork()
         if pid == 0:
             host.close()
-            _become(request, descriptors, begin)
-        for given in descriptors:
+            os.close(told)
+            _become(request, descriptors, tells, begin)
+        for given in (*descriptors, tells):
             os.close(given)
-        host.send(_encoded({"forked": pid}))
+        with open(told, "rb") as pipe:
+            failed = pipe.read().decode("utf-8", "replace")  # ends when the box closes its side: before it reads its spec
+        host.send(_encoded({"forked": pid, "failed": failed}))
         _, status = os.waitpid(pid, 0)
         host.send(_encoded({"ended": os.waitstatus_to_exitcode(status)}))
 
@@ -62,8 +66,8 @@ def _unfit():
     return f"memory is shared with whoever is forked ({', '.join(shared)[:200]})" if shared else ""
 
 
-def _become(request, descriptors, begin):
-    """In the forked process: take the descriptors, leave for namespaces of its own, then be a box. Never returns."""
+def _become(request, descriptors, tells, begin):
+    """In the forked process: take the descriptors, leave for namespaces of its own, say how that went, then be a box. Never returns."""
     code = 1
     try:
         for target, given in enumerate((descriptors[0], descriptors[1], descriptors[1])):
@@ -71,8 +75,13 @@ def _become(request, descriptors, begin):
         for given in descriptors[:2]:
             os.close(given)
         _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
-        _leave(request["mounts"], request["files"], request["keep"])
-        os.chdir(request["work"])
+        try:
+            _leave(request["mounts"], request["files"], request["keep"])
+            os.chdir(request["work"])
+        except OSError as error:
+            os.write(tells, str(error).encode("utf-8", "replace")[:1000])
+            return
+        os.close(tells)
         begin(descriptors[2])
         code = 0
     except BaseException as error:
