@@ -230,18 +230,18 @@ class Nbgrader:
         """Autograde these in one command. Raises CannotMeasureError unless every cell of each ran."""
         for name in ("submitted", "autograded"):
             shutil.rmtree(self._course / name, ignore_errors=True)
-        count = 0
-        for count, notebook in enumerate(notebooks, 1):  # noqa: B007 (counted)
+        chosen = list(notebooks)
+        for notebook in chosen:
             place = self._course / "submitted" / notebook.stem / "cnn"
             place.mkdir(parents=True)
             shutil.copy(notebook, place / "cnn.ipynb")
         seconds = ran([self._program, "autograde", "cnn", "--create", "--force"], self._settings, self._course)
         done = sorted((self._course / "autograded").glob("*/cnn/cnn.ipynb"))
-        if len(done) != count:
-            raise CannotMeasureError(f"nbgrader autograde: expected {count} autograded notebooks, found {len(done)}")
+        if len(done) != len(chosen):
+            raise CannotMeasureError(f"nbgrader autograde: expected {len(chosen)} autograded notebooks, found {len(done)}")
         for path in done:
             check_executed(path)
-        return Rate(notebooks=count, seconds=seconds)
+        return Rate(notebooks=len(chosen), seconds=seconds)
 
 
 def check_executed(path: Path) -> None:

@@ -15,6 +15,7 @@ from grader.batch.identities import Identities
 from grader.batch.records import Standing
 from grader.batch.summary import Said, lines
 from grader.errors import InfrastructureError, UsageError
+from grader.reports import replace_file
 from grader.reports.text import one_line
 
 _STATE = ".class.json"
@@ -54,10 +55,10 @@ def tell(
     summary = [{"text": line.text, "look": line.look, "indent": line.indent} for line in said]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write(out / "class.html", page.encode("utf-8"))
+        replace_file(out / "class.html", page)
         for data in marks.files.values():
-            _write(out / "marks.csv", data)
-        _write(out / _STATE, json.dumps({"state": state, "summary": summary}).encode("utf-8"))
+            replace_file(out / "marks.csv", data.decode("utf-8"))
+        replace_file(out / _STATE, json.dumps({"state": state, "summary": summary}))
     except OSError as error:
         raise InfrastructureError(
             f"--out {out}: the class page could not be written ({error.strerror}). The gradebook has everything; run the same command again."
@@ -88,9 +89,3 @@ def _code(template: Path | None) -> str:
             f"--template {template}: expected a notebook with code cells; found {one_line(data[:40].decode('utf-8', 'replace'), 40)!r}."
         )
     return code
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f".new-{path.name}")
-    fresh.write_bytes(data)
-    fresh.replace(path)

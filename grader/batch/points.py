@@ -1,14 +1,12 @@
-"""What is decided of a standing, with a person's overrides in it: the one place where exports, the summary and the class page take points from."""
+"""What is decided of a standing: which overrides count, and whether there is a total. A standing's report has those overrides in its lines."""
 
 import math
-from datetime import UTC, datetime
+from collections.abc import Iterable
 
 from grader.batch.records import Override, Standing
 
 SCORED = frozenset({"graded", "needs_review"})
 """The endings that have a score. The others have none, which is not zero."""
-
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def has_total(standing: Standing) -> bool:
@@ -16,16 +14,7 @@ def has_total(standing: Standing) -> bool:
     return standing.status in SCORED and standing.total is not None and math.isfinite(standing.total)
 
 
-def overrides(standing: Standing) -> dict[str, Override]:
-    """The override that counts of each criterion: the newest, unless it withdraws the earlier ones."""
-    ordered = sorted(standing.overrides, key=lambda made: made.made_at if made.made_at.tzinfo else _EARLIEST)
-    newest = {made.criterion: made for made in ordered}
+def in_force(overrides: Iterable[Override]) -> dict[str, Override]:
+    """The newest override of each criterion, where that was not a withdrawal. `overrides` are in order of making."""
+    newest = {made.criterion: made for made in overrides}
     return {criterion: made for criterion, made in newest.items() if made.points is not None}
-
-
-def earned(standing: Standing) -> dict[str, float | None]:
-    """The points of each criterion in the report's order, None where nothing is decided. Empty where there is no report."""
-    if standing.report is None:
-        return {}
-    decided = overrides(standing)
-    return {line.id: decided[line.id].points if line.id in decided else line.earned for line in standing.report.criteria}

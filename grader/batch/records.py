@@ -72,6 +72,8 @@ class Override:
 class Standing:
     """Where one student stands: the attempt that counts and what it is worth.
 
+    `report` has the overrides in its lines and sums; `machine` is what its lines had given, by criterion, where one counts.
+
     `status`: a `RunStatus` value, or `waiting` (not graded yet under this key). `score` has the overrides in it, `penalty` is the late policy's (points
     taken off), `total` is `score - penalty`, not below zero; all three are None where there is no score, which is not zero. `attempts`: how many the student handed in.
     """
@@ -84,6 +86,7 @@ class Standing:
     members: tuple[str, ...] = ()
     platform: str = "folder"
     report: Report | None = None
+    machine: Mapping[str, float | None] = field(default_factory=dict)
     score: float | None = None
     max_score: float = 0.0
     pending_points: float = 0.0

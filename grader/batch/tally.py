@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from grader.batch.points import has_total, overrides
+from grader.batch.points import has_total, in_force
 from grader.batch.records import Standing
 from grader.records import CriterionResult, ReportTraining, Status
 from grader.reports.text import clean, one_line
@@ -148,7 +148,7 @@ class Tally:
         self.statuses[standing.status] += 1
         self.max_score = max(self.max_score, standing.max_score)
         self.late += bool(standing.penalty)
-        self.overridden += bool(overrides(standing))
+        self.overridden += bool(in_force(standing.overrides))
         if has_total(standing) and standing.max_score > 0:
             assert standing.total is not None
             self.shares.append(standing.total / standing.max_score)
@@ -200,10 +200,9 @@ class Tally:
     def _report(self, standing: Standing) -> None:
         if standing.report is None or standing.status not in {"graded", "needs_review"}:
             return
-        decided = overrides(standing)
+        decided = in_force(standing.overrides)
         for result in standing.report.criteria:
-            override = decided.get(result.id)
-            self._criterion(result, None if override is None else override.points)
+            self._criterion(result, overridden=result.id in decided)
         for found in dict.fromkeys(diagnosis for training in standing.report.training if (diagnosis := _diagnosis(training))):
             self.diagnoses[found] += 1
         self.checked += bool(standing.report.training)
@@ -215,25 +214,16 @@ class Tally:
             gravest = max((flag.severity for flag in standing.report.flags if flag.id == name), key=order.index)
             flagged.severity = max(flagged.severity, gravest, key=order.index)
 
-    def _criterion(self, result: CriterionResult, override: float | None) -> None:
+    def _criterion(self, result: CriterionResult, *, overridden: bool) -> None:
         line = self.lines.get(result.id)
         if line is None:
             line = Line(id=result.id, title=one_line(clean(result.title), 200), section=result.section, points=result.points)
             self.lines[result.id] = line
-        earned = result.earned if override is None else override
-        line.overridden += override is not None
-        line.outcomes[_outcome(result, override)] += 1
-        if earned is not None:
-            line.given += earned
+        line.overridden += overridden
+        line.outcomes["undecided" if result.status in {Status.SKIP, Status.ERROR} else result.status.value] += 1
+        if result.earned is not None:
+            line.given += result.earned
             line.possible += result.points
-
-
-def _outcome(result: CriterionResult, override: float | None) -> str:
-    if override is not None:
-        return "pass" if override >= result.points else "fail" if override <= 0 else "partial"
-    if result.status in {Status.SKIP, Status.ERROR}:
-        return "undecided"
-    return result.status.value
 
 
 def _diagnosis(training: ReportTraining) -> str:

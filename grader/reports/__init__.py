@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from grader.errors import InfrastructureError, UsageError
 from grader.records import Executed, Report, ReportRubric, ReportSubmission, RunStatus
 
-__all__ = ["FORMATS", "MODULES", "Format", "check", "write", "write_started"]
+__all__ = ["FORMATS", "MODULES", "Format", "check", "replace_file", "write", "write_started"]
 
 MODULES = {
     "json": "as_json",
@@ -90,7 +90,7 @@ def write(executed: Executed, folder: Path, formats: Iterable[str] = ()) -> list
     rendered = [(FORMATS[name].FILENAME, FORMATS[name].render(executed)) for name in (*names, "json")]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_replace(folder / filename, text) for filename, text in rendered]
+        return [replace_file(folder / filename, text) for filename, text in rendered]
     except OSError as error:
         found = f"{type(error).__name__}: {error.strerror}"
         if error.errno in _DISK:
@@ -124,7 +124,8 @@ def write_started(
     return write(Executed(report=report), folder, formats)
 
 
-def _replace(path: Path, text: str) -> Path:
+def replace_file(path: Path, text: str) -> Path:
+    """Write a file so that a reader sees the old one or the whole new one, whatever happens meanwhile. Raises OSError."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:

@@ -316,9 +316,8 @@ def processor_seconds(family: list[int]) -> float:
     """Processor time that the processes `family` have used, seconds."""
     ticks = 0
     for pid in family:
-        with contextlib.suppress(
-            OSError, ValueError, IndexError
-        ):  # after the name, which may hold anything: state is field 3, user and system time 14 and 15
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # after the name, which may hold anything: state is field 3, user and system time are 14 and 15
             fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -9,6 +9,7 @@ from told import NO_SCORE, People, Person, override, report, standing
 
 from grader.batch.export import Options, export
 from grader.batch.export.as_nbgrader import _opened
+from grader.batch.gradebook.marking import overridden
 from grader.errors import UsageError
 from grader.records import Status
 
@@ -70,6 +71,17 @@ def test_overrides_are_manual_scores_and_withdrawn_ones_go(tmp_path):
         grade = book.find_grade("model-built", "submission", "ps1", "alice")
         assert grade.manual_score is None
         assert grade.score == grade.auto_score
+
+
+def test_what_the_machine_gave_stays_beside_the_override(tmp_path):
+    """As the gradebook tells it: the report has the override in its lines, `machine` what they had given."""
+    path = tmp_path / "gradebook.db"
+    made = (override("model.built", 0.5, 1),)
+    before = {line.id: line.earned for line in CLASS[0].report.criteria}["model.built"]
+    run(path, [replace(CLASS[0], overrides=made, report=overridden(CLASS[0].report, made), machine={"model.built": before})])
+    with api.Gradebook(f"sqlite:///{path}") as book:
+        grade = book.find_grade("model-built", "submission", "ps1", "alice")
+        assert (grade.auto_score, grade.manual_score, before) == (before, 0.5, 2.0)
 
 
 def test_points_that_a_person_gave_in_nbgrader_stay(tmp_path):

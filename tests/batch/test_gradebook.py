@@ -518,7 +518,7 @@ def test_sums_with_overrides_add_up(decisions):
         Override(criterion=LINES[at][0], points=None if share is None else LINES[at][1] * share, reason="r", author="a", made_at=MONDAY)
         for at, share in decisions
     ]
-    found = marking.overridden(report(), marking.in_force(made))
+    found = marking.overridden(report(), made)
     assert round(found.score * 100) == sum(round((line.earned or 0.0) * 100) for line in found.criteria)
     assert found.score == scoring.totals(found.criteria).score
     last = dict(decisions)

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "reports"))
 
 from samples import SAMPLES
 
+from grader.batch.gradebook.marking import overridden
 from grader.batch.records import Override, Standing
 from grader.records import Report
 from grader.reports import as_json
@@ -48,7 +49,10 @@ def standing(student: str, case: str = "full_spanish_stored_outputs", **fields: 
         "graded_at": NOON,
         "seconds": 12.5,
     }
-    return Standing(student=student, **(given | fields))
+    given |= fields
+    if "overrides" in given:  # the gradebook gives them in the report's lines, too
+        given["report"] = overridden(found, given["overrides"])
+    return Standing(student=student, **given)
 
 
 def override(criterion: str, points: float | None, minute: int = 0) -> Override:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from grader.batch.export.common import UNKNOWN, Exported, Options, Recipient, defused, reason, recipients, two_decimals
 from grader.batch.export.names import Names
-from grader.batch.points import earned
 from grader.batch.records import Standing
 
 NAME = "csv"
@@ -67,7 +66,7 @@ def _about(recipient: Recipient, options: Options) -> dict[str, str]:
 def _marks(standing: Standing) -> dict[str, str]:
     """The points, by column."""
     numbers: dict[str, float | None] = {
-        **{f"criterion {name}": value for name, value in earned(standing).items()},
+        **{f"criterion {line.id}": line.earned for line in (standing.report.criteria if standing.report is not None else ())},
         "score": standing.score,
         "penalty": standing.penalty,
         "total": standing.total,

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from grader.batch.export.common import Exported, Options, Recipient, addressed, number, scaled, two_decimals
 from grader.batch.export.names import Identity, Names
 from grader.batch.export.worksheet import Row, Worksheet, read
-from grader.batch.points import earned
 from grader.batch.records import Standing
 from grader.errors import UsageError
 from grader.reports.text import clean, one_line
@@ -129,12 +128,11 @@ def _feedback(standing: Standing) -> str:
     if standing.pending_points > 0:
         parts.append(f"; up to {two_decimals(standing.pending_points)} more are given by a person")
     parts.append(".</p>")
-    points = earned(standing)
-    lost = [line for line in report.criteria if (points[line.id] or 0.0) < line.points and points[line.id] is not None] if report else []
+    lost = [(line.earned, line) for line in report.criteria if line.earned is not None and line.earned < line.points] if report else []
     if lost:
         shown = [
-            f"<li>{_escaped(line.title)} ({two_decimals(points[line.id] or 0.0)} of {two_decimals(line.points)}): {_escaped(line.message)}</li>"
-            for line in sorted(lost, key=lambda line: (points[line.id] or 0.0) - line.points)[:_MOST_LINES]
+            f"<li>{_escaped(line.title)} ({two_decimals(earned)} of {two_decimals(line.points)}): {_escaped(line.message)}</li>"
+            for earned, line in sorted(lost, key=lambda one: one[0] - one[1].points)[:_MOST_LINES]
         ]
         parts.append(f"<ul>{''.join(shown)}</ul>")
     return "".join(parts)

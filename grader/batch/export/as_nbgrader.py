@@ -14,7 +14,7 @@ from typing import Any
 
 from grader.batch.export.common import Exported, Options, Recipient, addressed, require
 from grader.batch.export.names import Identity, Names
-from grader.batch.points import overrides
+from grader.batch.points import in_force
 from grader.batch.records import Standing
 from grader.errors import UsageError
 from grader.records import CriterionResult, Status
@@ -105,7 +105,7 @@ def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options
     notebook = gradebook.find_submission_notebook(options.notebook, options.assignment, student)
     notebook.late_submission_penalty = standing.penalty or 0.0
     by_cell = {grade.cell_id: grade for grade in notebook.grades}
-    decided = overrides(standing)
+    decided = in_force(standing.overrides)
     withdrawn = {made.criterion for made in standing.overrides} - decided.keys()
     for line in criteria:
         cell = cells[cell_name(line.id)]
@@ -113,12 +113,12 @@ def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options
         if grade is None:  # a criterion that came after this submission was entered
             grade = api.Grade(cell_id=cell, notebook=notebook)
             gradebook.db.add(grade)
-        grade.auto_score = line.earned
+        grade.auto_score = standing.machine.get(line.id, line.earned)
         if line.id in decided:
             grade.manual_score = decided[line.id].points
         elif line.id in withdrawn:
             grade.manual_score = None
-        grade.needs_manual_grade = line.earned is None and grade.manual_score is None
+        grade.needs_manual_grade = grade.auto_score is None and grade.manual_score is None
     gradebook.db.commit()
 
 

@@ -25,6 +25,7 @@ from grader.batch.gradebook import marking, schema
 from grader.batch.gradebook.connection import Database, connect, damaged
 from grader.batch.gradebook.models import Attempt, Base, Content, Decision, Grading, Key, Regrade, Run, Setting
 from grader.batch.gradebook.past import PastAttempt, PastGrading
+from grader.batch.points import in_force
 from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Override, Standing
 from grader.errors import GraderError, UsageError
 from grader.records import Json, Report, RunStatus
@@ -594,9 +595,10 @@ def _standing(
     row: SimpleNamespace, report: Report | None, overrides: Sequence[Override], policy: late.LatePolicy, *, with_reports: bool, code: str
 ) -> Standing:
     """One line of the standings. `report` is there where it is wanted, and where overrides need it."""
-    score, pending = row.score, row.pending_points
+    score, pending, machine = row.score, row.pending_points, {}
     if report is not None and overrides:
-        report = marking.overridden(report, marking.in_force(overrides))
+        machine = {line.id: line.earned for line in report.criteria if line.id in in_force(overrides)}
+        report = marking.overridden(report, overrides)
         score, pending = report.score, report.pending_points
     penalty = total = None
     if row.status in _SCORED:
@@ -620,6 +622,7 @@ def _standing(
         members=tuple(row.members),
         platform=row.platform,
         report=report if with_reports else None,
+        machine=machine,
         score=score,
         max_score=row.max_score or 0.0,
         pending_points=pending or 0.0,

@@ -4,23 +4,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from grader import scoring
+from grader.batch.points import in_force
 from grader.batch.records import Override
 from grader.records import CriterionResult, Report, Status
 
 _CENT = 100
 
 
-def in_force(overrides: Iterable[Override]) -> dict[str, float]:
-    """Criterion -> points, of the newest override of each criterion, where that was not a withdrawal. `overrides` are in order of making."""
-    newest = {override.criterion: override.points for override in overrides}
-    return {criterion: points for criterion, points in newest.items() if points is not None}
-
-
-def overridden(report: Report, points: dict[str, float]) -> Report:
-    """The report with these points in its lines, and with `score` and `pending_points` that fit them; `auto_score` and `auto_max` stay the machine's.
+def overridden(report: Report, overrides: Iterable[Override]) -> Report:
+    """The report with the points of those `overrides` that count in its lines, and with `score` and `pending_points` that fit them; `auto_score` and `auto_max` stay the machine's.
 
     A line whose criterion has come to be worth less (another version of the rubric) gives at most what it is worth.
     """
+    points = {criterion: made.points for criterion, made in in_force(overrides).items() if made.points is not None}
     if not any(line.id in points for line in report.criteria):
         return report
     lines = tuple(_line(line, points[line.id]) if line.id in points else line for line in report.criteria)
