@@ -80,9 +80,13 @@ class Class:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What a run came to: what was done in it, how many students' standings have each status now, and what of the hand-ins a person has to settle."""
+    """What a run came to: what was done in it, how many students' standings have each status now, and what of the hand-ins a person has to settle.
+
+    `left`: contents that were to be graded in this run and were not, for the machine's reasons.
+    """
 
     progress: Progress
+    left: int
     counts: Mapping[str, int]
     students: int
     problems: tuple[str, ...]
@@ -93,7 +97,7 @@ class Ended:
         """As for one submission: 3 where a defect of ours ended one, 6 where the machine did (the same command tries those again), else 0."""
         if self.counts.get("grader_error"):
             return GraderError.exit_code
-        return InfrastructureError.exit_code if self.counts.get("infra_error") or self.counts.get("waiting") else 0
+        return InfrastructureError.exit_code if self.left else 0
 
 
 def beside(gradebook: str, suffix: str) -> Path:
@@ -367,7 +371,8 @@ def grade_class(plan: Plan, watch: Callable[[Progress], Watching]) -> Ended:
                 problems=len(problems),
             )
             counts = opened.book.counts(opened.key_id)
-            return Ended(progress=progress, counts=counts, students=opened.students, problems=tuple(problems), summary=summary)
+            left = len(opened.book.unfinished(opened.key_id, (work.content for work in works)))
+            return Ended(progress=progress, left=left, counts=counts, students=opened.students, problems=tuple(problems), summary=summary)
         finally:
             opened.book.close()
 

@@ -126,6 +126,16 @@ def test_a_later_attempt_replaces_and_a_regrade_adds(tmp_path):
         run(folder, book, out, regrade=("everything",))
 
 
+def test_who_is_not_in_this_download_is_no_failure_of_this_run(tmp_path):
+    """Graded under another key, and not handed in again: waiting, but not for this run. (exit code 6 would say: run the same command again)"""
+    for name in ("first", "second"):
+        put(tmp_path / name, name, f"print('{name}')")
+    run(tmp_path / "first", tmp_path / "class.db", tmp_path / "out")
+    options = pipeline.Options(budget="none", store=small_store(), formats=("html",), seed=1)
+    ended, _ = run(tmp_path / "second", tmp_path / "class.db", tmp_path / "out", options=options)
+    assert (ended.exit_code, ended.left, ended.counts) == (0, 0, {"ungradable": 1, "waiting": 1})
+
+
 def test_nothing_handed_in_says_so(tmp_path):
     (tmp_path / "class").mkdir()
     (tmp_path / "class" / "essay.pdf").write_bytes(b"%PDF")
