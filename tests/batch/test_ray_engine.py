@@ -409,7 +409,7 @@ def test_a_rubric_of_the_instructors_own_is_found_from_any_folder_and_a_cluster_
     before = set(family(os.getpid()))  # the suite's own children (a database server, say) live on
     with Cluster(options(rubric="own"), jobs=1, address=None, gpu_memory_mib=None) as engine:
         assert engine.slots == 1
-        processes = [process for process in family(os.getpid()) if process not in before]
+        processes = {pid: started for pid, started in family(os.getpid()).items() if pid not in before}
         done = answers(engine, [item("file_empty")])["file_empty-0"]
         report = json.loads(done.answer.graded.report)
         assert (report["status"], report["rubric"]["sha256"]) == ("ungradable", rubric.load("own").sha256)
