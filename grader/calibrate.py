@@ -63,7 +63,9 @@ def calibrate(
                     raise UsageError(f"{folder / FILE}: expected thresholds for {data.name}; make its runs first, without --diagnose.")
                 runs.diagnose_all(box2, bases, queue, file, file.with_name("diagnoses.csv"), setting, found, tell=tell)
             else:
-                runs.make(box2, bases, queue, file, setting, tell=tell)
+                compared = (setting.backend, setting.precision) != (DEFAULT["backend"], DEFAULT["precision"])
+                certain = bands.load(folder, data.name) if compared else None
+                runs.make(box2, bases, queue, file, setting, certain=certain, tell=tell)
     if path is None:
         write_thresholds(file, folder / FILE, {variant.name: variant for variant in variants}, tell)
 

@@ -16,6 +16,16 @@ from grader.records import BandPoint
 CHANCE = 0.1
 """Accuracy of guessing among ten balanced classes."""
 
+GUESSING_LOSS = math.log(10)
+"""Crossentropy of giving every class the same probability."""
+
+LEAST_GAIN = 0.003
+"""How far below `GUESSING_LOSS` the crossentropy on held-back images has to be. No visible defect's run in `runs.csv` that was over a limit in accuracy got
+further than 0.001; the least that a run of a model in order had when it passed was 0.005 (`three stages`, seed 1; SGD, seed 1)."""
+
+TRAINED_Z = 4.5
+"""Or so many standard errors the training images of the last window are over guessing: with normalisation the held-back loss lags behind."""
+
 FILE = "thresholds.toml"
 
 
@@ -61,6 +71,18 @@ def load(folder: Path, dataset: str) -> Bands | None:
             f"{path}: dataset.{dataset}.band.base: expected at least one point; found none. Make the file anew with `grade calibrate`."
         )
     return Bands(dataset=dataset, roles=roles, sha256=hashlib.sha256(data).hexdigest(), rates=rates)
+
+
+def off_guessing(loss: float | None, trained: float, window: int) -> bool:
+    """Whether a model that is over guessing in accuracy is so because it learns, and not by luck.
+
+    Accuracy alone can be luck where images of a class are much alike: an untrained network gives all of a class the same answer, and one or two of
+    the ten answers are right by chance. `loss`: crossentropy on held-back images; `trained`: accuracy on the `window` training images since the
+    checkpoint before, under the labels that the student gave them.
+    """
+    if loss is not None and loss <= GUESSING_LOSS - LEAST_GAIN:
+        return True
+    return window > 0 and trained >= CHANCE + TRAINED_Z * math.sqrt(CHANCE * (1 - CHANCE) / window)
 
 
 def wilson(hits: float, of: int, z: float = 1.96) -> tuple[float, float]:

@@ -1,17 +1,17 @@
 """One run's course: train in pieces, look at growing checkpoints, and stop as soon as the verdict on this seed is certain.
 
-Certain is *learns* (the accuracy on held-back images has reached the band's `passes`) and *dead* (a proof, see `proof`). Whatever is neither
+Certain is *learns* (the accuracy on held-back images has reached the band's `passes`, and the loss says the same) and *dead* (a proof, see `proof`). Whatever is neither
 at the end of the budget is *stuck* (not told from guessing) or *doubtful* (between).
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from grader.records import BandPoint, Checkpoint, CurvePoint, Rerun
-from grader.training.bands import wilson
+from grader.records import BandPoint, Checkpoint, CurvePoint, HeldOut, Rerun
+from grader.training.bands import off_guessing, wilson
 from grader.training.proof import death, suspicious
 from grader.training.specification import Specification
 
@@ -109,18 +109,31 @@ def follow(
     try:
         for point in checkpoints(box, specification, seed=seed, precision=precision, most=budget.images, deadline=deadline):
             points.append(point)
-            found = death(point)
-            if found:
-                ending, proof = "dead", found
+            ending = ended(points, band(point.images)) or ending
+            if ending in ("dead", "learns"):
+                proof = death(point) or ""
                 break
-            if point.held is not None:
-                limits = band(point.images)
-                ending = "learns" if point.held.accuracy >= limits.passes else "doubtful" if point.held.accuracy > limits.zero else "stuck"
-                if ending == "learns":
-                    break
     except OutOfTime:
         ending = "cut"
     return rerun(seed, ending, points, proof=proof, seconds=time.monotonic() - began)
+
+
+def ended(points: Sequence[Checkpoint], limits: BandPoint) -> Literal["learns", "dead", "doubtful", "stuck"] | None:
+    """What a run's last checkpoint says by the `limits` there; None where nothing was measured on it and no death was proved."""
+    last = points[-1]
+    if death(last):
+        return "dead"
+    if last.held is None:
+        return None
+    window = last.images - (points[-2].images if len(points) > 1 else 0)
+    return standing(last.held, limits, off_guessing(last.held.loss, last.train_accuracy, window))
+
+
+def standing(held: HeldOut, limits: BandPoint, off: bool) -> Literal["learns", "doubtful", "stuck"]:
+    """What a checkpoint's held-back images say. `off`: `off_guessing` of the same checkpoint."""
+    if held.accuracy >= limits.passes and off:
+        return "learns"
+    return "doubtful" if held.accuracy > limits.zero else "stuck"
 
 
 def whole(

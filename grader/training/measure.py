@@ -146,12 +146,17 @@ def verdict_of(reruns: list[Rerun]) -> Verdict:
 
 
 def fraction_of(reruns: list[Rerun], setting: Setting, role: str) -> float | None:
-    """Where the runs stand on the ramp from the band's `zero` (0) to its `passes` (1), their mean; None where nothing was measured."""
+    """Where the runs stand on the ramp from the band's `zero` (0) to its `passes` (1), their mean; None where nothing was measured.
+
+    A run that is over `passes` while its loss is that of guessing is left out: its accuracy may be luck.
+    """
     shares = []
     for rerun in reruns:
         if rerun.accuracy is None or rerun.ending == "cut":
             continue
         limits = setting.bands.at(role, rerun.points[-1].images)
+        if rerun.ending == "doubtful" and rerun.accuracy >= limits.passes:  # while the loss is that of guessing: perhaps luck
+            continue
         share = (rerun.accuracy - limits.zero) / (limits.passes - limits.zero) if limits.passes > limits.zero else 0.0
         shares.append(0.0 if rerun.ending == "dead" else min(max(share, 0.0), 1.0))
     return round(sum(shares) / len(shares), 3) if shares else None
@@ -247,6 +252,8 @@ def reasoned(training: Training) -> str:
         case "dead":
             proof = next((rerun.proof for rerun in training.reruns if rerun.proof), "")
             return f"Trained again from {count} different random starts, the network dies every time: {proof}."
+        case "doubtful" if training.fraction is None:
+            return f"Trained again, the network gets {reached}, but its loss stays that of guessing: a short check cannot tell whether it learns."
         case "doubtful":
             return f"Trained again, the network learns less than the reference does in the same time: {reached}."
         case "slow":
@@ -260,6 +267,8 @@ def _review(training: Training) -> str:
     if training.verdict == "doubtful" and shown is not None and shown.interval is not None and training.band:
         last = min(training.band, key=lambda point: abs(point.images - shown.images))
         low, high = shown.interval
+        if shown.accuracy is not None and shown.accuracy >= last.passes:
+            return f"The accuracy, {shown.accuracy:.3f}, is over the limit {last.passes:.3f}, but the loss is still that of guessing: it may be luck."
         for limit in (last.zero, last.passes):
             if low <= limit <= high:
                 return f"The accuracy's 95 % interval, {low:.3f} to {high:.3f}, lies across the limit {limit:.3f}."

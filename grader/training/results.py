@@ -81,11 +81,12 @@ def _variants(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> list[str
 
 
 def same_endings(default: Sequence[Recorded], other: Sequence[Recorded], variants: Mapping[str, Any]) -> Rate:
-    """How many of `other`'s runs end as `default`'s run of the same variant and seed does, by the default's limits."""
+    """How many of `other`'s runs end as `default`'s run of the same variant and seed does within `thresholds.COMPARED` images, by the default's limits."""
     known = {(run.variant, run.seed): run for run in default}
     bands = {role: thresholds.limits(default, variants, role) for role in ("base", "dropout", "augmentation")}
     pairs = [(known[run.variant, run.seed], run) for run in other if (run.variant, run.seed) in known]
-    equal = [
-        thresholds.ending(a, bands[variants[a.variant].role]) == thresholds.ending(b, bands[variants[b.variant].role]) for a, b in pairs
-    ]
-    return Rate(count=sum(equal), of=len(equal))
+    equal = 0
+    for a, b in pairs:
+        first, second = (thresholds.ending(thresholds.until(run, thresholds.COMPARED), bands[variants[run.variant].role]) for run in (a, b))
+        equal += first == second
+    return Rate(count=equal, of=len(pairs))

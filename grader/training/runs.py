@@ -19,7 +19,7 @@ from grader.records import Checkpoint, Rerun
 from grader.training import measure, thresholds
 from grader.training.bands import CHANCE, Bands, wilson
 from grader.training.box2 import Box2, TrainingRefused
-from grader.training.course import SCHEDULE, checkpoints
+from grader.training.course import SCHEDULE, checkpoints, ended
 from grader.training.diagnosis import named_by
 from grader.training.proof import death
 from grader.training.specification import Specification
@@ -95,11 +95,13 @@ def make(
     *,
     least: int = 9600,
     most: int = 12800,
+    certain: Bands | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Make every run of `queue` ((variant, seed) pairs) that `path` does not hold yet. `bases`: the solution's specification of each role.
 
-    A run takes `least` images; on to `most` goes what is at chance by then and not dead.
+    A run takes `least` images; on to `most` goes what is at chance by then and not dead. With `certain`, a run ends where a student's would by these
+    bands, or after `thresholds.COMPARED` images: enough to compare a setting's endings with the default's, not to compute limits from.
     """
     for variant, seed in queue:
         name = (variant.name, str(seed), setting.dataset, setting.backend, setting.precision)
@@ -111,9 +113,15 @@ def make(
 
         try:
             for point in checkpoints(
-                box, specification, seed=seed, precision=setting.precision, most=SCHEDULE[-1] if variant.kind in LONG else most
+                box,
+                specification,
+                seed=seed,
+                precision=setting.precision,
+                most=thresholds.COMPARED if certain else SCHEDULE[-1] if variant.kind in LONG else most,
             ):
                 points.append(point)
+                if certain is not None and ended(points, certain.at(variant.role, point.images)) in ("learns", "dead"):
+                    break
                 if death(point):
                     deaths.append(point.step)
                 if len(deaths) > AFTER_PROOF and (variant.kind != "fragile" or seed % 2):  # every second fragile run is followed further

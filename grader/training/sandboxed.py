@@ -21,6 +21,7 @@ from grader.records import BandPoint, Cell, Checkpoint, FitClaim, HeldOut, Model
 from grader.sandbox import Limits, Sandbox
 from grader.sandbox.notebook_run import collect_notebook, start_notebook
 from grader.training import course
+from grader.training.bands import off_guessing
 from grader.training.measure import Setting, fraction_of, reasoned, verdict_of
 from grader.training.specification import DEFAULT_BATCH, MOST_BATCH, specify
 
@@ -190,7 +191,9 @@ class _Attempt:
                 held=held,
             )
         )
-        self._ending = "learns" if held.accuracy >= limits.passes else "doubtful" if held.accuracy > limits.zero else "stuck"
+        self._ending = course.standing(
+            held, limits, off_guessing(held.loss, 0.0, 0)
+        )  # how it did in training is a claim, and counts for nothing
 
     def _missing(self, record: RunRecord) -> str:
         """Why there is no verdict, in words that read on; empty where there is one (or the deadline cut it short)."""

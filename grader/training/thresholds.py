@@ -4,7 +4,8 @@
 because it was far over guessing counts with its last accuracy later on (a lower bound).
 
 *Limits.* `zero` = 0.1 + 2.33 standard errors of guessing (one run in a hundred that guesses lies over it). `passes` = the larger of
-0.1 + 4.5 standard errors, and the best accuracy of any visible defect's run at that point plus 2 standard errors.
+0.1 + 4.5 standard errors, and the best accuracy of any visible defect's run at that point plus 2 standard errors; a defect that was
+over guessing by luck alone (`bands.off_guessing`) does not count, as no accuracy lets it pass.
 
 *Error rates* are counted on seeds that the limits were not computed from: limits from the even seeds judge the odd ones, and the other way
 round. A run that the file holds only in part counts as what its last point says. `honest_undecided` are single seeds that were still at guessing when the
@@ -14,23 +15,30 @@ budget ended: another seed is tried then, and a model without a proved cause is 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from grader.records import BandPoint
-from grader.training.bands import CHANCE, wilson
+from grader.training.bands import CHANCE, off_guessing, wilson
 
 HONEST = frozenset({"reference", "honest"})
 ZERO_Z, PASS_Z, DEFECT_Z = 2.33, 4.5, 2.0
 
+COMPARED = 6400
+"""Images after which a run of another setting than the default one is compared with it."""
+
 
 @dataclass(slots=True)
 class Recorded:
-    """One run of the file. `held`: images -> (accuracy, held-back images measured); `died`: images at which death was proved."""
+    """One run of the file. `held`: images -> (accuracy, held-back images measured); `off`: those where it was off guessing (`bands.off_guessing`).
+
+    `died`: images at which death was proved.
+    """
 
     variant: str
     seed: int
     held: dict[int, tuple[float, int]] = field(default_factory=dict)
+    off: set[int] = field(default_factory=set)
     died: int | None = None
     revived: bool = False
     images: int = 0
@@ -52,10 +60,12 @@ def recorded(rows: Iterable[Mapping[str, str]], *, dataset: str, backend: str, p
             continue
         key = (row["variant"], int(row["seed"]))
         run = found.setdefault(key, Recorded(variant=row["variant"], seed=key[1]))
-        run.images = int(row["images"])
+        window, run.images = int(row["images"]) - run.images, int(row["images"])
         run.seconds += float(row["seconds"] or 0)
         if row["held_accuracy"]:
             run.held[run.images] = float(row["held_accuracy"]), int(row["held_images"])
+            if off_guessing(float(row["held_loss"]) if row["held_loss"] else None, float(row["train_accuracy"]), window):
+                run.off.add(run.images)
         if row["dead"] == "yes" and run.died is None:
             run.died = run.images
         elif row["dead"] == "no" and run.died is not None:
@@ -78,7 +88,7 @@ def limits(runs: Sequence[Recorded], variants: Mapping[str, Any], role: str) -> 
         worst = [
             found[0] + DEFECT_Z * math.sqrt(found[0] * (1 - found[0]) / found[1])
             for run in defects
-            if (found := run.at(images)) is not None
+            if images in run.off and (found := run.at(images)) is not None
         ]
         points.append(
             BandPoint(
@@ -94,6 +104,13 @@ def limits(runs: Sequence[Recorded], variants: Mapping[str, Any], role: str) -> 
     return tuple(points)
 
 
+def until(run: Recorded, images: int) -> Recorded:
+    """The run as it stood after so many images."""
+    held = {at: found for at, found in run.held.items() if at <= images}
+    died = run.died if run.died is not None and run.died <= images else None
+    return replace(run, held=held, died=died, images=min(run.images, images))
+
+
 def ending(run: Recorded, band: Sequence[BandPoint]) -> str:
     """What `course.follow` would have said of the run: learns | dead | doubtful | stuck."""
     said = "stuck"
@@ -102,7 +119,7 @@ def ending(run: Recorded, band: Sequence[BandPoint]) -> str:
             return "dead"
         point = min(band, key=lambda each: abs(math.log(each.images / images)))
         accuracy = run.held[images][0]
-        if accuracy >= point.passes:
+        if accuracy >= point.passes and images in run.off:
             return "learns"
         said = "doubtful" if accuracy > point.zero else "stuck"
     return "dead" if run.died is not None else said
@@ -114,7 +131,7 @@ def decided_after(run: Recorded, band: Sequence[BandPoint]) -> int:
         if run.died is not None and run.died <= images:
             return run.died
         point = min(band, key=lambda each: abs(math.log(each.images / images)))
-        if images in run.held and run.held[images][0] >= point.passes:
+        if images in run.off and run.held[images][0] >= point.passes:
             return images
     return run.images
 

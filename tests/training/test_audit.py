@@ -108,6 +108,8 @@ def test_learning_in_points():
 
     assert points(LEARNS) == (Status.PASS, 1.0)
     assert points(DEAD) == (Status.FAIL, 0.0)
+    lucky = judge(Recorded(lambda *_: "lucky"), "base", specification(), SETTING)
+    assert points(lucky) == (Status.SKIP, None), "over the limit while the loss is that of guessing: a person decides"
     assert points(FRAGILE) == (Status.PARTIAL, 0.7)
     assert points(FRAGILE, GOOD) == (Status.PASS, 1.0), "it lived when the student trained it, and the curve is borne out"
     assert points(FRAGILE, (0.1, 0.1)) == (Status.PARTIAL, 0.7)

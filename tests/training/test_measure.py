@@ -35,6 +35,15 @@ def test_a_late_one_gets_the_whole_budget_and_learns():
     assert box.images == 16000
 
 
+def test_accuracy_without_a_loss_below_guessing_is_luck_and_a_person_decides():
+    found, _ = verdict(lambda *_: "lucky")
+    assert (found.verdict, found.living, found.fraction) == ("doubtful", 0, None)
+    assert found.reason.startswith(
+        "Trained again, the network gets 0.30 of the held-back images right after 19,200 training images, but its loss stays"
+    )
+    assert found.review == "The accuracy, 0.300, is over the limit 0.150, but the loss is still that of guessing: it may be luck."
+
+
 def test_death_ends_within_a_quarter_of_the_budget_and_is_tried_on_every_seed():
     found, _ = verdict(lambda *_: "dies")
     assert found.verdict == "dead"

@@ -27,6 +27,8 @@ def row(variant, kind, seed, images, accuracy="", dead="no", **more):
         "kind": kind,
         "seed": str(seed),
         "images": str(images),
+        "train_accuracy": "0.1",
+        "held_loss": "" if accuracy == "" else str(2.3026 - (accuracy - 0.1)),
         "held_accuracy": str(accuracy),
         "held_images": "1000" if accuracy != "" else "",
         "dead": dead,
@@ -61,6 +63,43 @@ def test_the_band_is_the_solutions_runs_and_the_limits_come_from_chance_and_defe
 def test_a_defect_over_guessing_raises_the_limit():
     more = [*ROWS, row("broken", "defect", 3, 9600, 0.2)]
     assert thresholds.limits(recorded(more), VARIANTS, "base")[1].passes == pytest.approx(0.2 + 2 * (0.2 * 0.8 / 1000) ** 0.5, abs=1e-3)
+
+
+def test_accuracy_by_luck_neither_passes_nor_raises_the_limit():
+    lucky = [row("broken", "defect", 3, 9600, 0.2, held_loss="2.3030")]
+    band = thresholds.limits(recorded([*ROWS, *lucky]), VARIANTS, "base")
+    assert band == thresholds.limits(recorded(ROWS), VARIANTS, "base")
+    assert thresholds.ending(recorded(lucky)[0], band) == "doubtful"
+    lagging = recorded([row("reference", "honest", 0, 9600, 0.2, held_loss="3.5", train_accuracy="0.3")])[0]
+    assert (thresholds.ending(lagging, band), thresholds.decided_after(lagging, band)) == ("learns", 9600)
+
+
+@pytest.mark.parametrize(
+    ("loss", "trained", "window", "off"),
+    [
+        (2.2995, 0.1, 512, True),
+        (2.2999, 0.1, 512, False),
+        (None, 0.1, 512, False),
+        (4.0, 0.1597, 512, True),  # 0.1 and 4.5 standard errors of 512 guesses: 0.15966
+        (4.0, 0.1596, 512, False),
+        (4.0, 1.0, 0, False),
+    ],
+)
+def test_off_guessing_is_a_loss_below_it_or_training_images_over_it(loss, trained, window, off):
+    assert bands.off_guessing(loss, trained, window) is off
+
+
+def test_what_came_after_a_comparison_ends_is_left_out():
+    run = recorded(
+        [
+            row("reference", "honest", 0, 3072, 0.13),
+            row("reference", "honest", 0, 9600, 0.3),
+            row("reference", "honest", 0, 12800, dead="yes"),
+        ]
+    )[0]
+    band = thresholds.limits(recorded(ROWS), VARIANTS, "base")
+    assert [thresholds.ending(thresholds.until(run, images), band) for images in (6400, 9600, 12800)] == ["doubtful", "learns", "learns"]
+    assert (thresholds.until(run, 6400).images, thresholds.until(run, 6400).died) == (6400, None)
 
 
 def test_another_role_has_its_own_band_or_none():
