@@ -116,6 +116,40 @@ def loops():
     return results
 
 
+def sure():
+    """[loss of the first batch, what it is by its definition, the first gradient's norm] of models that are sure and wrong, by how they end."""
+    layers, found = keras.layers, {}
+    images = FewImages()
+    endings = {
+        "dense": (layers.Dense(10, "softmax"),),
+        "dense, said to be scores": (layers.Dense(10, "softmax"),),
+        "activation": (layers.Dense(10), layers.Activation("softmax")),
+        "layer": (layers.Dense(10), layers.Softmax()),
+        "nested": (keras.Sequential([layers.Input((3,)), layers.Dense(10, "softmax")]),),
+        "scores": (layers.Dense(10),),
+        "sigmoid": (layers.Dense(10, "sigmoid"),),
+    }
+    for name, ending in endings.items():
+        asked = ask(layers.GlobalAveragePooling2D(), *ending)
+        asked["loss"] = {"name": "sparse_categorical_crossentropy", "from_logits": "scores" in name}
+        if name == "sigmoid":
+            asked = {**asked, "loss": {"name": "binary_crossentropy"}, "labels": {"encoding": "one_hot", "tail": [], "wrong": 0.0}}
+        run = trainer.Run(images, asked, CAPS)
+        weights = GENERATOR.normal(0, 1000, (3, 10)).astype(np.float32)
+        kernel, _ = run.model.trainable_variables
+        kernel.assign(weights)
+        rows = run.order[: run.batch]
+        given = (images.images[rows] / 255.0).mean(axis=(1, 2)) @ weights.astype(np.float64)
+        truth = np.eye(10)[images.labels[rows]]
+        if name == "sigmoid":
+            wanted = (np.logaddexp(0, given) - truth * given).mean()
+        else:
+            wanted = (np.logaddexp.reduce(given, axis=1) - (truth * given).sum(axis=1)).mean()
+        point = run.advance(1)
+        found[name] = [point["train_loss"], wanted, point["gradients"][0][1]]
+    return found
+
+
 def scores():
     """(crossentropy, accuracy) of hand-made outputs for the labels 0 and 1."""
     labels = np.array([0, 1])
@@ -163,6 +197,7 @@ answers = {
     "silent": silent(),
     "loops": loops(),
     "scores": scores(),
+    "sure": sure(),
 }
 answers["imported"] = [name for name in ("jax", "tensorflow", "torch", "sklearn") if sys.modules.get(name)]
 print(json.dumps(answers))  # noqa: T201

@@ -123,6 +123,16 @@ def test_steps_in_pieces_are_the_same_run_however_they_are_compiled(said):
 
 
 @pytest.mark.slow
+def test_a_model_that_is_sure_and_wrong_has_its_whole_loss_and_a_gradient_on_either_backend(said):
+    _, found = said
+    assert len(found["sure"]) == 7
+    for name, (loss, wanted, gradient) in found["sure"].items():
+        assert wanted > 100, "far beyond 16.1, the logarithm of what is clipped at 1e-7"
+        assert loss == pytest.approx(wanted, rel=1e-3), name
+        assert gradient > 0.1, name
+
+
+@pytest.mark.slow
 def test_outputs_are_scored_as_probabilities_or_logits_and_what_is_not_finite_is_wrong(said):
     _, found = said
     given = found["scores"]

@@ -5,6 +5,7 @@ without waiting for the one before: inside a loop XLA's convolutions are not its
 second, measured). The pool's images are an argument, too, not a constant that XLA would compile in (147 MiB).
 """
 
+import contextlib
 import functools
 import itertools
 
@@ -26,6 +27,35 @@ def forget():
         jax.clear_caches()
 
 
+@contextlib.contextmanager
+def scores_behind(model):
+    """While the model is called within it, notes by the activation's name ("softmax", "sigmoid") the scores that its outputs are made from.
+
+    Keras' losses on TensorFlow go back from a last softmax to the scores before it. On JAX they take the logarithm of the outputs, cut off at 1e-7: a
+    model that is surely wrong has a loss of 16.1 at most there, and no gradient.
+    """
+    last, found = model, {}
+    while isinstance(last, keras.Model):
+        last = last.outputs[0]._keras_history.operation
+    activation = getattr(last, "activation", None)
+    name = "softmax" if type(last).__name__ == "Softmax" and last.axis in (-1, 1) else getattr(activation, "__name__", None)
+    if name not in ("softmax", "sigmoid"):
+        yield found
+        return
+    attribute = "call" if type(last).__name__ == "Softmax" else "activation"
+    whole = getattr(last, attribute)
+
+    def noted(scores, *args, **kwargs):
+        found[name] = scores
+        return whole(scores, *args, **kwargs)
+
+    setattr(last, attribute, noted)
+    try:
+        yield found
+    finally:
+        setattr(last, attribute, whole)
+
+
 class Loop:
     """The compiled loop of one `trainer.Run`."""
 
@@ -35,8 +65,9 @@ class Loop:
         model, optimizer, batch = run.model, run.optimizer, run.batch
 
         def losses(trained, others, x, y):
-            outputs, others, added = model.stateless_call(trained, others, x, training=True, return_losses=True)
-            loss = run.loss_of(y, outputs)
+            with scores_behind(model) as scores:
+                outputs, others, added = model.stateless_call(trained, others, x, training=True, return_losses=True)
+            loss = run.loss_of(y, outputs, **scores)
             return loss + sum(added), (loss, outputs, others)
 
         def step(carried, images, order, labels, index):

@@ -29,6 +29,9 @@ _BF16 = frozenset(
 )
 """Layers that compute in bfloat16 while they work on maps. Everything after the maps, and all losses, stay in float32."""
 
+_BEHIND = {"sparse_categorical_crossentropy": "softmax", "categorical_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}
+"""Losses that are computed from the scores before the model's last activation, if it is this one, whatever `from_logits` says: as on TensorFlow."""
+
 
 class Refused(Exception):
     """The run cannot be made; the message is a sentence for the report."""
@@ -88,8 +91,11 @@ class Run:
         y = keras.ops.one_hot(labels, 10) if self.one_hot else keras.ops.reshape(labels, (-1, *self.ask["labels"]["tail"]))
         return x, y
 
-    def loss_of(self, labels, outputs):
-        """Mean of the claimed loss over a batch; its own masks and weights are not."""
+    def loss_of(self, labels, outputs, **scores):
+        """Mean of the claimed loss over a batch; its own masks and weights are not. `scores`: what was before a last softmax or sigmoid, where known."""
+        behind = scores.get(_BEHIND.get(self.ask["loss"]["name"]))
+        if behind is not None:
+            return keras.ops.mean(self.loss(labels, keras.ops.cast(behind, "float32"), from_logits=True))
         return keras.ops.mean(self.loss(labels, keras.ops.cast(outputs, "float32")))
 
     # ------------------------------------------------------------------ what the host asks for
@@ -216,7 +222,7 @@ def _loss(ask):
     if isinstance(function, keras.losses.Loss):
         function = function.fn
     options = {key: ask[key] for key in ("from_logits", "label_smoothing") if ask.get(key)}
-    return lambda labels, outputs: function(labels, outputs, **options)
+    return lambda labels, outputs, **more: function(labels, outputs, **{**options, **more})
 
 
 def _loops():
