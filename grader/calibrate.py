@@ -20,6 +20,8 @@ from grader.training.specification import Specification, specify
 DEFAULT = {"backend": "tensorflow", "precision": "mixed_bfloat16"}
 """The setting whose runs the thresholds are computed from; others are compared with it."""
 
+_BFLOAT16 = {"avx512_bf16": "AVX-512 BF16", "amx_bf16": "AMX BF16"}
+
 
 def calibrate(
     name: str,
@@ -63,9 +65,11 @@ def calibrate(
                     raise UsageError(f"{folder / FILE}: expected thresholds for {data.name}; make its runs first, without --diagnose.")
                 runs.diagnose_all(box2, bases, queue, file, file.with_name("diagnoses.csv"), setting, found, tell=tell)
             else:
-                compared = (setting.backend, setting.precision) != (DEFAULT["backend"], DEFAULT["precision"])
-                certain = bands.load(folder, data.name) if compared else None
-                runs.make(box2, bases, queue, file, setting, certain=certain, tell=tell)
+                compared = None
+                if (setting.backend, setting.precision) != (DEFAULT["backend"], DEFAULT["precision"]):
+                    found = bands.load(folder, data.name)
+                    compared = (found, thresholds.recorded(runs.rows(file), dataset=data.name, **DEFAULT)) if found else None
+                runs.make(box2, bases, queue, file, setting, compared=compared, tell=tell)
     if path is None:
         write_thresholds(file, folder / FILE, {variant.name: variant for variant in variants}, tell)
 
@@ -113,7 +117,7 @@ def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell:
         others = sorted({(row["backend"], row["precision"]) for row in mine} - {(DEFAULT["backend"], DEFAULT["precision"])})
         for backend, precision in others:
             other = thresholds.recorded(mine, dataset=name, backend=backend, precision=precision)
-            compared.append((f"{name}: {backend}, {precision}", results.same_endings(found, other, variants)))
+            compared.append(results.comparison(f"{name}: {backend}, {precision}", found, other, variants))
         for key, rate in counted.items():
             tell(f"{name}: {key}: {rate}")
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -123,12 +127,14 @@ def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell:
     tell(f"Written: {target}")
 
 
-def hardware(device: str) -> str:
-    """A short description of where runs are made, for their rows."""
-    model = ""
+def hardware(device: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """A short description of where runs are made, for their rows: processors, their model, and whether they multiply bfloat16 themselves."""
     try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
-            model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "")
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        model = "unknown CPU"
-    return f"{len(os.sched_getaffinity(0))}x {model}" + (", GPU" if device == "gpu" else "")
+        lines = []
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+    flags = said.get("flags", "").split()
+    units = [name for flag, name in _BFLOAT16.items() if flag in flags]
+    model = said.get("model name") or "unknown CPU"
+    return f"{len(os.sched_getaffinity(0))}x {model}" + (f" ({', '.join(units)})" if units else "") + (", GPU" if device == "gpu" else "")

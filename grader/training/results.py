@@ -1,6 +1,7 @@
 """The calibration's results as Markdown: what `reference/<id>/results.md` says, computed from the committed runs and nothing else."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -20,9 +21,9 @@ def as_markdown(
     parts: Mapping[str, tuple[Sequence[Recorded], Mapping[str, Rate], Mapping[str, str]]],
     variants: Mapping[str, Any],
     diagnoses: Sequence[Mapping[str, str]],
-    compared: Sequence[tuple[str, Rate]],
+    compared: Sequence["Comparison"],
 ) -> str:
-    """`parts`: data set -> (runs, rates, facts). `compared`: settings against the default one, verdicts equal."""
+    """`parts`: data set -> (runs, rates, facts). `compared`: other settings against the default one."""
     lines = ["# Results of the calibration", "", "Computed from `runs.csv` and `diagnoses.csv` by `grade calibrate`; do not edit.", ""]
     for dataset, (runs, counted, facts) in parts.items():
         lines += [f"## {dataset}", ""]
@@ -54,10 +55,12 @@ def as_markdown(
         lines += [
             "## Other settings",
             "",
-            "| setting, against TensorFlow in bfloat16 on the same variant and seed | same ending |",
-            "|---|---|",
+            "| setting, against TensorFlow in bfloat16 | as the run of the same variant and seed | as one of the variant's seeds | otherwise |",
+            "|---|---|---|---|",
         ]
-        lines += [f"| {name} | {rate} |" for name, rate in compared]
+        for found in compared:
+            told = "; ".join(f"`{name}` {seed}: {other} for {default}" for name, seed, default, other in found.otherwise)
+            lines.append(f"| {found.setting} | {found.same} | {found.known} | {told or 'none'} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -80,13 +83,39 @@ def _variants(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> list[str
     return lines
 
 
-def same_endings(default: Sequence[Recorded], other: Sequence[Recorded], variants: Mapping[str, Any]) -> Rate:
-    """How many of `other`'s runs end as `default`'s run of the same variant and seed does within `thresholds.COMPARED` images, by the default's limits."""
-    known = {(run.variant, run.seed): run for run in default}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Runs of another setting against the default's. `same`: they end as the default's run of the same variant and seed; `known`: as one of its seeds.
+
+    `otherwise`: (variant, seed, the default's ending, the other's) of each that is not the same.
+    """
+
+    setting: str
+    same: Rate
+    known: Rate
+    otherwise: tuple[tuple[str, int, str, str], ...]
+
+
+def comparison(setting: str, default: Sequence[Recorded], other: Sequence[Recorded], variants: Mapping[str, Any]) -> Comparison:
+    """`other`'s runs beside the default's of the same variants and seeds, all by the default's limits.
+
+    Where the default's run was certain, the other may take the whole budget, as a student's would; else both are looked at after as many images.
+    """
+    runs = {(run.variant, run.seed): run for run in default}
     bands = {role: thresholds.limits(default, variants, role) for role in ("base", "dropout", "augmentation")}
-    pairs = [(known[run.variant, run.seed], run) for run in other if (run.variant, run.seed) in known]
-    equal = 0
-    for a, b in pairs:
-        first, second = (thresholds.ending(thresholds.until(run, thresholds.COMPARED), bands[variants[run.variant].role]) for run in (a, b))
-        equal += first == second
-    return Rate(count=equal, of=len(pairs))
+    compared = known = 0
+    otherwise = []
+    for run in other:
+        first = runs.get((run.variant, run.seed))
+        if first is None:
+            continue
+        band = bands[variants[run.variant].role]
+        certain = thresholds.ending(first, band) in thresholds.CERTAIN
+        most = max(first.images, run.images) if certain else min(first.images, run.images)
+        expected, found = (thresholds.ending(thresholds.until(one, most), band) for one in (first, run))
+        compared += 1
+        known += found in {thresholds.ending(thresholds.until(one, most), band) for one in default if one.variant == run.variant}
+        if expected != found:
+            otherwise.append((run.variant, run.seed, expected, found))
+    same = Rate(count=compared - len(otherwise), of=compared)
+    return Comparison(setting=setting, same=same, known=Rate(count=known, of=compared), otherwise=tuple(otherwise))

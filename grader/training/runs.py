@@ -8,7 +8,7 @@ import csv
 import fcntl
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +23,7 @@ from grader.training.course import SCHEDULE, checkpoints, ended
 from grader.training.diagnosis import named_by
 from grader.training.proof import death
 from grader.training.specification import Specification
+from grader.training.thresholds import Recorded
 
 COLUMNS = (
     *("variant", "kind", "seed", "dataset", "backend", "precision", "hardware", "keras", "batch", "step", "images"),
@@ -95,13 +96,14 @@ def make(
     *,
     least: int = 9600,
     most: int = 12800,
-    certain: Bands | None = None,
+    compared: tuple[Bands, Sequence[Recorded]] | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Make every run of `queue` ((variant, seed) pairs) that `path` does not hold yet. `bases`: the solution's specification of each role.
 
-    A run takes `least` images; on to `most` goes what is at chance by then and not dead. With `certain`, a run ends where a student's would by these
-    bands, or after `thresholds.COMPARED` images: enough to compare a setting's endings with the default's, not to compute limits from.
+    A run takes `least` images; on to `most` goes what is at chance by then and not dead. With `compared` (the bands, and the runs of the default
+    setting) it is only made to see whether it ends as the default's does: it ends where a student's would, at the latest after `thresholds.COMPARED` images
+    where the default's came to no certain ending.
     """
     for variant, seed in queue:
         name = (variant.name, str(seed), setting.dataset, setting.backend, setting.precision)
@@ -117,10 +119,10 @@ def make(
                 specification,
                 seed=seed,
                 precision=setting.precision,
-                most=thresholds.COMPARED if certain else SCHEDULE[-1] if variant.kind in LONG else most,
+                most=furthest(variant, seed, compared) if compared else SCHEDULE[-1] if variant.kind in LONG else most,
             ):
                 points.append(point)
-                if certain is not None and ended(points, certain.at(variant.role, point.images)) in ("learns", "dead"):
+                if compared is not None and ended(points, compared[0].at(variant.role, point.images)) in thresholds.CERTAIN:
                     break
                 if death(point):
                     deaths.append(point.step)
@@ -136,6 +138,14 @@ def make(
         tell(
             f"{variant.name} seed {seed}: {last.images} images, accuracy {last.held.accuracy if last.held else float('nan'):.3f}, dead at {deaths[:1]}, {sum(point.seconds for point in points):.0f} s"
         )
+
+
+def furthest(variant: Any, seed: int, compared: tuple[Bands, Sequence[Recorded]]) -> int:
+    """Images that a compared run may take at the most."""
+    bands, default = compared
+    run = next((run for run in default if (run.variant, run.seed) == (variant.name, seed)), None)
+    certain = run is None or thresholds.ending(run, bands.points(variant.role)) in thresholds.CERTAIN
+    return SCHEDULE[-1] if certain else thresholds.COMPARED
 
 
 def diagnose_all(

@@ -25,7 +25,10 @@ HONEST = frozenset({"reference", "honest"})
 ZERO_Z, PASS_Z, DEFECT_Z = 2.33, 4.5, 2.0
 
 COMPARED = 6400
-"""Images after which a run of another setting than the default one is compared with it."""
+"""Images that a run of another setting than the default one is given where the default one's, too, had no certain ending."""
+
+CERTAIN = frozenset({"learns", "dead"})
+"""Endings after which a run needs not go on."""
 
 
 @dataclass(slots=True)

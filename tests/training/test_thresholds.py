@@ -1,14 +1,17 @@
 """From rows to bands and rates, on rows made for the purpose; and the committed file holds together."""
 
 import hashlib
+import os
 import tomllib
 from types import SimpleNamespace
 
 import pytest
 
 from grader import rubric
+from grader.calibrate import hardware
 from grader.errors import UsageError
-from grader.training import bands, runs, thresholds
+from grader.training import bands, results, runs, thresholds
+from grader.training.bands import Bands
 
 FOLDER = rubric.reference(rubric.load("all_cnn_c"))
 VARIANTS = {
@@ -133,6 +136,53 @@ def test_a_revival_is_counted():
     rows = [row("broken", "defect", 0, 3072, "", "yes"), row("broken", "defect", 0, 3584, "", "no")]
     counted = thresholds.rates(recorded(rows), VARIANTS)["dead_revived"]
     assert (counted.count, counted.of) == (1, 1)
+
+
+def other(variant, seed, *points, **more):
+    return recorded([row(variant, "", seed, images, accuracy, **more) for images, accuracy in points])[0]
+
+
+def test_other_settings_are_compared_as_far_as_a_student_would_get():
+    runs_of = [
+        other("reference", 1, (3072, 0.1), (6400, 0.1), (12800, 0.3)),  # later than the default's, and within the budget
+        other("reference", 2, (3072, 0.1), (6400, 0.1), (19200, 0.1)),
+        other("broken", 0, (3072, 0.1), (6400, 0.1)),  # no shorter and no longer than the default's is looked at
+        other("broken", 2, (3072, 0.1), (9600, 0.1)),  # no death was proved; but the variant has a seed that ended so
+        other("reference", 77, (3072, 0.3)),  # nothing to compare with
+    ]
+    found = results.comparison("cifar10: jax", recorded(ROWS), runs_of, VARIANTS)
+    assert (found.same.count, found.same.of) == (2, 4)
+    assert found.otherwise == (("reference", 2, "learns", "stuck"), ("broken", 2, "dead", "stuck"))
+    assert (found.known.count, found.known.of) == (3, 4)
+    text = results.as_markdown({}, VARIANTS, [], [found])
+    assert "| 2 of 4 (50.0%" in text
+    assert "`reference` 2: stuck for learns; `broken` 2: stuck for dead |" in text
+
+
+def test_a_compared_run_goes_on_only_where_the_defaults_was_certain():
+    default = recorded(ROWS)
+    points = thresholds.limits(default, VARIANTS, "base")
+    compared = Bands(dataset="cifar10", roles={"base": points}, sha256="", rates={}), default
+    names = {name: SimpleNamespace(name=name, **vars(variant)) for name, variant in VARIANTS.items()}
+    assert runs.furthest(names["reference"], 1, compared) == 19200
+    assert runs.furthest(names["broken"], 2, compared) == 19200
+    assert runs.furthest(names["broken"], 0, compared) == thresholds.COMPARED
+    assert runs.furthest(names["broken"], 9, compared) == 19200, "nothing is known of it"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("model name\t: A CPU\nflags\t\t: fpu avx512_bf16 amx_bf16\nmodel name\t: Other\n", "A CPU (AVX-512 BF16, AMX BF16), GPU"),
+        ("model name\t: A CPU\nflags\t\t: fpu avx2\n", "A CPU, GPU"),
+        ("", "unknown CPU, GPU"),
+        (None, "unknown CPU, GPU"),
+    ],
+)
+def test_rows_say_which_processor_made_them(tmp_path, said, shown):
+    if said is not None:
+        (tmp_path / "cpuinfo").write_text(said)
+    assert hardware("gpu", tmp_path / "cpuinfo") == f"{len(os.sched_getaffinity(0))}x {shown}"
 
 
 # ------------------------------------------------------------------ the committed calibration
