@@ -74,7 +74,6 @@ class Recorder:
         self.pretrained = {}  # id(model) -> (weakref, text)
         self.cache = {}
         self.batches = {}
-        self.answering = False  # a call of the notebook's is run on the small batch now
         Keys.note = context.note
 
     # ------------------------------------------------------------------ installation
@@ -258,7 +257,7 @@ class Recorder:
 
         def get_iterator(iterator):
             dataset = whole(iterator)
-            return dataset.with_options(options) if recorder.answering and isinstance(dataset, tf.data.Dataset) else dataset
+            return dataset.with_options(options) if recorder.context.busy and isinstance(dataset, tf.data.Dataset) else dataset
 
         TFEpochIterator._get_iterator = get_iterator
 
@@ -519,10 +518,9 @@ class Recorder:
         kept = model.run_eagerly, getattr(model, "jit_compile", False)
         with self.context:
             try:
-                model.run_eagerly = self.answering = True
+                model.run_eagerly = True
                 return function()
             finally:
-                self.answering = False
                 model.run_eagerly = kept[0]
                 model.train_function = model.test_function = model.predict_function = None
 

@@ -37,12 +37,12 @@ def scores_behind(model):
     last, found = model, {}
     while isinstance(last, keras.Model):
         last = last.outputs[0]._keras_history.operation
-    activation = getattr(last, "activation", None)
-    name = "softmax" if type(last).__name__ == "Softmax" and last.axis in (-1, 1) else getattr(activation, "__name__", None)
+    attribute, name = "activation", getattr(getattr(last, "activation", None), "__name__", None)
+    if type(last).__name__ == "Softmax" and last.axis in (-1, 1):
+        attribute, name = "call", "softmax"
     if name not in ("softmax", "sigmoid"):
         yield found
         return
-    attribute = "call" if type(last).__name__ == "Softmax" else "activation"
     whole = getattr(last, attribute)
 
     def noted(scores, *args, **kwargs):
