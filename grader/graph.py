@@ -44,6 +44,8 @@ AUGMENTATION = frozenset(
         "RandomPosterization",
         "RandomColorDegeneration",
         "RandomInvert",
+        "RandomPerspective",
+        "RandomElasticTransform",
         "MixUp",
         "CutMix",
         "RandAugment",

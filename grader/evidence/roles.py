@@ -17,7 +17,7 @@ def match(models: tuple[Model, ...], record: RunRecord) -> Mapping[str, Role]:
         return {"base": role, "dropout": role, "augmentation": role}
     base = max(able, key=lambda model: (_as_base(model, able), -model.claim.serial))
     others = tuple(model for model in able if model is not base)
-    dropout = _best(others, _as_dropout)
+    dropout = _best(others, _as_dropout) or _best(tuple(model for model in able if model.section == 5), _as_dropout)
     augmentation = _best(tuple(model for model in others if model is not dropout), _as_augmentation) or _best(able, _as_augmentation)
     return {
         "base": Role(model=base, reason=_base_reason(base, able)),

@@ -127,6 +127,8 @@ LAYERS = frozenset(
         "RandomPosterization",
         "RandomColorDegeneration",
         "RandomInvert",
+        "RandomPerspective",
+        "RandomElasticTransform",
         "AutoContrast",
         "Equalization",
         "Solarization",
@@ -330,7 +332,8 @@ class _Canonical:
                 continue
             if key == "build_config":
                 continue
-            result[key] = self.walk(item, depth + 1)
+            seeded = key == "seed" and isinstance(item, int)  # Keras draws one of up to 10^9 for its random layers; any is as good
+            result[key] = self.walk(item % MAX_INT if seeded else item, depth + 1)
         return result
 
 

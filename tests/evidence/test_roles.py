@@ -66,6 +66,13 @@ def test_one_model_for_everything_is_no_second_model():
     assert roles(both) == {"base": 0, "dropout": None, "augmentation": 0}
 
 
+def test_a_model_of_the_dropout_section_counts_there_where_no_other_one_was_built():
+    assert roles(WITH_DROPOUT, sections=(5,)) == {"base": 0, "dropout": 0, "augmentation": None}
+    assert roles(WITH_DROPOUT, sections=(1,))["dropout"] is None
+    assert roles(BASE, sections=(5,))["dropout"] is None
+    assert roles(BASE, WITH_DROPOUT, sections=(1, 5)) == {"base": 0, "dropout": 1, "augmentation": None}
+
+
 def test_sections_decide_between_equals():
     assert roles(WITH_DROPOUT, WITH_DROPOUT, sections=(1, 5)) == {"base": 0, "dropout": 1, "augmentation": None}
     assert roles(WITH_DROPOUT, WITH_DROPOUT, sections=(5, 1))["base"] == 1

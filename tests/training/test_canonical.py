@@ -33,6 +33,13 @@ def test_build_and_compile_configurations_are_left_behind():
     assert "build_config" not in canonical(given)["config"]["layers"][1]
 
 
+def test_a_seed_is_as_large_as_keras_draws_it():
+    result = canonical(sequential(layer("RandomCrop", height=28, width=28, seed=302621085), layer("Dropout", rate=0.1, seed=None)))
+    assert [part["config"]["seed"] for part in result["config"]["layers"]] == [2621085, None]
+    with pytest.raises(RebuildRefused, match="302621085"):
+        canonical(sequential(layer("RandomCrop", height=302621085, width=28, seed=1)))
+
+
 @pytest.mark.parametrize(
     ("bad", "words"),
     [

@@ -81,6 +81,7 @@ class Recorder:
     def install(self, keras):
         """Called right after `keras` was imported."""
         from keras.src.models.model import Model
+        from keras.src.trainers.trainer import Trainer
 
         self.keras = keras
         self._datasets()
@@ -130,6 +131,7 @@ class Recorder:
             return recorder.on_batch(model, "test_on_batch", x, y, kwargs)
 
         Model.fit, Model.evaluate, Model.predict, Model.compile = fit, evaluate, predict, compile
+        Trainer.compile = compile  # Keras compiles a loaded model only where its class has the trainer's own `compile`
         Model.train_on_batch, Model.test_on_batch, Model.fit_generator = train_on_batch, test_on_batch, fit_generator
         Model.evaluate_generator = lambda model, generator, *_, **__: recorder.evaluate(model, generator, None, (), {})
         Model.predict_generator = lambda model, generator, *_, **__: recorder.predict(model, generator, (), {})
