@@ -3,7 +3,15 @@
 Not a check (its name begins with an underscore).
 """
 
+import re
+
 from grader.records import Evidence, Finding, Graph, Model, Status
+
+NOT_PROVIDED = frozenset(
+    {"albumentations", "cv2", "cuml", "cupy", "fastai", "imgaug", "ipywidgets", "keras_cv", "keras_hub", "keras_tuner", "plotly", "skimage"}
+    | {"tensorflow_addons", "tensorflow_hub", "tensorflow_probability", "timm", "torch", "torchvision"}
+)
+"""Well-known packages that notebooks use and the provided set lacks: a cell that ends for one of them is no mistake of the student's."""
 
 
 def passed(message: str, *, expected: str = "", actual: str = "") -> Finding:
@@ -62,11 +70,24 @@ def defect(evidence: Evidence) -> Finding | None:
     return undecided(message, actual=f"cell {note.cell}: {note.text}")
 
 
+def package(evidence: Evidence) -> Finding | None:
+    """The finding to give where something is missing and a cell ended for a well-known package that is not provided; None where none did."""
+    for run in evidence.run.cells:
+        if run.error is not None and run.error.type == "ModuleNotFoundError":
+            name = re.match(r"No module named '(\w+)", run.error.message)
+            if name and name[1] in NOT_PROVIDED:
+                return undecided(
+                    f"Cell {run.index} needs the package {name[1]}, which is not provided while grading; a person needs to look.",
+                    actual=f"cell {run.index}: {run.error.type}: {run.error.message[:200]}",
+                )
+    return None
+
+
 def absent(evidence: Evidence, message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
-    """No points for what was not seen. Not decided where it may be there all the same: a defect of ours was noted, or time was up."""
+    """No points for what was not seen. Not decided where it may be there all the same: a defect of ours was noted, a package is not provided, or time was up."""
     if evidence.out_of_time:
         return skipped("Out of time: the notebook had not come to this when the deadline came.")
-    return defect(evidence) or failed(message, hint=hint, expected=expected, actual=actual)
+    return defect(evidence) or package(evidence) or failed(message, hint=hint, expected=expected, actual=actual)
 
 
 def graph_or_finding(evidence: Evidence, role: str = "base") -> Graph | Finding:

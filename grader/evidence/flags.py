@@ -98,6 +98,13 @@ def _run(evidence: Evidence) -> Iterator[Flag]:
     run = evidence.run
     if run.ending not in ("ok", "deadline"):
         yield Flag(id="run_cut_short", severity="warning", message=f"The notebook did not run to its end. {run.detail}")
+    for note in [note for note in run.notes if note.kind == "missing"][:3]:
+        yield Flag(
+            id="missing_package",
+            severity="info",
+            message=f"Not by the student's fault: {note.text}.",
+            cell=note.cell if note.cell >= 0 else None,
+        )
     for note in [note for note in run.notes if note.kind == "grader"][:3]:
         yield Flag(
             id="grader_defect", severity="warning", message=f"The grader noted {note.text}.", cell=note.cell if note.cell >= 0 else None

@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 
-from . import colab, imports, keras_hooks, legacy, plots, shell
+from . import absent, colab, imports, keras_hooks, legacy, plots, shell
 from .context import Context
 
 _WARM = ("tensorflow", "keras", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.Image", "pandas")
@@ -60,6 +60,8 @@ def _prepare():
     sys.meta_path.insert(0, after)
     sys.meta_path.append(imports.Made(colab.answerer(context)))
     sys.meta_path.append(imports.Made(legacy.answerer(context)))
+    context.absent = absent.Absent(context)
+    sys.meta_path.append(imports.Made(context.absent.answer))
     interactive, outputs = shell.make(context)
     context.namespace = interactive.user_ns
     return context, recorder, interactive, outputs

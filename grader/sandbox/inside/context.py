@@ -31,6 +31,7 @@ class Context:
         self.spec = spec
         self.cell = -1
         self.namespace = {}
+        self.absent = None  # `absent.Absent`, once the imports are prepared
         self.busy = 0  # > 0 while our own code calls into Keras: nothing is recorded then
         self._noted = set()
         self._sent = dict.fromkeys(MOST, 0)

@@ -283,9 +283,8 @@ def run_cells(shell, outputs, cells, context, limits, after_cell):
         status, error = "ok", None
         try:
             signal.setitimer(signal.ITIMER_REAL, limits["cell_s"], 1.0)  # again every second, should the first be swallowed
-            result = shell.run_cell(cell["source"], store_history=True, silent=False)
+            problem = _run(shell, cell["source"], context)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            problem = result.error_before_exec or result.error_in_exec
             if isinstance(problem, CellTimeout):
                 status = "timeout"
             elif problem is not None:
@@ -315,6 +314,21 @@ def run_cells(shell, outputs, cells, context, limits, after_cell):
             "cell", {"index": cell["index"], "status": status, "error": body, "outputs": outputs.items, "seconds": round(seconds, 3)}
         )
     sys.stdout, sys.stderr = kept
+
+
+def _run(shell, source, context):
+    """Run a cell as IPython does, going on behind the import of a package that is not provided. The exception that ended it, or None."""
+    while True:
+        result = shell.run_cell(source, store_history=True, silent=False)
+        problem = result.error_before_exec or result.error_in_exec
+        rest = None
+        if isinstance(problem, ModuleNotFoundError):
+            with context.ours("looking for what can be run without a package"):
+                source = shell.transform_cell(source)
+                rest = context.absent.rest(problem, _line_in_cell(problem), source)
+        if rest is None:
+            return problem
+        source = rest
 
 
 def _line_in_cell(error):
