@@ -423,14 +423,17 @@ def _undecided(result: CriterionResult, flag: Flag) -> CriterionResult:
 
 
 def _models(found: Evidence) -> tuple[ReportModel, ...]:
-    roles: dict[int, str] = {}
-    reasons: dict[int, str] = {}
+    roles: dict[tuple[int, int], tuple[str, str]] = {}
     for role, match in found.roles.items():
-        if match.model is not None and match.model.claim.serial not in roles:
-            roles[match.model.claim.serial], reasons[match.model.claim.serial] = role, match.reason
+        if match.model is not None:
+            roles.setdefault(_object(match.model), (role, match.reason))
     order = {"base": 0, "dropout": 1, "augmentation": 2, "other": 3}
-    shown = [_model(model, roles.get(model.claim.serial, "other"), reasons.get(model.claim.serial, "")) for model in found.models]
+    shown = [_model(model, *roles.get(_object(model), ("other", ""))) for model in found.models]
     return tuple(sorted(shown, key=lambda model: (order[model.role], model.cell))[:12])
+
+
+def _object(model: Model) -> tuple[int, int]:
+    return model.claim.serial, model.claim.version
 
 
 def _model(model: Model, role: Any, reason: str) -> ReportModel:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from grader.evidence.outputs import claimed_parameters, recorded_curves
 from grader.evidence.roles import match
-from grader.records import Evidence, Graph, Model, ModelClaim, Notebook, RunRecord
+from grader.records import CompileClaim, Evidence, FitClaim, Graph, Model, ModelClaim, Notebook, RunRecord
 
 Rebuilt = Mapping[tuple[int, int], tuple[Graph | None, str | None]]
 """(serial, version) -> (graph, why there is none)."""
@@ -13,24 +13,42 @@ Rebuilt = Mapping[tuple[int, int], tuple[Graph | None, str | None]]
 def candidates(record: RunRecord) -> tuple[ModelClaim, ...]:
     """The claims worth rebuilding: for every model object as it was at its last training call, else as it was last seen.
 
-    Stock models without layers (an unfilled template builds one) are left out.
+    An object that was trained, given other layers (`model.pop()`, `model.add(Dropout(0.2))`) and trained again is two models. Stock models without layers
+    (an unfilled template builds one) are left out.
     """
-    last: dict[int, ModelClaim] = {}
+    return tuple(claim for claim, _ in _trained(record))
+
+
+def _trained(record: RunRecord) -> tuple[tuple[ModelClaim, tuple[FitClaim, ...]], ...]:
+    """Every candidate with its training calls."""
+    last: dict[tuple[int, tuple[str, ...]], ModelClaim] = {}
+    calls: dict[tuple[int, tuple[str, ...]], list[FitClaim]] = {}
     by_version = {(claim.serial, claim.version): claim for claim in record.models}
-    for claim in record.models:
-        last[claim.serial] = claim
+    seen = {claim.serial: claim for claim in record.models}
     for fit in record.fits:
-        if (fit.serial, fit.version) in by_version:
-            last[fit.serial] = by_version[fit.serial, fit.version]
+        claim = by_version.get((fit.serial, fit.version), seen.get(fit.serial))
+        if claim is not None:
+            key = claim.serial, tuple(layer.class_name for layer in claim.layers)
+            last[key] = claim
+            calls.setdefault(key, []).append(fit)
+    fitted = {serial for serial, _ in last}
+    found: dict[int, list[tuple[ModelClaim, tuple[FitClaim, ...]]]] = {
+        claim.serial: [(claim, ())] for claim in seen.values() if claim.serial not in fitted
+    }
+    for key, claim in last.items():
+        found.setdefault(claim.serial, []).append((claim, tuple(calls[key])))
     return tuple(
-        claim for claim in last.values() if claim.kind == "Subclassed" or any(layer.class_name != "InputLayer" for layer in claim.layers)
+        (claim, fits)
+        for serial in seen
+        for claim, fits in found[serial]
+        if claim.kind == "Subclassed" or any(layer.class_name != "InputLayer" for layer in claim.layers)
     )
 
 
 def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted: bool, out_of_time: bool = False) -> Evidence:
     """The evidence of one run. `rebuilt` holds an entry for every claim of `candidates(record)`."""
     sections = {cell.index: cell.section for cell in notebook.cells}
-    models = tuple(_model(claim, record, rebuilt, sections) for claim in candidates(record))
+    models = tuple(_model(claim, fits, record, rebuilt, sections) for claim, fits in _trained(record))
     return Evidence(
         notebook=notebook,
         run=record,
@@ -43,12 +61,18 @@ def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted:
     )
 
 
-def _model(claim: ModelClaim, record: RunRecord, rebuilt: Rebuilt, sections: Mapping[int, int]) -> Model:
+def _model(claim: ModelClaim, fits: tuple[FitClaim, ...], record: RunRecord, rebuilt: Rebuilt, sections: Mapping[int, int]) -> Model:
     graph, refusal = rebuilt.get((claim.serial, claim.version), (None, "it was not rebuilt"))
-    fits = tuple(fit for fit in record.fits if fit.serial == claim.serial)
-    compiled = [call for call in record.compiles if call.serial == claim.serial]
     first_seen = min((other.cell for other in record.models if other.serial == claim.serial), default=claim.cell)
     cell = fits[0].cell if fits else first_seen
     return Model(
-        claim=claim, graph=graph, refusal=refusal, compiled=compiled[-1] if compiled else None, fits=fits, section=sections.get(cell, 0)
+        claim=claim, graph=graph, refusal=refusal, compiled=_compiled(claim, fits, record), fits=fits, section=sections.get(cell, 0)
     )
+
+
+def _compiled(claim: ModelClaim, fits: tuple[FitClaim, ...], record: RunRecord) -> CompileClaim | None:
+    """The call that a model was compiled by: the object's last one, or the last before its training if it was trained as another model later."""
+    calls = [call for call in record.compiles if call.serial == claim.serial]
+    if fits and any(fit.serial == claim.serial and fit.index > fits[-1].index for fit in record.fits):
+        calls = [call for call in calls if call.cell <= fits[-1].cell] or calls
+    return calls[-1] if calls else None

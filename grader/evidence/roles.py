@@ -15,7 +15,7 @@ def match(models: tuple[Model, ...], record: RunRecord) -> Mapping[str, Role]:
     if not able:
         role = Role(model=None, reason=_why_none(models, record))
         return {"base": role, "dropout": role, "augmentation": role}
-    base = max(able, key=lambda model: (_as_base(model, able), -model.claim.serial))
+    base = max(able, key=lambda model: (_as_base(model, able), -model.claim.serial, -model.claim.version))
     others = tuple(model for model in able if model is not base)
     dropout = _best(others, _as_dropout) or _best(tuple(model for model in able if model.section == 5), _as_dropout)
     augmentation = _best(tuple(model for model in others if model is not dropout), _as_augmentation) or _best(able, _as_augmentation)
@@ -112,7 +112,7 @@ def _as_augmentation(model: Model) -> float:
 
 def _best(models: tuple[Model, ...], score: Callable[[Model], float]) -> Model | None:
     """The model that scores highest, the later one of equals; None where none scores above zero."""
-    ranked = [(score(model), model.claim.serial, model) for model in models]
+    ranked = [(score(model), (model.claim.serial, model.claim.version), model) for model in models]
     found = max(ranked, key=lambda item: item[:2], default=None)
     return found[2] if found is not None and found[0] > 0 else None
 
