@@ -8,7 +8,7 @@
 
 *Tolerance and source.* Exact. Softmax together with `from_logits=True` (softmax applied twice): half the points.
 
-*Edge cases.* A loss of the student's own cannot be judged here: `error`, a person looks; so it is with labels that a defect of ours kept from being
+*Edge cases.* A loss of the student's own, or of a training loop of the student's own, cannot be judged here: `error`, a person looks; so it is with labels that a defect of ours kept from being
 examined. Labels of unknown encoding: judged by the head alone.
 
 *Errors.* None.
@@ -34,6 +34,10 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return absent(evidence, why_missing(evidence))
     compiled = model.compiled
     if compiled is None:
+        if any(fit.call == "custom_loop" for fit in model.fits):
+            return undecided(
+                "The network is trained by a loop of the notebook's own, which computes its loss itself; a person needs to look at it."
+            )
         return absent(
             evidence, "The network is never compiled.", hint='Call model.compile(optimizer=…, loss=…, metrics=["accuracy"]) before fit.'
         )

@@ -8,7 +8,7 @@
 
 *Tolerance and source.* `fit` 0.4, held-out data 0.3, history kept 0.3 (the exercise's three demands; the first carries the others).
 
-*Edge cases.* A training loop of the student's own counts as training; its curves, if plotted, count as kept. A call that ended in an error counts as called.
+*Edge cases.* A training loop of the student's own counts as training; its curves, if plotted, count as kept; what of it was not seen is for a person: `error`. A call that ended in an error counts as called.
 What a defect of ours may have kept from being seen is not held against the student: `error`.
 
 *Errors.* None.
@@ -17,7 +17,7 @@ What a defect of ours may have kept from being seen is not held against the stud
 """
 
 from grader.checks import Params
-from grader.checks._helpers import absent, defect, model_of, partial, passed, why_missing
+from grader.checks._helpers import absent, defect, model_of, partial, passed, undecided, why_missing
 from grader.records import Evidence, Finding, FitClaim
 
 PARAMS: Params = {"fit": 0.4, "held_out": 0.3, "history": 0.3}
@@ -40,6 +40,9 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if fit.call not in ("fit", "fit_generator"):
         kept = any(plot.lines for plot in evidence.run.plots)
     missing = [words for there, words in ((held_out, "no held-out data is given"), (kept, "what fit returns is not kept")) if not there]
+    if missing and fit.call == "custom_loop":
+        words = "The network is trained by a loop of the notebook's own; whether it has held-out data and keeps its history, a person needs to see."
+        return undecided(words, actual=f"not seen: {' and '.join(missing)}")
     unknown = defect(evidence) if missing else None
     if unknown is not None:
         return unknown

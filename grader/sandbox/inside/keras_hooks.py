@@ -21,7 +21,7 @@ from .context import describe_error
 OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
 """What Keras imports only because it is there: 1.0 s of 3.6 s processor time. Notebooks that want them import them themselves."""
 
-_BATCH = 4  # images of the one real training step: enough for every error to surface
+_BATCH = 4  # images of the one real training step, and of each of a loop of the student's own: enough for every error to surface
 _SWITCHES = (
     "rotation_range",
     "width_shift_range",
@@ -771,7 +771,7 @@ class Recorder:
 
 
 class _Shortened:
-    """An iterator over a tf.data set that ends early once a training loop of the student's own was recognised."""
+    """An iterator over a tf.data set that ends early, after batches of few images, once a training loop of the student's own was recognised."""
 
     def __init__(self, iterator, recorder):
         self._iterator, self._recorder, self._count = iterator, recorder, 0
@@ -783,7 +783,16 @@ class _Shortened:
         self._count += 1
         if self._recorder.custom_steps and self._count > 3:
             raise StopIteration
-        return next(self._iterator)
+        item = next(self._iterator)
+        return self._few(item) if self._recorder.custom_steps else item
+
+    def _few(self, item):
+        """The first images and labels of a batch; anything else as it is."""
+        with self._recorder.context.ours("shortening a batch"):
+            lengths = {part.shape[0] if part.shape.rank else None for part in item} if isinstance(item, tuple) and len(item) > 1 else {None}
+            if len(lengths) == 1 and None not in lengths:
+                return tuple(part[:_BATCH] for part in item)
+        return item
 
     def __getattr__(self, name):
         return getattr(self._iterator, name)
