@@ -278,6 +278,14 @@ class FitClaim:
     callbacks: tuple[str, ...] = ()
     error: CellError | None = None
 
+    @property
+    def validates_on_training(self) -> bool:
+        """Whether the validation images are the training images: as many of the training set, and more than half of CIFAR-10's 50,000."""
+        train, validation = self.train, self.validation
+        if train is None or validation is None or train.rows is None:
+            return False
+        return train.split == validation.split == "train" and train.rows == validation.rows and train.rows > 25_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateClaim:

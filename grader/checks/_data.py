@@ -60,6 +60,18 @@ def held_out_data(evidence: Evidence) -> DataClaim | None:
     return next(iter(small or left), None)
 
 
+def evaluated_data(evidence: Evidence) -> tuple[DataClaim, ...]:
+    """The test images that `evaluate` and `predict` of the base model were given, where their arithmetic was recognised."""
+    model = model_of(evidence)
+    calls = [call.data for call in evidence.run.evaluations if model is not None and call.serial == model.claim.serial]
+    return tuple(data for data in calls if data is not None and data.split == "test" and exact(data))
+
+
+def exact(data: DataClaim) -> bool:
+    """Whether the arithmetic that the images went through is known, so that their range is."""
+    return data.recipe is not None and data.recipe.kind in ("identity", "affine", "per_pixel")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """Smallest and largest value that the images take, over all channels."""

@@ -9,7 +9,7 @@
 *Tolerance and source.* Largest absolute value at most `magnitude` (standardised CIFAR-10 reaches 2.8), range at least `spread`. A BatchNormalization as the very
 first layer on raw pixels: half the points.
 
-*Edge cases.* Images divided twice (range under `spread`) fail, and so do images with values that are no numbers. No images seen at all: fail. Images whose
+*Edge cases.* Images divided twice (range under `spread`) or to whole numbers (`// 255`) fail, and so do images with values that are no numbers. No images seen at all: fail. Images whose
 range is not known, or that a defect of ours kept from being examined: `error`.
 
 *Errors.* None.
@@ -58,6 +58,13 @@ def check(evidence: Evidence, params: Params) -> Finding:
             actual=f"a normalisation layer after {given}",
         )
     largest = max(abs(seen.low), abs(seen.high))
+    if "int" in data.dtype and given.high - given.low <= 1:
+        return failed(
+            f"The images hold whole numbers in {given} only: the pixels were divided away.",
+            hint="`//` drops the fraction; use `/`.",
+            expected=expected,
+            actual=f"{data.dtype} in {given}",
+        )
     if largest <= params["magnitude"] and seen.high - seen.low >= params["spread"]:
         where = "" if seen == given else " after the network's own rescaling"
         return passed(f"The network sees values in {actual}{where}.", expected=expected, actual=actual)

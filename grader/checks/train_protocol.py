@@ -39,7 +39,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     kept = fit.call in ("fit", "fit_generator") and _is_kept(evidence, fits)
     if fit.call not in ("fit", "fit_generator"):
         kept = any(plot.lines for plot in evidence.run.plots)
-    missing = [words for there, words in ((held_out, "no held-out data is given"), (kept, "what fit returns is not kept")) if not there]
+    given = "its validation data are its training data" if fit.validates_on_training else "no held-out data is given"
+    missing = [words for there, words in ((held_out, given), (kept, "what fit returns is not kept")) if not there]
     if missing and fit.call == "custom_loop":
         words = "The network is trained by a loop of the notebook's own; whether it has held-out data and keeps its history, a person needs to see."
         return undecided(words, actual=f"not seen: {' and '.join(missing)}")
@@ -64,8 +65,10 @@ def check(evidence: Evidence, params: Params) -> Finding:
 
 
 def _has_held_out(evidence: Evidence, fit: FitClaim) -> bool:
-    if fit.validation is not None or fit.validation_split > 0:
+    if fit.validation_split > 0:
         return True
+    if fit.validation is not None:
+        return not fit.validates_on_training
     return fit.call not in ("fit", "fit_generator") and any(
         call.data is not None and call.data.split == "test" for call in evidence.run.evaluations
     )

@@ -74,12 +74,7 @@ def _data(evidence: Evidence) -> Iterator[Flag]:
                 message=f"Only {agreement:.0%} of the sampled training labels are those of their images.",
                 cell=fit.cell,
             )
-        if (
-            fit.validation is not None
-            and fit.validation.split == "train"
-            and fit.train.split == "train"
-            and fit.validation.rows == fit.train.rows
-        ):
+        if fit.validates_on_training:
             yield Flag(id="validation_is_training", severity="warning", message="The validation data are the training data.", cell=fit.cell)
 
 

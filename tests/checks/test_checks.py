@@ -11,6 +11,7 @@ from grader import checks
 from grader.records import (
     CompileClaim,
     DataClaim,
+    EvaluateClaim,
     Evidence,
     FitClaim,
     Graph,
@@ -168,6 +169,18 @@ def with_fit(**changes):
     return replace(found, models=(model,), run=replace(found.run, fits=(fit,)), roles={"base": Role(model=model, reason="")})
 
 
+def sampled(low, high, split="train"):
+    """Images whose arithmetic was not recognised."""
+    return replace(data(split), dtype="float64", recipe=None, minimum=low, maximum=high)
+
+
+def evaluating(images, serial=0):
+    """The reference, with a call of `evaluate` on other images than those `fit` was given."""
+    found = evidence()
+    call = EvaluateClaim(cell=5, call="evaluate", serial=serial, data=images)
+    return replace(found, run=replace(found.run, evaluations=(call,)))
+
+
 @pytest.mark.parametrize(
     ("name", "found", "status"),
     [
@@ -176,6 +189,17 @@ def with_fit(**changes):
         ("data_normalized", with_fit(train=data(scale=1 / 255**2)), Status.FAIL),
         ("data_consistent", with_fit(validation=data("test", scale=1 / 225)), Status.FAIL),
         ("data_consistent", with_fit(validation=data("test", scale=1 / 256)), Status.PASS),
+        ("data_consistent", evaluating(data("test")), Status.PASS),
+        ("data_consistent", evaluating(data("test", scale=1.0)), Status.FAIL),
+        ("data_consistent", evaluating(data("test", scale=1.0), serial=1), Status.PASS),
+        ("data_consistent", evaluating(replace(data("test"), recipe=None, maximum=255.0)), Status.PASS),
+        ("data_consistent", with_fit(train=sampled(0.0, 0.2), validation=sampled(0.0, 0.24, "test")), Status.PASS),
+        ("data_consistent", with_fit(train=sampled(0.0, 0.2), validation=sampled(0.0, 255.0, "test")), Status.FAIL),
+        ("data_consistent", with_fit(train=sampled(0.0, 1.0), validation=sampled(-2.0, 2.0, "test")), Status.FAIL),
+        ("data_normalized", with_fit(train=replace(sampled(0.0, 1.0), dtype="uint8")), Status.FAIL),
+        ("data_normalized", with_fit(train=sampled(0.0, 1.0)), Status.PASS),
+        ("train_protocol", with_fit(validation=data()), Status.PARTIAL),
+        ("train_protocol", with_fit(train=replace(data(), rows=10_000), validation=replace(data(), rows=10_000)), Status.PASS),
         ("data_normalized", with_fit(train=replace(data(), dtype="float64", minimum=None)), Status.FAIL),
         ("data_normalized", with_fit(train=replace(data(), dtype="float64", rows=0, recipe=None, minimum=None)), Status.FAIL),
         ("data_normalized", with_fit(train=replace(data(), dtype="uint4", recipe=None, minimum=None)), Status.ERROR),
