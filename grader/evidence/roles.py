@@ -6,7 +6,18 @@ The exercise reuses one variable for all three, students add helpers and further
 from collections.abc import Callable, Mapping
 
 from grader import graph as graphs
-from grader.records import Graph, Model, Role, RunRecord
+from grader.records import Graph, Model, Node, Role, RunRecord
+
+_MODERATE = {
+    "RandomRotation": 0.25,
+    "RandomZoom": 0.5,
+    "RandomTranslation": 0.4,
+    "RandomShear": 0.5,
+    "RandomBrightness": 0.6,
+    "RandomContrast": 0.8,
+}
+"""The largest factor of each random layer that still is an answer to section 6: of a full turn (rotation), else of the size or the range of values.
+Decides between candidates only, never points."""
 
 
 def match(models: tuple[Model, ...], record: RunRecord) -> Mapping[str, Role]:
@@ -107,7 +118,19 @@ def _as_augmentation(model: Model) -> float:
     outside = any(fit.train is not None and fit.train.augmentation for fit in model.fits)
     if not inside and not outside:
         return 0.0
-    return 4.0 * inside + 1.0 + 2.0 * (model.section == 6) + 0.5 * _structure(model) + 0.5 * _progress(model)
+    score = 4.0 * inside + 1.0 + 2.0 * (model.section == 6) + 0.5 * _structure(model) + 0.5 * _progress(model)
+    return score - 0.4 * (model.graph is not None and any(_is_extreme(node) for node in graphs.augmentation_layers(model.graph)))
+
+
+def _is_extreme(layer: Node) -> bool:
+    """Whether a random layer changes images beyond what photographs of a thing differ in: of several models tried, an experiment, not the answer."""
+    factors = [value for key, setting in layer.config.items() if key.endswith("factor") for value in _numbers(setting)]
+    return bool(factors) and max(abs(value) for value in factors) > _MODERATE.get(layer.class_name, 1.0)
+
+
+def _numbers(setting: object) -> list[float]:
+    settings = setting if isinstance(setting, list) else [setting]
+    return [float(value) for value in settings if isinstance(value, int | float) and not isinstance(value, bool)]
 
 
 def _best(models: tuple[Model, ...], score: Callable[[Model], float]) -> Model | None:

@@ -99,3 +99,12 @@ def test_every_choice_is_explained():
 def test_no_model_names_the_cell_that_failed():
     run = RunRecord(cells=(CellRun(index=4, status="error", error=CellError(type="NameError", message="name 'keras' is not defined")),))
     assert "cell 4: NameError" in match((), run)["base"].reason
+
+
+def test_of_two_augmented_models_the_extreme_one_is_an_experiment():
+    def turned(factor):
+        return chain(FLIP, ("RandomRotation", (32, 32, 3), {"factor": [-factor, factor]}), *BODY, SCORES, AVERAGE, DENSE)
+
+    assert roles(BASE, WITH_DROPOUT, turned(0.1), turned(0.5), sections=(3, 5, 6, 6))["augmentation"] == 2
+    assert roles(BASE, WITH_DROPOUT, turned(0.1), turned(0.2), sections=(3, 5, 6, 6))["augmentation"] == 3
+    assert roles(BASE, WITH_DROPOUT, turned(0.5), sections=(3, 5, 6))["augmentation"] == 2

@@ -478,15 +478,7 @@ class Recorder:
 
     def _pipeline(self, dataset, claim):
         """What a tf.data pipeline is made of: the tensors at its start tell the data where its images match none."""
-        steps, source = [], dataset
-        for _ in range(50):
-            name = type(source).__name__.strip("_").removesuffix("Dataset").lower()
-            steps.append(name)
-            inner = getattr(source, "_input_dataset", None)
-            if inner is None:
-                break
-            source = inner
-        tensors = getattr(source, "_tensors", None)
+        steps, tensors = self._origin(dataset)
         if claim["dataset"] is None and tensors:
             behind = self._claim(tensors[0], tensors[1] if len(tensors) > 1 else None, "tf.data")
             claim.update(dataset=behind["dataset"], split=behind["split"])
@@ -494,6 +486,21 @@ class Recorder:
                 claim["augmentation"] = ["tf.data map"]
             if claim["recipe"] is None and behind["recipe"] and claim.get("maximum") is not None:
                 claim["recipe"] = self._range_recipe(behind, claim)
+
+    def _origin(self, dataset):
+        """The names of a pipeline's steps, and the tensors at its start: images, then labels where there are any."""
+        steps, source = [], dataset
+        for _ in range(50):
+            steps.append(type(source).__name__.strip("_").removesuffix("Dataset").lower())
+            zipped = getattr(source, "_datasets", None)
+            if steps[-1] == "zip" and isinstance(zipped, tuple) and zipped:
+                parts = [self._origin(part) for part in zipped[:2] if hasattr(part, "element_spec")]
+                return steps + [step for more, _ in parts for step in more], [tensors[0] for _, tensors in parts if tensors]
+            inner = getattr(source, "_input_dataset", None)
+            if inner is None:
+                break
+            source = inner
+        return steps, getattr(source, "_tensors", None)
 
     def _range_recipe(self, behind, claim):
         """An estimate for augmented pipelines, where no image can be matched: the map of ranges [0, 255] -> [minimum, maximum]."""

@@ -206,9 +206,11 @@ def _traced(model, input_shape):
 
 
 def _mend(config, activations):
-    """Drop `training` arguments of calls and name hand-written activations, in place; returns `config`."""
+    """Drop `training` arguments of calls, name hand-written activations and undo what Keras cannot read back, in place; returns `config`."""
     if isinstance(config, dict):
         name = config.get("name")
+        if config.get("class_name") == "RandomShear" and isinstance(config.get("config"), dict):
+            _unspread(config["config"])
         for key, value in list(config.items()):
             if isinstance(value, dict) and value.get("class_name") == "function" and key in ("activation", "recurrent_activation"):
                 found = activations.get(name)
@@ -223,6 +225,14 @@ def _mend(config, activations):
         for item in config:
             _mend(item, activations)
     return config
+
+
+def _unspread(settings):
+    """RandomShear(0.2) writes its factors as [-0.2, 0.2], and refuses negative ones when it is read."""
+    for key in ("x_factor", "y_factor"):
+        factor = settings.get(key)
+        if isinstance(factor, (list, tuple)) and len(factor) == 2 and factor[0] == -factor[1]:
+            settings[key] = factor[1]
 
 
 def _input_shape(model, given):
