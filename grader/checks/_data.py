@@ -100,7 +100,7 @@ def span(data: DataClaim) -> Span | None:
 
 
 def through_model(given: Span, graph: Graph | None) -> tuple[Span, bool, bool]:
-    """The range after the model's own Rescaling layers; whether a Normalization layer, and whether a BatchNormalization, comes before any convolution."""
+    """The range after the model's own Rescaling layers; whether a Normalization layer that knows a mean, and whether a BatchNormalization, comes before any convolution."""
     low, high, normalization, batch = given.low, given.high, False, False
     if graph is None:
         return given, False, False
@@ -118,8 +118,10 @@ def through_model(given: Span, graph: Graph | None) -> tuple[Span, bool, bool]:
                 for end in (low, high)
             ]
             low, high = (min(ends), max(ends)) if ends else (low, high)
-        elif node.class_name in ("Normalization", "LayerNormalization", "UnitNormalization"):
+        elif node.class_name in ("LayerNormalization", "UnitNormalization"):
             normalization = True
+        elif node.class_name == "Normalization":
+            normalization = normalization or node.config.get("mean") is not None  # one that `adapt` was never called on changes nothing
         elif node.class_name in ("TrueDivide", "Divide", "Multiply"):
             normalization = True  # arithmetic on the input whose constant is not part of the configuration: seen, not measured
         elif (

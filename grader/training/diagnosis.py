@@ -326,7 +326,10 @@ def regularisation_too_strong(s: Specification) -> Iterator[Intervention]:
 def raw_pixels(s: Specification) -> Iterator[Intervention]:
     """Pixels of 0 to 255 where the layers' initial weights expect numbers around one."""
     scale = max((abs(number) for number in s.recipe["scale"]), default=1.0)
-    inside = any(layer["class_name"] in ("Rescaling", "Normalization") for layer in t.layers(s.config))
+    inside = any(
+        layer["class_name"] == "Rescaling" or (layer["class_name"] == "Normalization" and layer["config"].get("mean") is not None)
+        for layer in t.layers(s.config)
+    )
     if s.recipe["kind"] in ("identity", "affine") and scale * 255 > 20 and not inside:
         yield Intervention(
             given=s,

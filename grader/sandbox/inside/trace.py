@@ -205,12 +205,14 @@ def _traced(model, input_shape):
     return keras.Model(inputs, outputs)
 
 
-def _mend(config, activations):
-    """Drop `training` arguments of calls, name hand-written activations and undo what Keras cannot read back, in place; returns `config`."""
+def _mend(config, activations, adapted):
+    """Drop `training` arguments of calls, name hand-written activations, and write down what Keras leaves out or cannot read back, in place; returns `config`."""
     if isinstance(config, dict):
-        name = config.get("name")
-        if config.get("class_name") == "RandomShear" and isinstance(config.get("config"), dict):
-            _unspread(config["config"])
+        name, settings = config.get("name"), config.get("config")
+        if config.get("class_name") == "RandomShear" and isinstance(settings, dict):
+            _unspread(settings)
+        if config.get("class_name") == "Normalization" and isinstance(settings, dict):
+            settings.update(adapted.get(settings.get("name")) or {})
         for key, value in list(config.items()):
             if isinstance(value, dict) and value.get("class_name") == "function" and key in ("activation", "recurrent_activation"):
                 found = activations.get(name)
@@ -218,13 +220,25 @@ def _mend(config, activations):
                     config[key] = found
             elif key == "kwargs" and isinstance(value, dict):
                 value.pop("training", None)
-                _mend(value, activations)
+                _mend(value, activations, adapted)
             else:
-                _mend(value, activations)
+                _mend(value, activations, adapted)
     elif isinstance(config, (list, tuple)):
         for item in config:
-            _mend(item, activations)
+            _mend(item, activations, adapted)
     return config
+
+
+def _adapted(layer):
+    """The mean and variance that `adapt` found, which the layer's configuration lacks; empty where it never ran or they were given."""
+    import numpy as np
+
+    if layer.input_mean is not None or not layer.built:
+        return {}
+    mean, variance = np.asarray(layer.adapt_mean), np.asarray(layer.adapt_variance)
+    if not mean.size or mean.size > 4096 or (np.all(mean == 0) and np.all(variance == 1)):
+        return {}
+    return {"mean": mean.tolist(), "variance": variance.tolist()}
 
 
 def _unspread(settings):
@@ -266,13 +280,15 @@ def snapshot(model, given_shape=None):
                 raise NotTraceable("its input shape is not known: it was never fitted, called or built")
             target = _traced(model, shape)
             result["traced"] = True
-        activations = {}
+        activations, adapted = {}, {}
         for layer in all_layers(target):
+            if type(layer).__name__ == "Normalization":
+                adapted[layer.name] = _adapted(layer)
             function = getattr(layer, "activation", None)
             if callable(function) and not getattr(function, "__module__", "").startswith("keras.src."):
                 activations[layer.name] = _activation_name(function)
         config = keras.saving.serialize_keras_object(target)
-        result["config"] = _mend(json.loads(json.dumps(config, default=_plain)), activations)
+        result["config"] = _mend(json.loads(json.dumps(config, default=_plain)), activations, adapted)
     except Exception as error:
         result["unbuildable"] = (
             f"{type(error).__name__ if not isinstance(error, NotTraceable) else 'its layers cannot be followed'}: {error}"[:300]

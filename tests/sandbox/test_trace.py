@@ -1,0 +1,65 @@
+"""What a model's claim says of layers whose own configuration leaves something out."""
+
+import json
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+from harness import ROOT
+
+SCRIPT = """
+import json
+import keras
+import numpy as np
+from grader.sandbox.inside import trace
+
+pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3)).astype("float32")
+
+def told(layer):
+    found = trace.snapshot(keras.Sequential([keras.Input((8, 8, 3)), layer]))
+    again = keras.saving.deserialize_keras_object(found["config"]).layers[0]
+    values, wanted = np.asarray(again(pixels)), np.asarray(layer(pixels))
+    return {"unbuildable": found["unbuildable"], "apart": float(abs(values - wanted).max()), "mean": float(values.mean()), "std": float(values.std())}
+
+def adapted(**settings):
+    layer = keras.layers.Normalization(**settings)
+    layer.adapt(pixels)
+    return layer
+
+shear = trace.snapshot(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.RandomShear(0.2, 0.1)]))
+print(json.dumps({
+    "last axis": told(adapted()),
+    "no axis": told(adapted(axis=None)),
+    "pixels": told(adapted(axis=(1, 2, 3))),
+    "never": told(keras.layers.Normalization()),
+    "given": told(keras.layers.Normalization(mean=[120.0, 120.0, 120.0], variance=[5400.0, 5400.0, 5400.0])),
+    "shear": list(keras.saving.deserialize_keras_object(shear["config"]).layers[0].x_factor),
+}))
+"""
+
+
+@cache
+def told():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", ["last axis", "no axis", "pixels", "given"])
+def test_a_normalization_is_rebuilt_with_what_it_knows(name):
+    found = told()[name]
+    assert found["unbuildable"] is None
+    assert found["apart"] < 1e-3
+    assert abs(found["mean"]) < 0.2
+    assert 0.9 < found["std"] < 1.1
+
+
+def test_a_normalization_that_was_never_adapted_stays_so():
+    found = told()["never"]
+    assert found["apart"] == 0
+    assert found["std"] > 50
+
+
+def test_a_shear_is_rebuilt():
+    assert told()["shear"] == [-0.2, 0.2]
