@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from grader.evidence.integrity import integrity
 from grader.records import Evidence, Flag
 
+_STATISTICS = 7
+"""What an adapted Normalization counts as parameters beside the network: mean and variance of three channels, and how many images it saw."""
 _LABEL_AGREEMENT = 0.95
 """Below this share of sampled labels equal to the stored ones, the labels were changed (48 samples: one odd one is allowed)."""
 
@@ -48,7 +50,7 @@ def _models(evidence: Evidence) -> Iterator[Flag]:
     if base is not None and base.graph is not None and evidence.claimed_parameters:
         own = {model.graph.parameters for model in evidence.models if model.graph is not None}
         if not own & set(evidence.claimed_parameters) and not any(
-            abs(count - 3 * size) < 10 for count in evidence.claimed_parameters for size in own
+            abs(count - 3 * size) < 10 or 0 <= count - size <= _STATISTICS for count in evidence.claimed_parameters for size in own
         ):
             claimed = ", ".join(f"{count:,}" for count in evidence.claimed_parameters[:3])
             yield Flag(

@@ -206,6 +206,7 @@ def evaluating(images, serial=0):
         ("data_cifar10", with_fit(train=replace(data(), dataset="cifar100")), Status.FAIL),
         ("train_loss", evidence(loss="mean_squared_error"), Status.FAIL),
         ("train_loss", evidence(loss="categorical_crossentropy"), Status.FAIL),
+        ("train_loss", evidence(loss="kldivergence"), Status.FAIL),
         ("train_loss", evidence(from_logits=True), Status.PARTIAL),
         ("train_loss", evidence(compiled=False), Status.FAIL),
         ("train_loss", evidence(loss=None, custom_loss="mine"), Status.ERROR),
@@ -219,6 +220,13 @@ def evaluating(images, serial=0):
 )
 def test_data_training_and_curves(name, found, status):
     assert judge(name, found).status == status
+
+
+@pytest.mark.parametrize("loss", ["kldivergence", "kl_divergence", "categorical_crossentropy"])
+def test_from_one_hot_labels_the_divergence_is_the_crossentropy(loss):
+    found = with_fit(train=data(encoding="one_hot"))
+    model = replace(found.models[0], compiled=replace(found.models[0].compiled, loss=loss))
+    assert judge("train_loss", replace(found, roles={"base": Role(model=model, reason="")})).status is Status.PASS
 
 
 DEFECT = (Note(cell=3, kind="grader", text="a defect in the grader while examining the data of a call: ZeroDivisionError: ours"),)
