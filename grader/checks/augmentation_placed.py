@@ -8,19 +8,33 @@
 
 *Tolerance and source.* At least one such layer before any convolution: full points. Augmentation outside the model (ImageDataGenerator, a tf.data map): half.
 
-*Edge cases.* Layers after a convolution move feature maps, not images: no points. A generator with every switch off does not count.
+*Edge cases.* Layers after a convolution move feature maps, not images: no points. A generator with every switch off does not count. Code that flips or draws images itself, in a layer or a
+`Sequence` of the student's own, is told by its text only: `error`, a person looks.
 
 *Errors.* None.
 
 *Example.* `RandomFlip("horizontal")` first: pass.
 """
 
+import re
+
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import absent, graph_or_finding, partial, passed
+from grader.checks._helpers import absent, graph_or_finding, partial, passed, undecided
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {}
+_FUNCTIONS = re.compile(r"\b(?:tf\.image\.(?:stateless_)?(?:random_\w+|flip_\w+|rot90)|(?:np|numpy)\.(?:fliplr|flipud|flip|rot90))\b")
+
+
+def _by_hand(evidence: Evidence) -> tuple[int, str] | None:
+    """The first cell that ran and whose code flips, turns or draws images by itself, and the function it calls; None where none does."""
+    ran = {run.index for run in evidence.run.cells if run.status == "ok"}
+    for cell in evidence.notebook.code:
+        found = _FUNCTIONS.search(re.sub(r"#.*", "", cell.source)) if cell.index in ran else None
+        if found:
+            return cell.index, found[0]
+    return None
 
 
 def check(evidence: Evidence, params: Params) -> Finding:
@@ -41,6 +55,12 @@ def check(evidence: Evidence, params: Params) -> Finding:
             hint="Put RandomFlip, RandomRotation and the like into the model, right after its input.",
             expected=expected,
             actual=", ".join(outside[:4]),
+        )
+    by_hand = None if layers else _by_hand(evidence)
+    if by_hand is not None:
+        return undecided(
+            f"Cell {by_hand[0]} changes images itself ({by_hand[1]}); whether training images, and only while training, a person needs to see.",
+            actual=by_hand[1],
         )
     if isinstance(graph, Finding):
         return graph
