@@ -7,9 +7,9 @@
 *Units.* None.
 
 *Tolerance and source.* All of `curves`: full points. Some of them, or only others (the loss): half. A training loop of the student's own has no
-history to recognise: figures with at least two lines after it give half. Lines that are no history's (typed in) give nothing.
+history to recognise: figures with at least two lines after it are for a person (`error`). Lines that are no history's (typed in) give nothing.
 
-*Edge cases.* The curves may be drawn by any means, in any cell, as fractions or percent, as accuracy or error. What a defect of
+*Edge cases.* The curves may be drawn by any means, in any cell, as fractions or percent, as accuracy or error, in part or smoothed. What a defect of
 ours may have kept from being seen: `error`.
 
 *Errors.* None.
@@ -18,7 +18,7 @@ ours may have kept from being seen: `error`.
 """
 
 from grader.checks import Params
-from grader.checks._helpers import absent, defect, model_of, partial, passed, why_missing
+from grader.checks._helpers import absent, defect, model_of, partial, passed, undecided, why_missing
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {"curves": ("accuracy", "val_accuracy")}
@@ -49,18 +49,15 @@ def check(evidence: Evidence, params: Params) -> Finding:
     own_loops = [fit.cell for fit in evidence.run.fits if fit.call in ("train_on_batch", "custom_loop")]
     lines = sum(plot.lines for plot in evidence.run.plots if own_loops and plot.cell >= min(own_loops))
     if lines >= 2:
-        return partial(
-            0.5,
-            "Figures were drawn after a training loop of the notebook's own; whether they show its curves cannot be told.",
-            expected=expected,
-            actual=f"{lines} other lines",
+        return undecided(
+            "Figures are drawn after a training loop of the notebook's own; whether they show its curves, a person needs to see.",
+            actual=f"{lines} lines",
         )
-    return absent(
-        evidence,
-        "No figure shows the training curves." if evidence.attempted else why_missing(evidence),
-        expected=expected,
-        actual=actual,
+    drawn_lines = sum(plot.lines for plot in evidence.run.plots)
+    nothing = (
+        "Figures are drawn, but no line in them is a curve that fit returned." if drawn_lines else "No figure shows the training curves."
     )
+    return absent(evidence, nothing if evidence.attempted else why_missing(evidence), expected=expected, actual=actual)
 
 
 def _same(key: str) -> str:

@@ -10,6 +10,7 @@ Every answer has two halves: taking the small batch and running it are the stude
 import json
 import os
 import sys
+import time
 import weakref
 import zlib
 
@@ -21,6 +22,8 @@ from .context import describe_error
 OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
 """What Keras imports only because it is there: 1.0 s of 3.6 s processor time. Notebooks that want them import them themselves."""
 
+_MOST_LOOKED_AT = 2000  # things in a variable, in search of a history
+_TELLING_S = 10.0  # for the epochs that callbacks of the student's own are told of
 _BATCH = 4  # images of the one real training step, and of each of a loop of the student's own: enough for every error to surface
 _SWITCHES = (
     "rotation_range",
@@ -597,8 +600,8 @@ class Recorder:
 
                 really_train.train(self, model, x, y, validation_data, claim, kwargs)
                 return None  # the host ends the box at the claim below
-            history = self._short_fit(model, small, held, callbacks, kwargs)
             epochs = max(int(epochs), 1)
+            history = self._short_fit(model, small, held, callbacks, kwargs, self._later_epochs(callbacks, index, epochs))
             with self.context.ours("giving the history its length"):
                 self._stretch(history, epochs, index)
             return history
@@ -627,7 +630,31 @@ class Recorder:
             serial, _ = self.look(model, data)
             self.context.send("evaluate", {"cell": self.context.cell, "call": call, "serial": serial, "data": data})
 
-    def _short_fit(self, model, small, held, callbacks, kwargs):
+    def _later_epochs(self, callbacks, index, epochs):
+        """Callbacks, none or one, that tell the student's own callbacks, and those that write the curves down, of the epochs that are not trained."""
+        given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
+        told = [item for item in given if type(item).__module__ == "__main__" or type(item).__name__ in ("CSVLogger", "LambdaCallback")]
+
+        if not told or epochs == 1:
+            return []
+
+        class Later(self.keras.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs=None):
+                until = time.monotonic() + _TELLING_S
+                for later in range(1, epochs):
+                    values = {
+                        name: plots.value(_first([value]), index, position, later, epochs)
+                        for position, (name, value) in enumerate((logs or {}).items())
+                    }
+                    for item in told:
+                        item.on_epoch_begin(later, {})
+                        item.on_epoch_end(later, dict(values))
+                    if time.monotonic() > until:
+                        break
+
+        return [Later()]
+
+    def _short_fit(self, model, small, held, callbacks, kwargs, later):
         options = {key: kwargs[key] for key in ("class_weight",) if kwargs.get(key) is not None}
         callbacks = [
             item
@@ -643,7 +670,7 @@ class Recorder:
                 batch_size=_BATCH,
                 epochs=1,
                 verbose=0,
-                callbacks=list(callbacks),
+                callbacks=[*callbacks, *later],
                 validation_data=held if held is None or held[1] is not None else held[0],
                 shuffle=False,
                 **options,
@@ -654,9 +681,8 @@ class Recorder:
         """Give the history the asked length; every curve gets values of its own in the sixth digit, so that plots can be recognised."""
         stretched = Keys()
         for position, (name, values) in enumerate(history.history.items()):
-            first = float(np.asarray(values[0]).reshape(-1)[0]) if values else 0.0
-            first = first if np.isfinite(first) else 0.0  # a curve of NaN would be found in no figure
-            stretched[name] = [first + 1e-5 * (index + 1) + 1e-6 * position + 1e-7 * epoch for epoch in range(epochs)]
+            first = _first(values)
+            stretched[name] = [plots.value(first, index, position, epoch, epochs) for epoch in range(epochs)]
         history.history = stretched
         history.epoch = list(range(epochs))
         history.params = {**(history.params or {}), "epochs": epochs}
@@ -752,17 +778,23 @@ class Recorder:
                         break
 
     def _holds(self, value, history, values):
-        """Whether a variable is this history or its dictionary, or holds it two steps away."""
-        items = (
-            list(value.values())[:50]
-            if isinstance(value, dict) and not isinstance(value, Keys)
-            else list(value)[:50]
-            if isinstance(value, (list, tuple))
-            else []
-        )
-        flat = [value, *items, *(inner for item in items if isinstance(item, (list, tuple)) for inner in list(item)[:10])]
-        attributes = list(getattr(value, "__dict__", {}).values())[:50] if type(value).__module__ == "__main__" else []
-        return any(item is history or item is values for item in [*flat, *attributes])
+        """Whether a variable is this history or its dictionary, or holds it up to three steps away."""
+        todo, seen = [(value, 0)], 0
+        while todo and seen < _MOST_LOOKED_AT:
+            item, depth = todo.pop()
+            seen += 1
+            if item is history or item is values:
+                return True
+            if depth == 3 or isinstance(item, Keys):
+                continue
+            if isinstance(item, dict):
+                inner = list(item.values())[:50]
+            elif isinstance(item, (list, tuple)):
+                inner = list(item)[:50]
+            else:
+                inner = list(getattr(item, "__dict__", {}).values())[:50] if type(item).__module__ == "__main__" else []
+            todo += [(each, depth + 1) for each in inner]
+        return False
 
     def finish(self):
         """Send the image arrays that are left in the namespace: evidence where no training call was reached."""
@@ -803,6 +835,12 @@ class _Shortened:
 
     def __getattr__(self, name):
         return getattr(self._iterator, name)
+
+
+def _first(values):
+    """The first number of a curve; a curve of NaN would be found in no figure."""
+    first = float(np.asarray(values[0]).reshape(-1)[0]) if values else 0.0
+    return first if np.isfinite(first) else 0.0
 
 
 def _snake(name):
