@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from . import plots, recipe, trace
+from . import legacy, plots, recipe, trace
 from .context import describe_error
 
 OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
@@ -122,6 +122,7 @@ class Recorder:
             return recorder.predict(model, x, args, kwargs)
 
         def compile(model, *args, **kwargs):
+            args, kwargs = legacy.compile_arguments(recorder.context, args, kwargs)
             recorder.original["compile"](model, *args, **kwargs)
             if not recorder.context.busy:
                 with recorder.context.ours("recording a compile call"):

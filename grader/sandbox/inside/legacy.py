@@ -117,6 +117,10 @@ def install(context, after):
         after.after(f"{prefix}.utils", lambda module: _utils_module(context, module))
         after.after(f"{prefix}.optimizers", lambda module: _optimizers_module(context, module))
         after.after(f"{prefix}.preprocessing.image", lambda module: _image_module(context, module))
+        after.after(f"{prefix}.backend", lambda module: _backend_module(context, module))
+        for name in ("models", "saving"):
+            after.after(f"{prefix}.{name}", lambda module: _take_old_names(context, module))
+    after.after("tensorflow", lambda tensorflow: _symbolic(context, tensorflow))
 
 
 def _keep_backend(context):
@@ -144,6 +148,10 @@ def _keras(context, keras):
         _take_old_optimizer_arguments(context, getattr(keras.optimizers, name), name)
     _take_old_checkpoints(context, keras.callbacks.ModelCheckpoint)
     _take_old_saves(context, keras.Model)
+    _old_rate(context, keras.optimizers.Optimizer)
+    for module in (keras.models, keras.saving):
+        _take_old_names(context, module)
+    _backend_module(context, keras.backend)
     keras.constraints.maxnorm = keras.constraints.max_norm
     keras.utils.plot_model = _quiet(context, "plot_model()")
     for module in (keras.layers,):
@@ -197,6 +205,75 @@ def _image_module(context, module):
         module.ImageDataGenerator = ImageDataGenerator
 
 
+def _backend_module(context, module):
+    """What `keras.backend` held until Keras 2, where the present one lacks it or cannot take a Keras variable."""
+    import keras
+    import keras.src.legacy.backend as old
+
+    def get_value(x):
+        context.note("shim", "keras.backend.get_value() answered (it was removed from Keras)")
+        return np.asarray(keras.ops.convert_to_numpy(x))[()] if hasattr(x, "shape") else x
+
+    def set_value(x, value):
+        context.note("shim", "keras.backend.set_value() answered (it was removed from Keras)")
+        x.assign(value)
+
+    for name in dir(old):
+        function = getattr(old, name)
+        if not name.startswith("_") and inspect.isfunction(function) and name not in vars(module):
+            setattr(module, name, function)
+    module.get_value = module.eval = get_value
+    module.set_value = set_value
+
+
+def _old_rate(context, cls):
+    def read(self):
+        context.note("shim", "optimizer.lr answered as learning_rate (its name changed in Keras 2.3)")
+        return self.learning_rate
+
+    def write(self, value):
+        context.note("shim", "optimizer.lr set as learning_rate (its name changed in Keras 2.3)")
+        self.learning_rate = value
+
+    cls.lr = property(read, write)
+
+
+_SYMBOLIC = {
+    "reduce_mean": "mean", "reduce_max": "max", "reduce_sum": "sum", "squeeze": "squeeze", "reshape": "reshape", "concat": "concatenate",
+    "nn.relu": "relu", "nn.relu6": "relu6", "nn.elu": "elu", "nn.selu": "selu", "nn.gelu": "gelu", "nn.silu": "silu", "nn.swish": "silu",
+    "nn.leaky_relu": "leaky_relu", "nn.sigmoid": "sigmoid", "nn.tanh": "tanh", "tanh": "tanh", "sigmoid": "sigmoid", "nn.softmax": "softmax",
+    "divide": "divide", "multiply": "multiply", "add": "add", "subtract": "subtract",
+}  # fmt: skip
+"""TensorFlow's functions, which Keras 2 took in functional models -> `keras.ops`, which Keras 3 wants there."""
+
+
+def _symbolic(context, tensorflow):
+    for name, operation in _SYMBOLIC.items():
+        holder, _, last = name.rpartition(".")
+        place = getattr(tensorflow, holder) if holder else tensorflow
+        if hasattr(place, last):
+            both = _for_both(context, getattr(place, last), name, operation)
+            setattr(place, last, tensorflow.autograph.experimental.do_not_convert(both))
+
+
+def _for_both(context, original, name, operation):
+    """`original`, but for symbolic tensors of a functional model `keras.ops`' operation of the same meaning."""
+
+    @functools.wraps(original)
+    def function(*args, **kwargs):
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        parts = first if isinstance(first, (list, tuple)) else [first]
+        if any(type(part).__name__ == "KerasTensor" for part in parts):
+            import keras
+
+            context.note("shim", f"tf.{name}() in a functional model answered by keras.ops.{operation}()")
+            kwargs.pop("name", None)
+            return getattr(keras.ops, operation)(*args, **kwargs)
+        return original(*args, **kwargs)
+
+    return function
+
+
 class _Noting:
     """An old place that shows a present module's contents and notes its use."""
 
@@ -233,6 +310,9 @@ def _take_old_arguments(context, cls, name):
                 ):
                     value = {"uniform": "random_uniform", "normal": "random_normal"}.get(value, value)
                 kwargs[new] = value
+        if isinstance(kwargs.get("batch_input_shape"), (list, tuple)):
+            kwargs["input_shape"] = tuple(kwargs.pop("batch_input_shape"))[1:]
+            context.note("shim", f"{name}(batch_input_shape=) answered as input_shape= (it was removed from Keras)")
         if "nb_row" in kwargs and "nb_col" in kwargs:
             kwargs["kernel_size"] = (kwargs.pop("nb_row"), kwargs.pop("nb_col"))
         shape = kwargs.get("input_shape")
@@ -318,8 +398,11 @@ def _take_old_saves(context, cls):
         @functools.wraps(original)
         def function(self, filepath, *args, **kwargs):
             path = str(filepath)
-            if not path.endswith(endings):
+            if method == "load_weights":
+                path = _saved_as(path, *endings) or path
+            if not path.endswith((*endings, ".h5", ".hdf5") if method == "load_weights" and os.path.isfile(path) else endings):
                 path += endings[0]
+            if path != str(filepath):
                 context.note("shim", f"{method}({str(filepath)[-40:]!r}) uses a file name that present Keras takes")
             kwargs.pop("save_format", None)
             return original(self, path, *args, **kwargs)
@@ -329,6 +412,41 @@ def _take_old_saves(context, cls):
     with_ending("save", (".keras", ".h5", ".hdf5"))
     with_ending("save_weights", (".weights.h5",))
     with_ending("load_weights", (".weights.h5", ".keras"))
+
+
+def _saved_as(path, *endings):
+    """The file that a save under `path` became by our endings, or `path` itself where it is a file; None where there is neither."""
+    return next((name for name in (path, *(path + ending for ending in endings)) if os.path.isfile(name)), None)
+
+
+def _take_old_names(context, module):
+    """`load_model` finds what `save` wrote under a name with another ending, and takes the function's TensorFlow-only arguments."""
+    original = vars(module).get("load_model")
+    if original is None or hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def load_model(filepath, *args, **kwargs):
+        found = _saved_as(str(filepath), ".keras")
+        if found is not None and found != str(filepath):
+            context.note(
+                "shim", f"load_model({str(filepath)[-40:]!r}) reads the file that was written under a name which present Keras takes"
+            )
+            filepath = found
+        kwargs.pop("options", None)
+        return original(filepath, *args, **kwargs)
+
+    module.load_model = load_model
+
+
+def compile_arguments(context, args, kwargs):
+    """The arguments of `compile` with Keras 2's third one, the metrics, where Keras 3 has it (its own third are the losses' weights)."""
+    third = args[2] if len(args) > 2 else None
+    named = isinstance(third, (list, tuple)) and third and not any(isinstance(item, (int, float)) for item in third)
+    if (named or isinstance(third, str)) and "metrics" not in kwargs:
+        context.note("shim", "compile(optimizer, loss, metrics) answered with metrics= (their place changed in Keras 3)")
+        return args[:2], {**kwargs, "metrics": third}
+    return args, kwargs
 
 
 def _tensorflow_datasets(context):
