@@ -24,7 +24,9 @@ from grader.checks._helpers import absent, graph_or_finding, partial, passed, un
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {}
-_FUNCTIONS = re.compile(r"\b(?:tf\.image\.(?:stateless_)?(?:random_\w+|flip_\w+|rot90)|(?:np|numpy)\.(?:fliplr|flipud|flip|rot90))\b")
+_FUNCTIONS = re.compile(
+    r"\b(?:tf\.image\.(?:stateless_)?(?:random_\w+|flip_\w+|rot90)|(?:np|numpy)\.(?:fliplr|flipud|flip|rot90))\b|\[:, ?:, ?::-1"
+)
 
 
 def _by_hand(evidence: Evidence) -> tuple[int, str] | None:

@@ -440,12 +440,15 @@ def _take_old_names(context, module):
 
 
 def compile_arguments(context, args, kwargs):
-    """The arguments of `compile` with Keras 2's third one, the metrics, where Keras 3 has it (its own third are the losses' weights)."""
+    """The arguments of `compile` with Keras 2's third one, the metrics, where Keras 3 has it (its own third are the losses' weights), and in a list."""
     third = args[2] if len(args) > 2 else None
     named = isinstance(third, (list, tuple)) and third and not any(isinstance(item, (int, float)) for item in third)
     if (named or isinstance(third, str)) and "metrics" not in kwargs:
         context.note("shim", "compile(optimizer, loss, metrics) answered with metrics= (their place changed in Keras 3)")
-        return args[:2], {**kwargs, "metrics": third}
+        args, kwargs = args[:2], {**kwargs, "metrics": third}
+    if isinstance(kwargs.get("metrics"), str):
+        context.note("shim", "compile(metrics=) answered with a list of one (Keras 3 takes no single name)")
+        kwargs = {**kwargs, "metrics": [kwargs["metrics"]]}
     return args, kwargs
 
 

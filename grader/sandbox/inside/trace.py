@@ -214,7 +214,11 @@ def _mend(config, activations, adapted):
         if config.get("class_name") == "Normalization" and isinstance(settings, dict):
             settings.update(adapted.get(settings.get("name")) or {})
         for key, value in list(config.items()):
-            if isinstance(value, dict) and value.get("class_name") == "function" and key in ("activation", "recurrent_activation"):
+            if (
+                isinstance(value, dict)
+                and value.get("class_name", "__lambda__") in ("function", "__lambda__")
+                and key in ("activation", "recurrent_activation")
+            ):
                 found = activations.get(name)
                 if found:
                     config[key] = found
