@@ -293,15 +293,17 @@ def test_a_node_is_killed_midway_another_joins_and_everything_is_answered_once(c
     nodes = [add(), add()]
     engine = started(2)
     kept, workers, at_work, told = Counter(), {}, {}, _Told()
-    victim = nodes[0]
-    before = {pid: _started(pid) for name, pid in pids(engine).items() if engine._homes[name] == victim.node_id}
-    assert before
+    before = {pid: (engine._homes[name], _started(pid)) for name, pid in pids(engine).items()}
+    assert {home for home, _ in before.values()} == {node.node_id for node in nodes}
+    victims = []
 
     def record(graded):
         kept[graded.content] += 1
         workers[graded.content] = graded.worker
         assert graded.status == "graded", graded.staff
         if sum(kept.values()) == 1:
+            victim = next(node for node in nodes if node.node_id != engine._homes[graded.worker])  # the other one is at work
+            victims.append(victim)
             lost = [slot for slot in engine._slots if slot.node.id == victim.node_id]
             at_work.update({slot.name: slot for slot in lost})
             kill(victim)
@@ -313,6 +315,7 @@ def test_a_node_is_killed_midway_another_joins_and_everything_is_answered_once(c
     supervise(works, engine, record, told, Progress(total=len(works)), options())
     assert kept == dict.fromkeys((one.content for one in names), 1)
     assert at_work
+    victim = victims[0]
     assert told.sentences, "the item that the killed node held was not lost"
     assert all("its worker was lost" in sentence for sentence in told.sentences)
     homes = set(engine._homes.values())
@@ -323,7 +326,7 @@ def test_a_node_is_killed_midway_another_joins_and_everything_is_answered_once(c
         engine,
     )
     assert len(homes | {slot.node.id for slot in engine._slots}) == 3  # the new node has a slot, too
-    until(lambda: not alive(before))
+    until(lambda: not alive({pid: start for pid, (home, start) in before.items() if home == victim.node_id}))
     assert "raylet" not in "".join(capfd.readouterr())  # what Ray has to say does not come between our lines
 
 
