@@ -91,7 +91,7 @@ def _short(value: float) -> str:
 def span(data: DataClaim) -> Span | None:
     """The range of the images as handed over: from the recipe where one was found, else from the sampled values."""
     recipe = data.recipe
-    if recipe is not None and recipe.kind in ("identity", "affine", "per_pixel") and recipe.scale:
+    if recipe is not None and exact(data) and recipe.scale:
         ends = [scale * pixel + offset for scale, offset in zip(recipe.scale, recipe.offset, strict=True) for pixel in PIXELS]
         return Span(low=min(ends), high=max(ends))
     if data.minimum is None or data.maximum is None:

@@ -9,7 +9,7 @@ from grader.records import Evidence, Finding, Graph, Model, Status
 
 NOT_PROVIDED = frozenset(
     {"albumentations", "cv2", "cuml", "cupy", "fastai", "imgaug", "ipywidgets", "keras_cv", "keras_hub", "keras_tuner", "plotly", "skimage"}
-    | {"tensorflow_addons", "tensorflow_hub", "tensorflow_probability", "timm", "torch", "torchvision"}
+    | {"tensorflow_addons", "tensorflow_hub", "tensorflow_probability", "timm", "torch", "torchvision", "wandb"}
 )
 """Well-known packages that notebooks use and the provided set lacks: a cell that ends for one of them is no mistake of the student's."""
 

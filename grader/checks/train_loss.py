@@ -24,8 +24,6 @@ from grader.records import Evidence, Finding
 
 PARAMS: Params = {}
 _FITS = {"integer": "sparse_categorical_crossentropy", "one_hot": "categorical_crossentropy"}
-_DIVERGENCES = frozenset({"kl_divergence", "kldivergence", "kld", "kullback_leibler_divergence"})
-"""From one-hot labels their entropy is zero: the divergence is the crossentropy."""
 _WORDS = {"integer": "integer labels", "one_hot": "one-hot labels", "other": "labels of unknown encoding"}
 
 
@@ -56,8 +54,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     labels = fit.train.labels if fit and fit.train and fit.train.labels else fit.validation.labels if fit and fit.validation else None
     encoding = labels.encoding if labels else "other"
     loss = compiled.loss.replace("focal_", "")
-    if encoding == "one_hot" and loss in _DIVERGENCES:
-        loss = _FITS[encoding]
+    if encoding == "one_hot" and loss == "kl_divergence":
+        loss = _FITS[encoding]  # the entropy of one-hot labels is zero
     actual = f"{compiled.loss}{' (from_logits=True)' if compiled.from_logits else ''} with {_WORDS[encoding]}"
     expected = f"{_FITS[encoding]} for {_WORDS[encoding]}" if encoding in _FITS else "a categorical crossentropy"
     if loss not in _FITS.values():

@@ -99,7 +99,7 @@ def _run(evidence: Evidence) -> Iterator[Flag]:
         yield Flag(
             id="missing_package",
             severity="info",
-            message=f"Not by the student's fault: {note.text}.",
+            message=f"The sandbox noted that {note.text}.",
             cell=note.cell if note.cell >= 0 else None,
         )
     for note in [note for note in run.notes if note.kind == "grader"][:3]:

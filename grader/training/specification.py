@@ -29,7 +29,6 @@ _LOSS_ALIASES = {
     "mse": "mean_squared_error",
     "mae": "mean_absolute_error",
     "kld": "kl_divergence",
-    "kldivergence": "kl_divergence",
     "kullback_leibler_divergence": "kl_divergence",
 }
 _ONLY_WITH_LOGITS = frozenset(

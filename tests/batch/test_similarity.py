@@ -28,7 +28,7 @@ from grader.batch.similarity import LIMIT, MOST_PAIRS, _prints, _tail, _token_te
 from grader.records import ReportCurve
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
-OWN = 40
+OWN = 60
 """Fingerprints that at most a tenth of the class has, from which on a work counts as having passages of its own."""
 
 
@@ -90,11 +90,16 @@ def of(found, basis):
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
 def test_planted_copies_are_found(seed):
-    _, found, originals = planted(seed)
+    works, found, originals = planted(seed)
     listed = of(found, "code")
     missed = [name for name in originals if frozenset((name, f"copy of {name}")) not in listed]
     assert len(originals) == 20
-    assert len(missed) <= 4, missed  # a case made from another one has little of its own left
+    assert len(missed) <= 4, missed
+    own = {each.student: set(_prints(_token_text(each.code)).tolist()) for each in works}
+    having = [prints for prints in own.values() if prints]
+    for name in missed:  # what was missed has next to nothing that the class does not have, once its names are changed
+        rare = [mark for mark in own[name] & own[f"copy of {name}"] if sum(mark in prints for prints in having) <= len(having) / 10]
+        assert len(rare) < 40, name  # 37 at most in eight draws: cases made from one another share what is rare otherwise
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
@@ -102,7 +107,7 @@ def test_few_others_are_listed(seed):
     _, found, originals = planted(seed)
     copies = {frozenset((name, f"copy of {name}")) for name in originals}
     unplanted = {pair: each for pair, each in of(found, "code").items() if pair not in copies}
-    assert len(unplanted) <= 30, "of 19,500 pairs; these are variations of each other in the corpus itself (18 to 26 over eight draws)"
+    assert len(unplanted) <= 20, "of 23,220 pairs; these are variations of each other in the corpus itself (11 to 16 over eight draws)"
     assert all(each.expected <= LIMIT for each in unplanted.values())
 
 

@@ -199,14 +199,14 @@ def evaluating(images, serial=0):
         ("data_normalized", with_fit(train=replace(sampled(0.0, 1.0), dtype="uint8")), Status.FAIL),
         ("data_normalized", with_fit(train=sampled(0.0, 1.0)), Status.PASS),
         ("train_protocol", with_fit(validation=data()), Status.PARTIAL),
-        ("train_protocol", with_fit(train=replace(data(), rows=10_000), validation=replace(data(), rows=10_000)), Status.PASS),
+        ("train_protocol", with_fit(train=replace(data(), mean=0.47), validation=replace(data(), mean=0.48)), Status.PASS),
         ("data_normalized", with_fit(train=replace(data(), dtype="float64", minimum=None)), Status.FAIL),
         ("data_normalized", with_fit(train=replace(data(), dtype="float64", rows=0, recipe=None, minimum=None)), Status.FAIL),
         ("data_normalized", with_fit(train=replace(data(), dtype="uint4", recipe=None, minimum=None)), Status.ERROR),
         ("data_cifar10", with_fit(train=replace(data(), dataset="cifar100")), Status.FAIL),
         ("train_loss", evidence(loss="mean_squared_error"), Status.FAIL),
         ("train_loss", evidence(loss="categorical_crossentropy"), Status.FAIL),
-        ("train_loss", evidence(loss="kldivergence"), Status.FAIL),
+        ("train_loss", evidence(loss="kl_divergence"), Status.FAIL),
         ("train_loss", evidence(from_logits=True), Status.PARTIAL),
         ("train_loss", evidence(compiled=False), Status.FAIL),
         ("train_loss", evidence(loss=None, custom_loss="mine"), Status.ERROR),
@@ -222,7 +222,7 @@ def test_data_training_and_curves(name, found, status):
     assert judge(name, found).status == status
 
 
-@pytest.mark.parametrize("loss", ["kldivergence", "kl_divergence", "categorical_crossentropy"])
+@pytest.mark.parametrize("loss", ["kl_divergence", "categorical_crossentropy"])
 def test_from_one_hot_labels_the_divergence_is_the_crossentropy(loss):
     found = with_fit(train=data(encoding="one_hot"))
     model = replace(found.models[0], compiled=replace(found.models[0].compiled, loss=loss))

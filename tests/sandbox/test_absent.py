@@ -39,9 +39,11 @@ def test_a_cell_goes_on_behind_the_import():
         ("error", (missing, 2)),
         ("ok", None),
     ]
-    assert {flag.message.split(" is not")[0].split()[-1] for flag in report.flags if flag.id == "missing_package"} <= {
-        "cv2", "torch", "albumentations", "torchvision", "wandb",
-    }  # fmt: skip
+    noted = [flag.message for flag in report.flags if flag.id == "missing_package"]
+    assert noted == [
+        f"The sandbox noted that the package {name} is not provided: the cell goes on without it."
+        for name in ("cv2", "torch", "albumentations")
+    ]
     assert statuses(report)["model.built"] == "pass"
 
 
@@ -52,3 +54,15 @@ def test_a_model_lost_for_a_known_package_is_for_a_person_a_misspelt_one_is_not(
     assert "cell 0 needs the package cv2" in line.message.lower()
     found = graded("import tensorfow as tf\ntf.keras.datasets.cifar10.load_data()\ntf.keras.Sequential()")
     assert statuses(found)["model.built"] == "fail"
+
+
+def test_what_a_tracker_was_told_it_still_knows():
+    report = graded(
+        'import wandb\nprint(wandb.__version__)\nrun = wandb.init(project="x", config={"rate": 0.01, "epochs": 3})\nconfig = wandb.config\n'
+        'config.batch = 64\nconfig["size"] = 2\n'
+        'assert (config.rate, run.config["epochs"], wandb.config.batch, config["size"]) == (0.01, 3, 64, 2)\n'
+        'wandb.log({"loss": 1.0})\nfor _ in wandb.sweep({}):\n    pass',
+        "float(wandb.config.never_given)",
+        MODEL,
+    )
+    assert [cell.error and (cell.error.type, cell.error.line) for cell in report.cells] == [None, ("ModuleNotFoundError", 1), None]

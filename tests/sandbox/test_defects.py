@@ -340,3 +340,38 @@ def test_a_defect_in_the_box_is_for_a_person_and_costs_nothing(damage, undecided
     assert all("defect in the grader" in line.message for line in report.criteria if line.id in undecided)
     assert {found[name] for name in found if name.startswith("model.")} == {"error" if "model.built" in undecided else "pass"}
     assert "grader_defect" in {flag.id for flag in report.flags}
+
+
+class Part(list):
+    """Stands for an eager tensor."""
+
+    @property
+    def shape(self):
+        return type("Shape", (tuple,), {"rank": 1})((len(self),))
+
+    def __getitem__(self, index):
+        return Part(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
+
+
+@pytest.mark.parametrize(
+    ("item", "given"),
+    [
+        ((Part(range(128)), Part(range(128))), (16, 16)),
+        ((Part(range(32)), Part(range(3))), (32, 3)),
+        (({"image": 1}, Part(range(128))), (1, 128)),
+        (Part(range(128)), None),
+    ],
+)
+def test_a_training_loop_gets_few_images_in_its_own_cell_only(item, given):
+    recorder = types.SimpleNamespace(custom_steps=0, custom_cell=None, context=context.Context(Pipe(), {}))
+    recorder.context.cell = 4
+    first = keras_hooks._Shortened(iter([item] * 9), recorder)
+    assert next(first) is item
+    recorder.custom_steps, recorder.custom_cell = 1, 4
+    rest = list(first)
+    assert len(rest) == 2
+    assert all(given is None or tuple(len(part) for part in each) == given for each in rest)
+    assert len(list(keras_hooks._Shortened(iter([item] * 9), recorder))) == 1
+    recorder.context.cell = 5
+    assert next(keras_hooks._Shortened(iter([item]), recorder)) is item
+    assert not recorder.context.writer.record.notes

@@ -6,6 +6,7 @@ missing, as it is. What only watches a training (`TRACKERS`) does nothing; of ev
 
 import ast
 import importlib.util
+import sys
 import types
 
 TRACKERS = frozenset({"clearml", "codecarbon", "comet_ml", "livelossplot", "mlflow", "neptune", "tensorboardX", "visualkeras", "wandb"})
@@ -65,11 +66,22 @@ def _import_at(source, line, top):
 
 
 class _Module(types.ModuleType):
+    """A package that is not there, or one of its modules."""
+
+    __version__ = "(not provided)"
+
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
         kind = _Nothing if self.__name__.partition(".")[0] in TRACKERS else _Missing
-        return type(name, (kind,), {"_package": self.__name__})()
+        found = type(name, (kind,), {"_package": self.__name__})()
+        setattr(self, name, found)
+        return found
+
+
+def _refuse(self, *_, **__):
+    top = self._package.partition(".")[0]
+    raise ModuleNotFoundError(f"No module named {top!r}: this package is not provided while grading (is its name right?)", name=top)
 
 
 class _Missing:
@@ -77,39 +89,35 @@ class _Missing:
 
     _package = ""
 
-    def _refuse(self, *_, **__):
-        top = self._package.partition(".")[0]
-        raise ModuleNotFoundError(f"No module named {top!r}: this package is not provided while grading (is its name right?)", name=top)
-
     __call__ = __iter__ = __len__ = __getitem__ = __setitem__ = __contains__ = __enter__ = __exit__ = __mro_entries__ = _refuse
 
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        self._refuse()
+        _refuse(self)
 
 
 class _Nothing:
-    """Something of a package that only watches: whatever is done with it does nothing."""
+    """Something of a package that only watches: whatever is done with it does nothing, but settings given to it (`wandb.config`) are kept."""
 
     _package = ""
 
-    def __call__(self, *_, **__):
+    def __call__(self, *_, **settings):
+        config = settings.get("config")
+        if isinstance(config, dict):
+            sys.modules[self._package.partition(".")[0]].config.__dict__.update(config)
         return self
 
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return self
-
-    def __setattr__(self, name, value):
-        pass
+        return getattr(sys.modules[self._package.partition(".")[0]], name) if name == "config" else self
 
     def __getitem__(self, key):
-        return self
+        return self.__dict__.get(key, self)
 
     def __setitem__(self, key, value):
-        pass
+        self.__dict__[str(key)] = value
 
     def __iter__(self):
         return iter(())
@@ -119,3 +127,5 @@ class _Nothing:
 
     def __exit__(self, *_):
         return False
+
+    __float__ = __int__ = __index__ = _refuse  # a number that nobody gave it

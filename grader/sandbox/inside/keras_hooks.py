@@ -24,7 +24,8 @@ OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
 
 _MOST_LOOKED_AT = 2000  # things in a variable, in search of a history
 _TELLING_S = 10.0  # for the epochs that callbacks of the student's own are told of
-_BATCH = 4  # images of the one real training step, and of each of a loop of the student's own: enough for every error to surface
+_BATCH = 4  # images of the one real training step: enough for every error to surface
+_LOOP_BATCH = 16  # of each step of a loop of the student's own, in the cell that trains: as many as a figure beside it shows
 _SWITCHES = (
     "rotation_range",
     "width_shift_range",
@@ -72,7 +73,7 @@ class Recorder:
         self.fits = 0
         self.histories = {}  # fit index -> (History, its dict)
         self.reported = set()
-        self.custom_steps = 0
+        self.custom_steps, self.custom_cell = 0, None
         self.custom_seen = set()
         self.pretrained = {}  # id(model) -> (weakref, text)
         self.cache = {}
@@ -237,6 +238,7 @@ class Recorder:
         def counted_apply(optimizer, grads, trainable_variables=None):
             if not recorder.context.busy:
                 recorder.custom_steps += 1
+                recorder.custom_cell = recorder.context.cell
                 with recorder.context.ours("looking at a training loop"):
                     recorder.custom_step(trainable_variables)
                 if recorder.custom_steps > 4 and eager.executing_eagerly():
@@ -352,10 +354,10 @@ class Recorder:
             known = self.keras.losses.get(loss) if isinstance(loss, str) else loss
             if isinstance(known, self.keras.losses.Loss) and type(known).__module__.startswith("keras.src."):
                 config = known.get_config()
-                if "fn" in config and getattr(known, "fn", None) is not None and type(known).__name__ == "LossFunctionWrapper":
-                    result["loss"] = known.fn.__name__
-                else:
-                    result["loss"] = _snake(type(known).__name__)
+                function = getattr(known, "fn", None)
+                if function is not None and not getattr(function, "__module__", "").startswith("keras.src."):
+                    return {**result, "custom_loss": getattr(function, "__name__", "a function")[:80]}
+                result["loss"] = function.__name__ if function is not None else _snake(type(known).__name__)
                 result["from_logits"] = bool(config.get("from_logits", getattr(known, "_fn_kwargs", {}).get("from_logits", False)))
                 result["label_smoothing"] = float(config.get("label_smoothing", 0.0) or 0.0)
             elif inspect.isfunction(known) and known.__module__.startswith("keras.src."):
@@ -635,7 +637,6 @@ class Recorder:
         """Callbacks, none or one, that tell the student's own callbacks, and those that write the curves down, of the epochs that are not trained."""
         given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
         told = [item for item in given if type(item).__module__ == "__main__" or type(item).__name__ in ("CSVLogger", "LambdaCallback")]
-
         if not told or epochs == 1:
             return []
 
@@ -647,9 +648,12 @@ class Recorder:
                         name: plots.value(_first([value]), index, position, later, epochs)
                         for position, (name, value) in enumerate((logs or {}).items())
                     }
-                    for item in told:
-                        item.on_epoch_begin(later, {})
-                        item.on_epoch_end(later, dict(values))
+                    try:
+                        for item in told:
+                            item.on_epoch_begin(later, {})
+                            item.on_epoch_end(later, dict(values))
+                    except Exception:  # an epoch without batches is our doing: what a callback makes of it is not the student's mistake
+                        break
                     if time.monotonic() > until:
                         break
 
@@ -815,23 +819,28 @@ class _Shortened:
 
     def __init__(self, iterator, recorder):
         self._iterator, self._recorder, self._count = iterator, recorder, 0
+        self._most = 1 if self._trained_here() else 3  # batches: of the first epoch, and of each later one in its cell
+
+    def _trained_here(self):
+        return self._recorder.custom_cell == self._recorder.context.cell
 
     def __iter__(self):
         return self
 
     def __next__(self):
         self._count += 1
-        if self._recorder.custom_steps and self._count > 3:
+        if self._recorder.custom_steps and self._count > self._most:
             raise StopIteration
         item = next(self._iterator)
-        return self._few(item) if self._recorder.custom_steps else item
+        return self._few(item) if self._trained_here() else item
 
     def _few(self, item):
         """The first images and labels of a batch; anything else as it is."""
         with self._recorder.context.ours("shortening a batch"):
-            lengths = {part.shape[0] if part.shape.rank else None for part in item} if isinstance(item, tuple) and len(item) > 1 else {None}
-            if len(lengths) == 1 and None not in lengths:
-                return tuple(part[:_BATCH] for part in item)
+            if isinstance(item, tuple) and len(item) > 1:
+                lengths = {part.shape[0] if getattr(getattr(part, "shape", None), "rank", None) else None for part in item}
+                if len(lengths) == 1 and None not in lengths:
+                    return tuple(part[:_LOOP_BATCH] for part in item)
         return item
 
     def __getattr__(self, name):

@@ -261,13 +261,15 @@ def _for_both(context, original, name, operation):
 
     @functools.wraps(original)
     def function(*args, **kwargs):
-        first = args[0] if args else next(iter(kwargs.values()), None)
-        parts = first if isinstance(first, (list, tuple)) else [first]
+        given = [*args, *kwargs.values()]
+        parts = [part for each in given for part in (each if isinstance(each, (list, tuple)) else [each])]
         if any(type(part).__name__ == "KerasTensor" for part in parts):
             import keras
 
             context.note("shim", f"tf.{name}() in a functional model answered by keras.ops.{operation}()")
             kwargs.pop("name", None)
+            if not args and kwargs:  # the first argument by its name, which keras.ops calls otherwise
+                args = (kwargs.pop(next(iter(kwargs))),)
             return getattr(keras.ops, operation)(*args, **kwargs)
         return original(*args, **kwargs)
 

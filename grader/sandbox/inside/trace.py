@@ -235,8 +235,6 @@ def _mend(config, activations, adapted):
 
 def _adapted(layer):
     """The mean and variance that `adapt` found, which the layer's configuration lacks; empty where it never ran or they were given."""
-    import numpy as np
-
     if layer.input_mean is not None or not layer.built:
         return {}
     mean, variance = np.asarray(layer.adapt_mean), np.asarray(layer.adapt_variance)
