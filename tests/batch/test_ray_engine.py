@@ -36,6 +36,7 @@ pytestmark = [
     ),  # Ray's own processes and sockets
 ]
 PATIENCE_S = 240.0
+JOINS_S = 60.0
 
 
 def options(**given):
@@ -186,9 +187,22 @@ def add(cluster):
     """Starts nodes and ends them after the test."""
     added = []
 
+    def joined(node):
+        patience = time.monotonic() + JOINS_S
+        while time.monotonic() < patience:
+            if node.node_id in cluster.global_state._live_node_ids():
+                return True
+            time.sleep(0.1)
+        return False
+
     def add(cpus=1, gpus=0, **env):
-        added.append(cluster.add_node(num_cpus=cpus, num_gpus=gpus, env_vars=env, wait=False, **ports()))
-        return added[-1]
+        for _ in range(3):  # a port may be taken between `ports` and the node's start; it ends then
+            node = cluster.add_node(num_cpus=cpus, num_gpus=gpus, env_vars=env, wait=False, **ports())
+            if joined(node):
+                added.append(node)
+                return node
+            cluster.remove_node(node, allow_graceful=False)
+        raise AssertionError("no node could be started in three tries")
 
     yield add
     for node in added:
@@ -202,7 +216,6 @@ def started(cluster):
     opened, seen = [], {}
 
     def started(nodes, jobs=None, **given):
-        cluster.wait_for_nodes(timeout=PATIENCE_S)
         gpu_memory_mib = given.pop("gpu_memory_mib", None)
         opened.append(Cluster(options(**given), jobs=jobs, address=cluster.address, gpu_memory_mib=gpu_memory_mib))
         engine = opened[-1]
