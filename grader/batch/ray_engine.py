@@ -40,6 +40,9 @@ _ANSWER_S = 15.0
 _KNOCK_S = 10.0
 """Patience with a cluster's head that is connected to for the first time."""
 
+_HEADLESS_S = 30.0
+"""Patience with a head that answers no more. Ray's own is a minute, after which it ends the whole process out of order."""
+
 _GATHER_S = 60.0
 """Patience at the beginning with the slots that are slower than the first; they join later all the same."""
 
@@ -194,7 +197,8 @@ class Cluster:
         self._lacks: dict[str, None] = {}
         self._waiting: list[tuple[Item, str]] = []
         self._looked = 0.0
-        self._alive = time.monotonic()
+        self._alive = self._headed = time.monotonic()
+        self._head, self._headless = "", False
         self._closed = False
         self._held = contextlib.ExitStack()
         self._held.enter_context(_replaced(self._ray._private.worker, "print_to_stdstream", lambda *_, **__: None))  # noqa: SLF001 (see _unchanged)
@@ -245,6 +249,8 @@ class Cluster:
             return
         self._closed = True
         slots, self._slots = self._slots, []
+        if self._head and not _answers(self._head):
+            slots = []  # asking it to end an actor would not return; the nodes end with their actors, a minute after their head
         with contextlib.suppress(self._ray.exceptions.RayError):
             idle = [slot.actor.close.remote() for slot in slots if slot.ready and slot.waits is None]
             if idle:
@@ -279,6 +285,7 @@ class Cluster:
                         "tells whether one runs; `ray start --address HOST:PORT` makes this machine one of its nodes."
                     ) from error
             else:
+                self._head = self._ray.get_runtime_context().gcs_address
                 return
 
     def _gather(self) -> None:
@@ -323,6 +330,9 @@ class Cluster:
         if now < self._looked + _LOOK_S:
             return
         self._looked = now
+        self._headless = not self._has_head(now)
+        if self._headless:
+            return
         try:
             told = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
         except self._ray.exceptions.RayError as error:
@@ -344,6 +354,18 @@ class Cluster:
             raise InfrastructureError(
                 f"No worker started on the Ray cluster in {_PATIENCE_S:g} s. `ray status` tells who takes its processors; run the same command again."
             )
+
+    def _has_head(self, now: float) -> bool:
+        """Whether the head answers: without it nothing is learned of nodes, though slots at work go on. Raises InfrastructureError where it stays away."""
+        if _answers(self._head):
+            self._headed = now
+            return True
+        if now > self._headed + _HEADLESS_S:
+            raise InfrastructureError(
+                f"The Ray cluster's head ({self._head}) has not answered for {_HEADLESS_S:g} s. What was graded by then is recorded. "
+                "Start the cluster again and run the same command, or run it without --engine ray: it goes on from there."
+            )
+        return False
 
     def _met(self, told: Mapping[str, Any], *, gpus: bool) -> _Node:
         """A node that was not there before."""
@@ -379,6 +401,8 @@ class Cluster:
 
     def _fill(self) -> None:
         """Start what slots are missing, on the emptiest nodes first; a node that no slot has opened on gets one."""
+        if self._headless:
+            return
         while self._most is None or len(self._slots) < self._most:
             taken = {id_: sum(slot.node.id == id_ for slot in self._slots) for id_ in self._nodes}
             roomy = [node for node in self._nodes.values() if taken[node.id] < min(node.room or 0, self._most_of(node))]
@@ -447,7 +471,8 @@ class Cluster:
     def _drop(self, slot: _Slot) -> None:
         with contextlib.suppress(ValueError):
             self._slots.remove(slot)
-        self._kill(slot)
+        if not self._headless:
+            self._kill(slot)
 
     def _kill(self, slot: _Slot) -> None:
         with contextlib.suppress(self._ray.exceptions.RayError, RuntimeError, ValueError):
@@ -509,12 +534,27 @@ def _knock(address: str) -> None:
     if not host or "/" in host or not port.isdecimal():
         raise UsageError(f"--address {address}: expected HOST:PORT of the cluster's head, or auto. Run this on a machine of the cluster.")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+        _reach(address)
     except (OSError, OverflowError) as error:
         raise InfrastructureError(
             f"--address {address}: nobody answers there ({error}). Start the cluster (`ray start --head`), or name its head; "
             "without --address and RAY_ADDRESS this machine grades alone."
         ) from error
+
+
+def _reach(address: str) -> None:
+    """Open a connection to HOST:PORT and close it. Raises OSError, OverflowError for a port that cannot be."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+
+
+def _answers(address: str) -> bool:
+    """Whether anybody listens at HOST:PORT."""
+    try:
+        _reach(address)
+    except OSError:
+        return False
+    return True
 
 
 def _ray() -> Any:

@@ -387,6 +387,45 @@ def test_a_killed_worker_loses_its_item_takes_its_boxes_along_and_is_replaced(ad
 
 @needs_ray
 @pytest.mark.slow
+def test_a_head_that_is_gone_ends_the_run_in_order_and_keeps_what_was_recorded(monkeypatch):
+    monkeypatch.setattr(ray_engine, "_HEADLESS_S", 3.0)
+    ray_engine._ray()
+    from ray.cluster_utils import Cluster as Nodes
+
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **ports()})
+    engine = None
+    try:
+        engine = Cluster(options(), jobs=1, address=nodes.address, gpu_memory_mib=None)
+        kept, (pid,) = [], pids(engine).values()
+        boxes = {pid: _started(pid), **family(pid)}
+
+        def record(graded):
+            kept.append(graded.content)
+            if len(kept) == 1:
+                server = nodes.head_node.all_processes["gcs_server"][0].process
+                server.kill()
+                server.wait()
+            return True
+
+        items = [item("file_empty"), slow_item()]
+        works = [Work(content=one.content, students=(f"sub_{one.content}",), load=lambda one=one: one) for one in items]
+        with pytest.raises(InfrastructureError, match="head .* has not answered for 3 s. What was graded by then is recorded"):
+            supervise(works, engine, record, _Told(), Progress(total=len(works)), options())
+        assert kept == ["file_empty-0"]
+        boxes.update(family(pid))
+        before = time.monotonic()
+        engine.close()
+        assert time.monotonic() - before < 45  # of Ray's own minute, after which this process would be gone
+        assert not engine._ray.is_initialized()
+    finally:
+        if engine is not None:
+            engine.close()
+        nodes.shutdown()
+    until(lambda: not alive(boxes))
+
+
+@needs_ray
+@pytest.mark.slow
 def test_gpus_are_lent_in_fractions_and_a_lost_item_goes_to_another_node(add, started, tmp_path):
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 81559\n", encoding="utf-8")
