@@ -1,9 +1,13 @@
 """Running the real pipeline in tests: in the sandbox, on the made-up images (or CIFAR-10 where the test asks), without training."""
 
 import atexit
+import ctypes
+import errno
 import fcntl
 import json
 import os
+import stat
+import struct
 import tempfile
 import zlib
 from functools import cache
@@ -14,6 +18,7 @@ from grader.dataset.layout import STANDIN
 from grader.records import Report
 from grader.sandbox import Job
 from grader.sandbox.bubblewrap import Bubblewrap
+from grader.sandbox.inside import harden
 from grader.sandbox.notebook_run import PROGRAM
 from grader.sandbox.warm import Warm
 from grader.training.box2 import Box2
@@ -97,3 +102,43 @@ def grade_notebook(nb, **options) -> Report:
 def statuses(report: Report) -> dict[str, str]:
     """Criterion id -> status."""
     return {line.id: line.status.value for line in report.criteria}
+
+
+def refuse_landlock():
+    """From here on the kernel answers this process and its children that it has no Landlock."""
+    program = harden._Program()
+    program.add(program.LOAD, 0)
+    for number in (444, 445, 446):
+        program.answer(number, program.ERRNO | errno.ENOSYS)
+    program.add(program.RETURN, program.ALLOW)
+    code = ctypes.create_string_buffer(b"".join(program.code))
+    head = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program.code), ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)
+    assert libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(head)), 0, 0) == 0
+
+
+def open_the_way(*needed: Path) -> None:
+    """Let every user walk to the folders `needed` (a Python below /root, say), in a mount namespace of this process's own. Only root can."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def mounted(source: str, target: Path, kind: str, flags: int, options: str = "") -> None:
+        if libc.mount(source.encode(), str(target).encode(), kind.encode(), flags, options.encode()):
+            raise OSError(ctypes.get_errno(), f"mount {target}")
+
+    new_namespace, bind_all, private_all = 0x00020000, 4096 | 16384, 262144 | 16384
+    if libc.unshare(new_namespace):
+        raise OSError(ctypes.get_errno(), "unshare")
+    mounted("none", Path("/"), "", private_all)
+    here = Path.cwd()
+    for folder in needed:
+        shut = next((path for path in reversed(folder.parents) if not path.stat().st_mode & stat.S_IXOTH), None)
+        if shut is None:
+            continue
+        kept = {path: os.open(path, os.O_PATH | os.O_DIRECTORY) for path in needed if path.is_relative_to(shut)}
+        mounted("tmpfs", shut, "tmpfs", 0, "mode=0755")
+        for path, handle in kept.items():
+            path.mkdir(parents=True)
+            mounted(f"/proc/self/fd/{handle}", path, "", bind_all)
+            os.close(handle)
+    os.chdir(here if here.is_dir() else "/")

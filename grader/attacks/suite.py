@@ -26,7 +26,8 @@ def _reads(secret: str, attacks: Mapping[str, str], *, control: bool = True, roo
 
 
 BOX_ATTACKS: tuple[Attack, ...] = (
-    # ---- read
+    # ---- read; first of all what is open from the start, as the next ones leave descriptors open
+    *_reads("file", {"inherited": "Read a descriptor that the grader has open."}, control=False),
     *_reads("rubric", {"rubric": "Read the rubric's file."}),
     *_reads("thresholds", {"thresholds": "Read the thresholds of the training check."}),
     *_reads("source", {"check_source": "Read the grader's own source.", "import_grader": "Import the grader."}),
@@ -64,7 +65,6 @@ BOX_ATTACKS: tuple[Attack, ...] = (
     *_reads("file", {"hard_link": "Read through a hard link made in the work folder."}, control=False),
     *_reads("file", {"file_handle": "Read through open_by_handle_at."}, root=True),
     *_reads("file", {"proc_first_root": "Read through /proc/1/root."}, control=False),
-    *_reads("file", {"inherited": "Read a descriptor that the grader has open."}, control=False),
     *_reads("temporary", {"host_temporary": "List the host's folder for temporary files."}),
     *_reads("home", {"host_home": "List the home of the user who runs the grader."}),
     *_reads("users", {"host_users": "Read the host's /etc/passwd."}),
@@ -342,14 +342,30 @@ BOX_ATTACKS: tuple[Attack, ...] = (
     ),
 )  # fmt: skip
 
+_LANDLOCK_OPEN = {
+    "read.file_size": "Landlock does not cover metadata: whoever knows a file's name learns its size, owner and times.",
+    "read.link_target": "Landlock does not cover where symbolic links point.",
+    "read.host_name": "There is no namespace for the host's name on this tier.",
+    "read.host_mounts": "TensorFlow needs /proc/self, and the list of mounts is in it.",
+    "read.process_exists": "There is no namespace for processes: whether a number is in use can be looked up, nothing else about it.",
+}
+_CONTAINER_OPEN = dict.fromkeys(
+    (
+        "read.rubric", "read.thresholds", "read.check_source", "read.import_grader", "read.secret", "read.planted_module",
+        "read.held_back_labels", "read.other_submission", "read.host_shared_memory", "read.symbolic_link", "read.climbing",
+        "read.path_descriptor", "read.mapping", "read.sendfile", "read.proc_self_root", "read.proc_thread_root",
+        "read.neighbour_command", "read.other_names", "read.host_temporary", "read.host_users", "read.host_home",
+        "write.overwrite", "write.append", "write.create", "write.create_unnamed", "write.delete", "write.delete_tree",
+        "write.rename", "write.move_in", "write.make_folder", "write.make_symlink", "write.shared_mapping", "write.through_root",
+        "write.through_symlink", "write.through_path_descriptor", "write.given_data", "write.given_reopened",
+        "ending.zero_device",
+    ),
+    "The kernel has no Landlock: the declared container alone keeps apart what everybody in it may read or write.",
+)  # fmt: skip
+
 KNOWN_OPEN: Mapping[str, Mapping[str, str]] = {
     "bubblewrap": {},
-    "landlock": {
-        "read.file_size": "Landlock does not cover metadata: whoever knows a file's name learns its size, owner and times.",
-        "read.link_target": "Landlock does not cover where symbolic links point.",
-        "read.host_name": "There is no namespace for the host's name on this tier.",
-        "read.host_mounts": "TensorFlow needs /proc/self, and the list of mounts is in it.",
-        "read.process_exists": "There is no namespace for processes: whether a number is in use can be looked up, nothing else about it.",
-    },
+    "landlock": _LANDLOCK_OPEN,
+    "container": {**_CONTAINER_OPEN, **_LANDLOCK_OPEN},
 }
-"""Tier -> attack -> why it is open there. `SECURITY.md` names each; a test holds that no other attack is open."""
+"""Tier -> attack -> why it is open there (for `container`: where the kernel has no Landlock). `SECURITY.md` names each; a test holds that no other is open."""

@@ -9,6 +9,7 @@ from typing import Self
 
 from grader import dataset, pipeline, reports, sandbox
 from grader.batch.records import Graded
+from grader.errors import InfrastructureError
 from grader.records import RunStatus, Submission
 from grader.sandbox import Job
 from grader.sandbox.notebook_run import PROGRAM
@@ -46,10 +47,12 @@ class Workshop:
     """
 
     def __init__(self, options: pipeline.Options, *, boxes: int, name: str = "") -> None:
-        """Start what takes time to start. Raises InfrastructureError where no sandbox works, or the device is missing; UsageError for an unknown one."""
+        """Start what takes time to start. Raises InfrastructureError where no sandbox works or keeps submissions apart, or the device is missing; UsageError for an unknown one."""
         self.name = name or f"{os.getpid()}"
         self.options = options
         self._tier = sandbox.choose(options.sandbox)
+        if together := sandbox.keeps_together(self._tier):
+            raise InfrastructureError(f"--sandbox {self._tier.name}: {together}")
         device = check_device(options.device)
         self._data = dataset.ensure(options.store or dataset.default_store())
         self._opened = ExitStack()

@@ -7,12 +7,13 @@ from grader.errors import InfrastructureError, UsageError
 from grader.sandbox.base import Job, Sandbox, TierState
 from grader.sandbox.bubblewrap import Bubblewrap
 from grader.sandbox.container import Container
+from grader.sandbox.inside.harden import landlock_abi
 from grader.sandbox.landlock import Landlock
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Ending, Running
 from grader.sandbox.unprotected import Unprotected
 
-__all__ = ["BACKENDS", "Ending", "Job", "Limits", "Running", "Sandbox", "TierState", "choose", "tiers"]
+__all__ = ["BACKENDS", "Ending", "Job", "Limits", "Running", "Sandbox", "TierState", "choose", "keeps_together", "tiers"]
 
 _AUTOMATIC: tuple[Sandbox, ...] = (Bubblewrap(), Landlock())
 BACKENDS: tuple[Sandbox, ...] = (*_AUTOMATIC, Container(), Unprotected())
@@ -45,3 +46,13 @@ def choose(name: str = "auto") -> Sandbox:
                 raise InfrastructureError(f"Sandbox {name} does not work here: {state.reason} {state.mend}")
             return backend
     raise UsageError(f"--sandbox {name}: no such sandbox; there are auto, {', '.join(backend.name for backend in BACKENDS)}.")
+
+
+def keeps_together(tier: Sandbox) -> str:
+    """Why boxes of several submissions must not run on `tier` of one machine; empty where they are kept apart (or, with `none`, nothing is promised)."""
+    if isinstance(tier, Container) and not landlock_abi():
+        return (
+            "The kernel has no Landlock, so the declared container alone keeps files apart, and it holds several submissions here: "
+            "each could read and change what another one leaves. Grade one submission a container, or use a machine with bubblewrap or Landlock."
+        )
+    return ""

@@ -34,7 +34,7 @@ _DEVICES = ("/sys/devices/system/cpu", "/dev/urandom", "/dev/random", "/dev/null
 
 
 @lru_cache(maxsize=1)
-def _other_user() -> int | None:
+def other_user() -> int | None:
     """A user id to switch to where we are root and it can run our interpreter (not one below a private home), else None."""
     if os.geteuid() != 0:
         return None
@@ -71,7 +71,7 @@ class Landlock:
             return TierState(name=self.name, works=False, reason="The kernel answers that it has no Landlock.", mend=mend)
         if not seccomp_available():
             return TierState(name=self.name, works=False, reason="The kernel takes no seccomp filter.", mend=mend)
-        user = f"user {_other_user()}" if _other_user() is not None else "the same user"
+        user = f"user {other_user()}" if other_user() is not None else "the same user"
         return TierState(name=self.name, works=True, reason=f"Landlock ABI {abi}, seccomp and rlimits, as {user}.")
 
     def start(self, job: Job, limits: Limits) -> Running:
@@ -81,7 +81,7 @@ class Landlock:
             raise InfrastructureError(f"Sandbox landlock does not work here: {state.reason} {state.mend}")
         folder = make_folder()
         work, temporary = folder / "content", folder / "tmp"
-        user = _other_user()
+        user = other_user()
         for path in (folder, work, temporary):
             path.mkdir(exist_ok=True)
             if user is not None:

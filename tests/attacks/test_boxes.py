@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -103,6 +105,21 @@ def test_a_quick_attack_succeeds_where_nothing_confines_it(attack):
     if outcome.state == "not_tried":
         pytest.skip(outcome.detail)
     assert outcome.state == "open", outcome.detail
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can give a box to another user.")
+@pytest.mark.parametrize(("name", "more", "lacking"), [("landlock", [], set()), ("container", ["no-landlock"], {"read.host_home"})])
+def test_where_boxes_are_another_users_each_quick_attack_is_held_or_known(name, more, lacking):
+    """`lacking`: what may be held by how this machine is set up."""
+    line = [sys.executable, str(Path(__file__).parent / "as_another_user.py"), name, *more]
+    done = subprocess.run(line, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found) == {attack.id for attack in QUICK}
+    opened = {identifier: detail for identifier, (state, detail) in found.items() if state == "open"}
+    known = suite.KNOWN_OPEN[name].keys() & found.keys()
+    assert opened.keys() - known == set(), opened
+    assert {identifier for identifier in known - opened.keys() if found[identifier][0] != "not_tried"} <= lacking
 
 
 @cache

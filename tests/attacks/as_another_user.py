@@ -1,0 +1,30 @@
+"""The quick attacks on boxes that run as another user than the grader's; run by `test_boxes.py` as `as_another_user.py TIER [no-landlock]`, as root.
+
+What it changes for that (who may walk to the interpreter, whether there is Landlock) holds in this process only. Prints {attack: [state, detail]}. The path has `tests`.
+"""
+
+import json
+import sys
+
+import harness
+
+from grader import sandbox
+from grader.attacks import boxes, suite
+from grader.sandbox.base import interpreter_folders
+from grader.sandbox.landlock import other_user
+
+
+def main():
+    """See the module's docstring."""
+    tier, *without = sys.argv[1:]
+    harness.open_the_way(*interpreter_folders(), harness.ROOT)
+    if without:
+        harness.refuse_landlock()
+    assert other_user() is not None
+    box = sandbox.choose(tier)
+    outcomes = boxes.run([attack for attack in suite.BOX_ATTACKS if not attack.alone], box)
+    json.dump({outcome.attack.id: [outcome.state, outcome.detail] for outcome in outcomes}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
