@@ -91,7 +91,7 @@ def examined(lines: rubric.Rubric, path: Path, box: sandbox.Sandbox, box2: Box2,
     read = notebook.read(path.read_bytes(), anchors)
     with start_notebook(read.cells, box, Limits(), data.folder) as running:
         record = collect_notebook(running, read.cells, Limits())
-    rebuilt = {(claim.serial, claim.version): box2.rebuild(claim) for claim in evidence.candidates(record)}
+    rebuilt = box2.rebuild_all(evidence.candidates(record))
     return evidence.build(read, record, rebuilt, attempted=True)
 
 

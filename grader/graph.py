@@ -4,6 +4,7 @@ A *map* is an activation with two spatial axes (channels last unless the layer s
 """
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 from grader.records import Graph, Node
@@ -77,9 +78,13 @@ def live(graph: Graph) -> tuple[Node, ...]:
     return tuple(node for node in graph.nodes if node.index in needed)
 
 
-def successors(graph: Graph, node: Node) -> tuple[Node, ...]:
-    """The live nodes that take `node`'s output."""
-    return tuple(other for other in live(graph) if node.index in other.inputs)
+def successors(graph: Graph) -> dict[int, list[Node]]:
+    """Node index -> the live nodes that take its output, in order."""
+    found: dict[int, list[Node]] = {node.index: [] for node in graph.nodes}
+    for node in live(graph):
+        for index in dict.fromkeys(node.inputs):
+            found[index].append(node)
+    return found
 
 
 def before(graph: Graph, node: Node) -> Node | None:
@@ -181,9 +186,10 @@ def nonlinearity_after(graph: Graph, node: Node) -> str:
     own = activation(node)
     if own != "linear":
         return own
-    todo, seen = list(successors(graph, node)), set()
+    after = successors(graph)
+    todo, seen = deque(after[node.index]), set()
     while todo:
-        following = todo.pop(0)
+        following = todo.popleft()
         if following.index in seen:
             continue
         seen.add(following.index)
@@ -194,7 +200,7 @@ def nonlinearity_after(graph: Graph, node: Node) -> str:
             or following.class_name in ("Add", "Concatenate", "Average", "ZeroPadding2D", "Cropping2D")
             or is_pooling(graph, following)
         ):
-            todo += successors(graph, following)
+            todo += after[following.index]
     return "linear"
 
 

@@ -270,7 +270,7 @@ def _graded(
         draft.environment["versions"] = dict(record.versions)
         draft.environment["peak_mib"] = round(record.peak_mib)
         with draft.timed("rebuild"):
-            rebuilt = {(claim.serial, claim.version): boxes.rebuilder.rebuild(claim, deadline) for claim in evidence.candidates(record)}
+            rebuilt = boxes.rebuilder.rebuild_all(evidence.candidates(record), deadline)
         with draft.timed("train"):
             attempted = bool(rebuilt) or not notebook.untouched(read, anchors)
             seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)

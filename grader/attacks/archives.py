@@ -1,6 +1,7 @@
 """Archives and files that attack whoever opens them: read by `sources.resolve` and `notebook.read` on the host, without a box.
 
-Open is an attack after which something was accepted that must not be, a file appeared outside, or an error other than ours was raised.
+Open is an attack after which something was accepted that must not be, a file appeared outside, an error other than ours was raised, or that took too long: reading
+it, looking at its code, and showing it in a report.
 """
 
 import io
@@ -11,12 +12,14 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from grader import notebook, rubric, sources
+from grader import notebook, pipeline, reports, rubric, sources
 from grader.attacks.records import Attack, Outcome
 from grader.attacks.suite import ARCHIVE
 from grader.errors import GraderError
+from grader.records import RunStatus
 
 _CELL: dict[str, object] = {"cell_type": "code", "metadata": {}, "source": "x = 1", "outputs": [], "execution_count": None}
 _FINE = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [_CELL]}).encode()
@@ -53,6 +56,14 @@ def _encrypted() -> bytes:
     return bytes(data)
 
 
+def _blank_lines() -> bytes:
+    """Code that is no Python behind 6 MiB of blank lines, which a pattern may look through from each of them; and cells of them to be shown."""
+    broken = (" " * 150 + "\n") * 40_000 + "x = = 1"
+    shown = " \n" * 9_900 + "x = 1"
+    cells = [{**_CELL, "source": source} for source in (broken, *[shown] * 5)]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}).encode()
+
+
 FILES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "climbing": ("A member called ../../evil.ipynb.", "a.zip", lambda: _zip(("../../evil.ipynb", _FINE))),
     "absolute": ("A member with an absolute name.", "a.zip", lambda: _zip(("/tmp/evil.ipynb", _FINE))),  # noqa: S108
@@ -73,8 +84,12 @@ FILES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
         "a.ipynb",
         lambda: b'{"nbformat": ' + b"9" * 10**6 + b', "cells": []}',
     ),
+    "blank_lines": ("A notebook of ninety thousand blank lines.", "a.ipynb", _blank_lines),
     "pickle_file": ("A pickle that calls itself a notebook.", "a.ipynb", lambda: b"\x80\x04cos\nsystem\n(S'touch owned'\ntR."),
 }
+
+_TAKEN = frozenset({"blank_lines"})
+"""Files that are notebooks, and may be taken for one."""
 
 ATTACKS: tuple[Attack, ...] = tuple(
     Attack(id=f"archive.{name}", family=ARCHIVE, what=what, proof="changed", alone=True, control=False)
@@ -85,6 +100,7 @@ ATTACKS: tuple[Attack, ...] = tuple(
 def run() -> Iterator[Outcome]:
     """Have every file read as a submission, and yield what became of it."""
     anchors = notebook.load_anchors(rubric.load("all_cnn_c").folder / "anchors.toml")
+    nothing = pipeline.unreached(RunStatus.UNGRADABLE, "Only read.", pipeline.Options(), file="a.ipynb", sha256="").executed
     for attack, (_, name, make) in zip(ATTACKS, FILES.values(), strict=True):
         with tempfile.TemporaryDirectory(prefix="grade-attack-") as folder:
             path = Path(folder) / "inner" / "most" / name
@@ -93,7 +109,9 @@ def run() -> Iterator[Outcome]:
             began, detail, wrong = time.monotonic(), "read without harm", ""
             try:
                 found = notebook.read(sources.resolve(str(path)).data, anchors)
-                wrong = "its code was taken" if found.code else ""
+                wrong = "its code was taken" if found.code and attack.id.partition(".")[2] not in _TAKEN else ""
+                notebook.recognise(found, anchors)
+                reports.FORMATS["html"].render(replace(nothing, notebook=found))
             except GraderError as error:
                 detail = str(error)[:200]
             except Exception as error:  # noqa: BLE001 (that is what is looked for)

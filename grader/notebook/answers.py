@@ -120,7 +120,7 @@ def _prose_of_code(source: str) -> list[str]:
 
 def _reads_as_prose(source: str) -> bool:
     """Whether text that is no Python reads as sentences: many words, no assignment, import or bracket at a line's end."""
-    if len(source) > MAX_TEXT or re.search(r"[=\[\]{};]|^\s*(?:import|from|def|class|for|if|while|print|%|!)\b", source, re.MULTILINE):
+    if len(source) > MAX_TEXT or re.search(r"[=\[\]{};]|^[ \t]*+(?:import|from|def|class|for|if|while|print|%|!)\b", source, re.MULTILINE):
         return False
     return len(re.findall(r"[^\W\d_]{2,}", source)) >= 6 and source.count("(") <= 3
 

@@ -40,9 +40,12 @@ _OTHER_DATA = {name: re.compile(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])", re.I
 _SHOWN = frozenset(
     {"print", "title", "suptitle", "set_title", "xlabel", "ylabel", "set_xlabel", "set_ylabel", "text", "format", "display", "input"}
 )
-_IMPORT = re.compile(r"^\s*(?:import|from)\s+([A-Za-z_][\w.]*)(?:\s+import\s+([\w, ]+))?", re.MULTILINE)
+_IMPORT = re.compile(r"^[ \t]*+(?:import|from)[ \t]++([A-Za-z_][\w.]*+)(?:[ \t]++import[ \t]++([\w, ]++))?", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
-_PRINT = re.compile(r"^\s*print\s+(?![=(.,\[\])])|^\s*print\s*>>|^\s*except\s+[\w.]+\s*,\s*\w+\s*:", re.MULTILINE)
+_PRINT = re.compile(
+    r"^[ \t]*+(?:print(?:[ \t]*+$|[ \t]++(?![=(.,\[\]) \t])|[ \t]*+>>)|except[ \t]++[\w.]++[ \t]*+,[ \t]*+\w++[ \t]*+:)", re.MULTILINE
+)
+r"""Possessive, and never over a line's end: `^\s*` looks through what is left of a cell of blank lines from each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

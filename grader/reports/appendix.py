@@ -8,6 +8,7 @@ images checked. `inert.check` then reads the finished page and refuses it if any
 
 import base64
 import binascii
+import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from grader.reports.text import shorten
 
 MOST_SOURCE = 20_000
 """Characters of a cell that are highlighted or rendered; a longer cell is shown plainly, up to ten times as many."""
+_BLANK = re.compile(r"\s{500}")
+"""Pygments looks through a run of blank lines from each of them; a cell with such a run is shown plainly."""
 MOST_OUTPUT = 10_000
 """Characters shown of one output."""
 MOST_IMAGE = 2 * 2**20
@@ -86,7 +89,9 @@ def _cell(cell: Cell, run: CellRun | None, room: _Room) -> ShownCell:
 def _body(cell: Cell) -> Markup:
     if len(cell.source) > MOST_SOURCE or cell.kind == "raw":
         return _plain(cell.source)
-    return markdown(cell.source) if cell.kind == "markdown" else highlighted(cell.source)
+    if cell.kind == "markdown":
+        return markdown(cell.source)
+    return _plain(cell.source) if _BLANK.search(cell.source) else highlighted(cell.source)
 
 
 def _plain(source: str) -> Markup:

@@ -7,7 +7,7 @@ students', so box 2 has limits of its own, and what it answers is decoded as str
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,12 @@ CAPS = {"parameters": 500_000_000, "activation": 500_000_000, "nodes": 2000, "me
 
 PATIENCE_S = 60.0
 """Seconds that one rebuilding may take: All-CNN-C 65 ms, MobileNetV2 540 ms, 150 sequential layers about 5 s (measured)."""
+
+TOGETHER_S = 180.0
+"""Seconds that all models of one notebook may take to be rebuilt, the box's start among them; a class shares the box. Three to twenty models are usual."""
+
+MOST_KNOWN = 500
+"""Rebuilt models that are remembered, the latest; one takes some 30 KiB."""
 
 OPEN_PATIENCE_S = 180.0
 """Seconds that building a model to train may take; the first on JAX compiles its initialisers: 4 s of processor time, 44 s on the clock once, two cores among six jobs."""
@@ -103,6 +109,26 @@ class Box2:
 
     # ------------------------------------------------------------------ rebuilding
 
+    def rebuild_all(
+        self, claims: Iterable[ModelClaim], deadline: float | None = None, *, together_s: float = TOGETHER_S
+    ) -> dict[tuple[int, int], tuple[Graph | None, str | None]]:
+        """(serial, version) -> as `rebuild` has it. What is left when the models took `together_s` (waiting for other threads aside) is not rebuilt.
+
+        Raises InfrastructureError as `rebuild`.
+        """
+        found: dict[tuple[int, int], tuple[Graph | None, str | None]] = {}
+        spent = 0.0
+        for claim in claims:
+            if spent > together_s:
+                reason = f"the notebook builds so many or so large models that {len(found)} of them took {together_s:g} s to rebuild"
+                found[claim.serial, claim.version] = None, reason
+                continue
+            with self.exclusive():
+                began = time.monotonic()
+                found[claim.serial, claim.version] = self.rebuild(claim, deadline)
+                spent += time.monotonic() - began
+        return found
+
     def rebuild(self, claim: ModelClaim, deadline: float | None = None) -> tuple[Graph | None, str | None]:
         """The rebuilt model, or None and a sentence why not. `deadline`: a `time.monotonic()` value.
 
@@ -115,14 +141,17 @@ class Box2:
         except RebuildRefused as refusal:
             return None, str(refusal)
         key = json.dumps([config, claim.input_shape], sort_keys=True)
-        if key not in self._known:
+        answer = self._known.get(key)
+        if answer is None:
             try:
-                self._known[key] = self._rebuilt({"ask": "rebuild", "config": config, "input_shape": claim.input_shape}, deadline)
+                answer = self._rebuilt({"ask": "rebuild", "config": config, "input_shape": claim.input_shape}, deadline)
             except OutOfTime:
                 return None, "time for grading was up before it could be rebuilt"
             except TrainingRefused as refusal:
                 return None, str(refusal)
-        answer = self._known[key]
+            while len(self._known) >= MOST_KNOWN:
+                self._known.pop(next(iter(self._known)), None)
+            self._known[key] = answer
         return (answer, None) if isinstance(answer, Graph) else (None, answer)
 
     def _rebuilt(self, request: dict[str, Any], deadline: float | None) -> Graph | str:

@@ -1,0 +1,43 @@
+"""Rebuilding all models of a notebook: what one may take of a box that a class shares, and what is remembered."""
+
+from harness import warm_box2
+
+from grader.records import ModelClaim
+from grader.training import box2
+
+
+def claim(units, serial=0):
+    layers = [
+        {"module": "keras.layers", "class_name": "InputLayer", "config": {"name": "in", "batch_shape": [None, 4]}, "registered_name": None},
+        {"module": "keras.layers", "class_name": "Dense", "config": {"name": "d", "units": units}, "registered_name": None},
+    ]
+    config = {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": layers}, "registered_name": None}
+    return ModelClaim(serial=serial, version=0, cell=0, kind="Sequential", config=config)
+
+
+def test_every_model_of_a_notebook_is_rebuilt():
+    found = warm_box2().rebuild_all([claim(3, serial=0), claim(5, serial=1)])
+    assert {key: graph.parameters for key, (graph, _) in found.items()} == {(0, 0): 15, (1, 0): 25}
+
+
+def test_what_is_left_when_a_notebooks_models_took_their_time_is_not_rebuilt():
+    found = warm_box2().rebuild_all([claim(3, serial=0), claim(5, serial=1), claim(6, serial=2)], together_s=0.0)
+    assert found[0, 0][0] is not None
+    for key in ((1, 0), (2, 0)):
+        graph, reason = found[key]
+        assert graph is None
+        assert reason.startswith("the notebook builds so many or so large models that")
+
+
+def test_the_latest_models_are_remembered(monkeypatch):
+    box = warm_box2()
+    monkeypatch.setattr(box2, "MOST_KNOWN", 2)
+    for units in (11, 12, 13, 14):
+        graph, refusal = box.rebuild(claim(units))
+        assert (graph.parameters, refusal) == (5 * units, None)
+    assert len(box._known) == 2
+    asked = box._asked
+    box.rebuild(claim(14))
+    assert box._asked == asked
+    graph, _ = box.rebuild(claim(11))
+    assert (graph.parameters, box._asked) == (55, asked + 1)
