@@ -1,7 +1,7 @@
 """Archives and files that attack whoever opens them: read by `sources.resolve` and `notebook.read` on the host, without a box.
 
 Open is an attack after which something was accepted that must not be, a file appeared outside, an error other than ours was raised, or that took too long: reading
-it, looking at its code, and showing it in a report.
+it, looking at its code, and showing it in a report; or that took too much memory.
 """
 
 import io
@@ -25,6 +25,8 @@ _CELL: dict[str, object] = {"cell_type": "code", "metadata": {}, "source": "x = 
 _FINE = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [_CELL]}).encode()
 _MOST_S = 20.0
 """Seconds within which the host must be through with any one file."""
+_MOST_MIB = 400.0
+"""Memory that any one file may take of the host; the reading of an honest notebook of 8 MiB takes a tenth."""
 
 
 def _zip(*members: tuple[zipfile.ZipInfo | str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -64,6 +66,18 @@ def _blank_lines() -> bytes:
     return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}).encode()
 
 
+def _long_name() -> bytes:
+    """An import of a name of forty thousand parts, each step of whose joining Python keeps: 1.6 GB of memory from 80 kB."""
+    return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{**_CELL, "source": "import a" + ".a" * 40_000}]}).encode()
+
+
+def _memory_mib(*, begin: bool = False) -> float:
+    """The most memory that this process has held since `begin`, which forgets what came before."""
+    if begin:
+        Path("/proc/self/clear_refs").write_text("5")
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
 FILES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "climbing": ("A member called ../../evil.ipynb.", "a.zip", lambda: _zip(("../../evil.ipynb", _FINE))),
     "absolute": ("A member with an absolute name.", "a.zip", lambda: _zip(("/tmp/evil.ipynb", _FINE))),  # noqa: S108
@@ -85,10 +99,11 @@ FILES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
         lambda: b'{"nbformat": ' + b"9" * 10**6 + b', "cells": []}',
     ),
     "blank_lines": ("A notebook of ninety thousand blank lines.", "a.ipynb", _blank_lines),
+    "long_name": ("A notebook that imports a name of forty thousand parts.", "a.ipynb", _long_name),
     "pickle_file": ("A pickle that calls itself a notebook.", "a.ipynb", lambda: b"\x80\x04cos\nsystem\n(S'touch owned'\ntR."),
 }
 
-_TAKEN = frozenset({"blank_lines"})
+_TAKEN = frozenset({"blank_lines", "long_name"})
 """Files that are notebooks, and may be taken for one."""
 
 ATTACKS: tuple[Attack, ...] = tuple(
@@ -106,6 +121,7 @@ def run() -> Iterator[Outcome]:
             path = Path(folder) / "inner" / "most" / name
             path.parent.mkdir(parents=True)
             path.write_bytes(make())
+            held = _memory_mib(begin=True)
             began, detail, wrong = time.monotonic(), "read without harm", ""
             try:
                 found = notebook.read(sources.resolve(str(path)).data, anchors)
@@ -116,9 +132,11 @@ def run() -> Iterator[Outcome]:
                 detail = str(error)[:200]
             except Exception as error:  # noqa: BLE001 (that is what is looked for)
                 wrong = f"{type(error).__name__}: {error}"[:200]
-            seconds = time.monotonic() - began
+            seconds, taken = time.monotonic() - began, _memory_mib() - held
             if [other for other in Path(folder).rglob("*") if other.is_file() and other != path]:
                 wrong = "a file appeared outside"
             elif seconds > _MOST_S:
                 wrong = f"reading it took {seconds:.0f} s"
+            elif taken > _MOST_MIB:
+                wrong = f"reading it took {taken:.0f} MiB"
         yield Outcome(attack=attack, state="open" if wrong else "held", detail=wrong or detail, seconds=round(seconds, 2))

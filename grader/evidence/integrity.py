@@ -6,9 +6,9 @@ flag says nothing: what holds without this is in `SECURITY.md`.
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator
 
+from grader import syntax
 from grader.records import Evidence, Flag
 
 _MACHINERY = {
@@ -77,12 +77,8 @@ def integrity(evidence: Evidence) -> Iterator[Flag]:
 
 def _tree(source: str) -> ast.Module | None:
     text = re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", source[:300_000], flags=re.MULTILINE)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    tree = syntax.tree(text)
+    return tree if isinstance(tree, ast.Module) else None
 
 
 def _imports(tree: ast.Module) -> dict[str, str]:

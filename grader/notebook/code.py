@@ -3,7 +3,8 @@
 import ast
 import re
 import textwrap
-import warnings
+
+from grader import syntax
 
 MAX_PARSED = 300_000
 """Characters of a cell that are given to the parser; a longer one is only tokenised."""
@@ -43,14 +44,10 @@ def parse(source: str) -> ast.Module | SyntaxError | None:
     for text in dict.fromkeys((source, python_of(source))):
         if len(text) > MAX_PARSED:
             return None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return ast.parse(text)
-        except SyntaxError as failed:
-            error = failed
-        except (ValueError, RecursionError, MemoryError):
-            return None
+        found = syntax.tree(text)
+        if not isinstance(found, SyntaxError):
+            return found
+        error = found
     return error
 
 

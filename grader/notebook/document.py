@@ -8,11 +8,11 @@ import ast
 import codecs
 import json
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from grader import syntax
 from grader.errors import NotGradable
 from grader.notebook.text import MAX_KEPT, middle_out
 from grader.records import Json
@@ -182,11 +182,8 @@ def _ends_early(text: str, error: json.JSONDecodeError) -> bool:
 def _is_python(text: str) -> bool:
     if len(text) > 2_000_000:
         return False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = syntax.tree(text)
+    if not isinstance(tree, ast.Module):
         return re.search(r"^(?:import \w|from \w[\w.]* import |# In\[)", text, re.MULTILINE) is not None
     return any(not isinstance(node, ast.Expr) for node in tree.body)
 
