@@ -2,7 +2,7 @@
 
 A frame is a 4-byte big-endian length and that many bytes of UTF-8 JSON: `{"seq": n, "kind": "...", "body": {...}}`. Everything a
 student's process can influence passes through here exactly once. Refused: frames over the cap, wrong sequence numbers, duplicate keys,
-NaN and infinities, numbers of over 40 digits, nesting deeper than 100, surrogates, unknown kinds and
+NaN and infinities, numbers of over 40 digits, nesting deeper than 100, more values than a run's records hold, surrogates, unknown kinds and
 fields, wrong types. Terminal control sequences and invisible direction marks are taken out of every string.
 """
 
@@ -23,6 +23,11 @@ TOTAL_FRAMES = 20_000
 MAX_DEPTH = 100
 """Lists and objects inside each other in a frame's body: the box cuts at 60, and everything that walks over a body later may recurse."""
 
+VALUES_A_MIB = 16_384
+"""Values (keys, too) that a box may send for each MiB of frames that it may send: 2 million by the usual limits, where 16 notebooks of the corpus sent 600 to 6,400. An empty list is
+two bytes on the way and 64 on the host, so a bound in bytes alone lets a box take twenty times as much of the host's memory."""
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)?|[@-Z\\-_])?")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]")
 _SURROGATE_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")  # a backslash that is itself escaped begins none
@@ -49,6 +54,12 @@ def strict_json(data: bytes, limit: int = FRAME_BYTES) -> Any:
         raise FrameError("a frame is nested too deeply") from None
     except ValueError as error:
         raise FrameError(f"a frame is not JSON: {str(error)[:120]}") from None
+
+
+def values_in(data: bytes) -> int:
+    """How many values JSON text holds, counted before any of them takes memory: what separates or opens them, strings left out."""
+    bare = _STRING.sub(b"", data)
+    return 1 + sum(bare.count(mark) for mark in (b",", b":", b"[", b"{"))
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -109,11 +120,12 @@ def to_record(kind: type[T], body: Any) -> T:
 
 
 class FrameReader:
-    """Cuts a byte stream into decoded frames and checks their sequence numbers."""
+    """Cuts a byte stream into decoded frames and checks their sequence numbers. `values`: how many values all frames may hold together."""
 
-    def __init__(self, limit: int = FRAME_BYTES) -> None:
+    def __init__(self, limit: int = FRAME_BYTES, *, values: int = 128 * VALUES_A_MIB) -> None:
         self._buffer = bytearray()
         self._limit = limit
+        self._values, self._most_values = 0, values
         self._next = 0
 
     @property
@@ -132,6 +144,9 @@ class FrameReader:
                 return
             raw = bytes(self._buffer[4 : 4 + size])
             del self._buffer[: 4 + size]
+            self._values += values_in(raw)
+            if self._values > self._most_values:
+                raise FrameError(f"its records hold more than {self._most_values:,} values")
             frame = strict_json(raw, self._limit)
             if (
                 not isinstance(frame, dict)

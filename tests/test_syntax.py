@@ -49,7 +49,9 @@ def test_what_is_no_python_is_its_error_or_none():
     assert not isinstance(tree("-" * 100_000 + "1"), ast.Module)
 
 
-@pytest.mark.parametrize("text", [f"import {'a.' * PARTS}a", f"from {'a . ' * PARTS}a import b", f"import {'a.' * (MOST_NAMES - 1)}a\n" * 2000])
+@pytest.mark.parametrize(
+    "text", [f"import {'a.' * PARTS}a", f"from {'a . ' * PARTS}a import b", f"import {'a.' * (MOST_NAMES - 1)}a\n" * 2000]
+)
 def test_a_text_made_to_fill_memory_takes_memory_of_its_size(text):
     """In a process of its own, as memory that is taken is seldom given back. Unmended, the first took 10 GiB."""
     program = "import json, sys; from grader.syntax import tree; print(json.dumps(tree(json.load(sys.stdin)) is not None))"
@@ -71,7 +73,8 @@ def test_a_text_made_to_fill_memory_takes_memory_of_its_size(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 300_000, "a " * 150_000, "a.b " * 75_000, ("a." * (MOST_NAMES - 2) + "a ") * 3000, "a" + " " * 299_000 + ".", "a\\\n" * 100_000]
+    "text",
+    ["a" * 300_000, "a " * 150_000, "a.b " * 75_000, ("a." * (MOST_NAMES - 2) + "a ") * 3000, "a" + " " * 299_000 + ".", "a\\\n" * 100_000],
 )
 def test_the_cut_is_linear(text):
     """Text that the pattern could look through again from each place: by the quadratic way these take minutes."""

@@ -68,7 +68,9 @@ def _blank_lines() -> bytes:
 
 def _long_name() -> bytes:
     """An import of a name of forty thousand parts, each step of whose joining Python keeps: 1.6 GB of memory from 80 kB."""
-    return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{**_CELL, "source": "import a" + ".a" * 40_000}]}).encode()
+    return json.dumps(
+        {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{**_CELL, "source": "import a" + ".a" * 40_000}]}
+    ).encode()
 
 
 def _memory_mib(*, begin: bool = False) -> float:

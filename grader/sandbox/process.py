@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
-from grader.decode import FrameReader
+from grader.decode import VALUES_A_MIB, FrameReader
 from grader.errors import FrameError
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import remove_folder
@@ -98,7 +98,7 @@ class Running:
         self._to_send = bytearray()
         self._close_when_sent = False
         self._open = {frames, self._output.fileno()}
-        self._reader = FrameReader()
+        self._reader = FrameReader(values=limits.frames_mib * VALUES_A_MIB)
         self._started = time.monotonic()
         self._next_watch = 0.0
         self._written = 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.decode import FRAME_BYTES, FrameReader, RunCollector, clean_text, strict_json, to_record
+from grader.decode import FRAME_BYTES, FrameReader, RunCollector, clean_text, strict_json, to_record, values_in
 from grader.errors import FrameError
 from grader.records import FitClaim, Note
 
@@ -50,6 +50,35 @@ def test_unusual_json_is_refused(data, message):
 def test_a_frame_announced_too_large_is_refused_before_it_arrives():
     with pytest.raises(FrameError, match="announced"):
         list(FrameReader().feed((FRAME_BYTES + 1).to_bytes(4, "big")))
+
+
+def _nodes(value):
+    if isinstance(value, list):
+        return 1 + sum(map(_nodes, value))
+    return 1 + sum(1 + _nodes(item) for item in value.values()) if isinstance(value, dict) else 1
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(alphabet='ab,:[{]}"\\\n') | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(alphabet='a,:[{"\\') | st.text(), inner),
+    )
+)
+def test_values_are_counted_without_being_made(value):
+    """Each value and key once; an empty list or object, which nothing separates, twice."""
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
+        assert _nodes(value) <= values_in(text.encode("utf-8", "replace")) <= 2 * _nodes(value)
+
+
+def test_few_bytes_of_too_many_values_are_refused_before_they_are_made():
+    reader = FrameReader(values=1000)
+    assert len(list(reader.feed(frame(NOTE)))) == 1
+    assert len(list(reader.feed(frame([[]] * 400, 1)))) == 1
+    with pytest.raises(FrameError, match="more than 1,000 values"):  # together with those before
+        list(reader.feed(frame([[]] * 400, 2)))
+    with pytest.raises(FrameError, match="values"):
+        list(FrameReader(values=1000).feed(frame([{}] * 1000)))
+    assert len(list(FrameReader(values=1000).feed(frame("[,{:" * 1000)))) == 1
 
 
 @pytest.mark.parametrize("seq", [1, -1, "0", None])

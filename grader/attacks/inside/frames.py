@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 
 def _frame(sequence, kind, body):
@@ -76,10 +77,24 @@ def flood_of_small(bait):
     return "the host took every frame"
 
 
+def flood_of_values(bait):
+    """Lists and objects that are two bytes each on the way and sixty on the host: few bytes that fill much of its memory."""
+    config = [[{} for _ in range(1000)] for _ in range(1000)]
+    for index in range(3):
+        _send(
+            bait,
+            _frame(
+                bait["sequence"] + index, "model", {"serial": index, "version": 1, "cell": 0, "kind": "Functional", "config": {"x": config}}
+            ),
+        )
+    time.sleep(60)  # nothing else may end the box as these should
+    return "the host took every value"
+
+
 TRIES = {
     function.__name__: function
     for function in (
         garbage, huge_length, out_of_order, unknown_kind, unknown_field, duplicate_keys, not_a_number, deep_nesting, huge_number, surrogates,
-        flood, flood_of_small,
+        flood, flood_of_small, flood_of_values,
     )
 }  # fmt: skip
