@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,9 +21,15 @@ from grader.records import Cell, CellOutput, CellRun, Notebook
 from grader.reports.text import shorten
 
 MOST_SOURCE = 20_000
-"""Characters of a cell that are highlighted or rendered; a longer cell is shown plainly, up to ten times as many."""
+"""Characters of a cell or answer that are highlighted or rendered; a longer one is shown plainly, up to ten times as many."""
 _BLANK = re.compile(r"\s{500}")
 """Pygments looks through a run of blank lines from each of them; a cell with such a run is shown plainly."""
+MOST_RENDERED = 500_000
+"""Characters of all cells and answers of a report that are highlighted or rendered; an exercise has 50,000. The rest is shown plainly."""
+MOST_MARKUP = 4_000_000
+"""Characters of HTML that they may become: code has 5 for one, a table of empty fields 34, and takes 2 s for a million (measured)."""
+MOST_PLAIN = 2_000_000
+"""Characters of all cells and answers of a report that are shown plainly."""
 MOST_OUTPUT = 10_000
 """Characters shown of one output."""
 MOST_IMAGE = 2 * 2**20
@@ -58,22 +64,37 @@ class ShownCell:
     outputs: tuple[Output, ...]
 
 
-class _Room:
-    """How much may still be shown, over the whole appendix."""
+class Room:
+    """How much may still be shown, over a whole report: without it a notebook of 8 MiB takes minutes and makes a page of 200 MB."""
 
     def __init__(self) -> None:
         self.images = MOST_IMAGES
         self.text = MOST_TEXT
+        self._rendered, self._markup, self._plain = MOST_RENDERED, MOST_MARKUP, MOST_PLAIN
+
+    def rendered(self, source: str, render: Callable[[str], Markup]) -> Markup:
+        """`source` by `render`, while there is room for it; then plainly."""
+        if len(source) > min(MOST_SOURCE, self._rendered) or self._markup <= 0:
+            return self.plain(source)
+        body = render(source)
+        self._rendered -= len(source)
+        self._markup -= len(body)
+        return body
+
+    def plain(self, source: str) -> Markup:
+        """`source` as it is written, while there is room for it; what is cut is said in words."""
+        most = min(10 * MOST_SOURCE, self._plain)
+        self._plain -= min(len(source), most)
+        return Markup("<pre><code>{}</code></pre>").format(shorten(source, most))
 
 
-def cells(notebook: Notebook, runs: Iterable[CellRun]) -> tuple[ShownCell, ...]:
-    """Every cell of the notebook in order, with the outputs of the run here (never those stored in the file)."""
+def cells(notebook: Notebook, runs: Iterable[CellRun], room: Room) -> tuple[ShownCell, ...]:
+    """Every cell of the notebook in order, with the outputs of the run here (never those stored in the file), as far as there is `room`."""
     by_index = {run.index: run for run in runs}
-    room = _Room()
     return tuple(_cell(cell, by_index.get(cell.index), room) for cell in notebook.cells)
 
 
-def _cell(cell: Cell, run: CellRun | None, room: _Room) -> ShownCell:
+def _cell(cell: Cell, run: CellRun | None, room: Room) -> ShownCell:
     status = "skipped" if run is None else run.status
     state = {"ok": "ran", "error": "failed", "timeout": "stopped, out of time", "skipped": "not run"}[status]
     return ShownCell(
@@ -81,21 +102,15 @@ def _cell(cell: Cell, run: CellRun | None, room: _Room) -> ShownCell:
         kind=cell.kind,
         state=state if cell.kind == "code" else "",
         failed=cell.kind == "code" and status in {"error", "timeout"},
-        body=_body(cell),
+        body=_body(cell, room),
         outputs=tuple(_output(output, room) for output in run.outputs) if run is not None and cell.kind == "code" else (),
     )
 
 
-def _body(cell: Cell) -> Markup:
-    if len(cell.source) > MOST_SOURCE or cell.kind == "raw":
-        return _plain(cell.source)
-    if cell.kind == "markdown":
-        return markdown(cell.source)
-    return _plain(cell.source) if _BLANK.search(cell.source) else highlighted(cell.source)
-
-
-def _plain(source: str) -> Markup:
-    return Markup("<pre><code>{}</code></pre>").format(shorten(source, 10 * MOST_SOURCE))
+def _body(cell: Cell, room: Room) -> Markup:
+    if cell.kind == "raw" or (cell.kind == "code" and _BLANK.search(cell.source)):
+        return room.plain(cell.source)
+    return room.rendered(cell.source, markdown if cell.kind == "markdown" else highlighted)
 
 
 def highlighted(source: str) -> Markup:
@@ -110,8 +125,6 @@ def highlighted(source: str) -> Markup:
 
 def markdown(source: str) -> Markup:
     """Markdown as HTML of paragraphs, headings (levels 5 and 6), lists, quotes, emphasis, code and tables; no links, images or HTML."""
-    if len(source) > MOST_SOURCE:
-        return _plain(source)
     parser = _parser()
     tokens = parser.parse(source)
     for token in tokens:
@@ -128,7 +141,7 @@ def _parser() -> MarkdownIt:
     return parser.disable(["link", "image", "autolink", "html_inline", "html_block", "reference"])
 
 
-def _output(output: CellOutput, room: _Room) -> Output:
+def _output(output: CellOutput, room: Room) -> Output:
     if output.kind == "png":
         return _image(output.data, room)
     text = shorten(output.data, min(MOST_OUTPUT, room.text))
@@ -136,7 +149,7 @@ def _output(output: CellOutput, room: _Room) -> Output:
     return Output(label=_LABELS[output.kind], text=text)
 
 
-def _image(data: str, room: _Room) -> Output:
+def _image(data: str, room: Room) -> Output:
     png = checked_png(data)
     if png is None:
         return Output(label="Figure", text="[An image is left out: it is not a PNG of at most 2 MiB.]")

@@ -28,7 +28,9 @@ def render(executed: Executed) -> str:
     executed = cleaned(executed)
     report = executed.report
     checked = {training.role for training in report.training}
-    shown = appendix.cells(executed.notebook, executed.cells) if executed.notebook is not None else ()
+    room = appendix.Room()
+    answers = [(answer, room.rendered(answer.text, appendix.markdown)) for answer in report.answers]
+    shown = appendix.cells(executed.notebook, executed.cells, room) if executed.notebook is not None else ()
     page = _environment().get_template("report.html.j2").render(
         report=report,
         view=view,
@@ -38,7 +40,7 @@ def render(executed: Executed) -> str:
         recorded=[(curve, _recorded(report, number)) for number, curve in enumerate(report.recorded) if curve.role not in checked],
         moved=[curve for curve in report.recorded if curve.role in checked],
         checks=[_check(report, number) for number in range(len(report.training))],
-        answers=[(answer, appendix.markdown(answer.text)) for answer in report.answers],
+        answers=answers,
         shown=shown,
         anchors={cell.index for cell in shown},
     )  # fmt: skip

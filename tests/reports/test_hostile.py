@@ -274,3 +274,39 @@ def test_hostile_markdown_is_cheap():
     source = "[" * 5000 + ">" * 5000 + "*_" * 4000
     notebook = Notebook(cells=(Cell(index=0, kind="markdown", source=source),))
     assert "cell-0" in as_html.render(replace(good(), notebook=notebook, cells=()))
+
+
+def _page(source, kind, count, answers=0):
+    executed = good()
+    texts = tuple(replace(executed.report.answers[0], text=source) for _ in range(answers))
+    cells = tuple(Cell(index=index, kind=kind, source=source) for index in range(count))
+    return as_html.render(replace(executed, report=replace(executed.report, answers=texts), notebook=Notebook(cells=cells), cells=()))
+
+
+EMPTY_TABLE = "a|" * 100 + "a\n" + "-|" * 100 + "-\n" + "|\n" * 9700
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "count", "answers"),
+    [(";a" * 10_000, "code", 400, 0), ("<" * 20_000, "raw", 400, 0), (EMPTY_TABLE, "markdown", 20, 20)],
+    ids=["marks", "escaped", "table"],
+)
+def test_a_page_is_bounded_whatever_the_notebook_holds(source, kind, count, answers):
+    """Unbounded, the first would be a page of 183 MiB after three minutes."""
+    page = _page(source, kind, count, answers)
+    assert 2_000_000 < len(page) < 12_000_000
+    assert ("more characters are not shown]" in page) == (kind != "markdown")
+
+
+def test_an_honest_notebook_is_highlighted_whole():
+    """Ten times the exercise's code, in cells as long as any is; its bound is of a report, so a report before it changes nothing."""
+    source = "x = model.fit(images, labels, epochs=30)  # a line\n" * 100
+    for _ in range(2):
+        assert _page(source, "code", 80).count('class="code"') == 80
+
+
+def test_room_is_shared_by_answers_and_cells(monkeypatch):
+    monkeypatch.setattr(appendix, "MOST_RENDERED", 100)
+    page = _page("*stars* and more" + "." * 34, "markdown", 5, 1)
+    assert page.count("<em>stars</em>") == 2
+    assert page.count("<pre><code>*stars* and more") == 4
