@@ -58,7 +58,8 @@ class Cache:
 
     def put(self, key: str, training: Training) -> bool:
         """Keep a verdict. Returns whether it was kept: a cache that cannot be written costs time, never a verdict."""
-        if training.verdict == "not_measured" or any(rerun.ending == "cut" for rerun in training.reruns):
+        runs = (*training.reruns, *(found.rerun for found in training.counterfactuals))
+        if training.verdict == "not_measured" or any(rerun.ending == "cut" for rerun in runs):
             return False  # a deadline's doing, or a lack of ours: the next run may do better
         path = self._path(key)
         body = asdict(replace(training, cached=False))

@@ -44,13 +44,16 @@ class Trainer(Protocol):
 class Budget:
     """How far runs go. `images`: the most a run takes; `seeds`: the most re-runs of one model; `counterfactuals`: the most interventions.
 
-    `whole`: a model that learns is then trained as the notebook asks, epochs and all.
+    `seconds`: what all of them may take together. The exercise's model takes half a minute a run on two cores; one of 500 million parameters, each of
+    whose pieces stays within its own ten minutes, would take a day.
+    `whole`: a model that learns is then trained as the notebook asks, epochs and all, which `seconds` does not bound.
     """
 
     name: str
     images: int = SCHEDULE[-1]
     seeds: int = 5
     counterfactuals: int = 5
+    seconds: float = 3600.0
     whole: bool = False
 
 

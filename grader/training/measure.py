@@ -51,7 +51,8 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
         band=setting.bands.points(role),
         notes=specification.notes,
     )
-    one = _Follower(box, role, setting, deadline)
+    until = began + setting.budget.seconds
+    one = _Follower(box, role, setting, until if deadline is None else min(until, deadline))
     known = risk(specification)
     reruns: list[Rerun] = []
     tried: list[Counterfactual] = []
@@ -69,7 +70,9 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
     if verdict == "learns" and still is not None and known is not None:  # dead in all but the proof? The cure of its own risk tells
         tried = _intervene(one, still, [known])
         verdict = "fragile" if tried and tried[-1].cures else verdict
-    result = replace(head, verdict=verdict, reruns=tuple(reruns), fraction=fraction_of(reruns, setting, role))
+    result = replace(
+        head, verdict=verdict, reruns=tuple(reruns), fraction=None if verdict == "not_measured" else fraction_of(reruns, setting, role)
+    )
     if verdict in ("dead", "stuck", "fragile", "doubtful"):
         failing = [rerun for rerun in reruns if rerun.ending in ("dead", "stuck", "doubtful")]
         for rerun, candidates in _attempts(specification, failing, tried):
@@ -86,6 +89,11 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
         result = replace(result, whole=_whole(box, specification, reruns[0].seed, setting, deadline))
     spent = sum(rerun.images for rerun in (*reruns, *(found.rerun for found in result.counterfactuals)))
     spent += result.whole[-1].images if result.whole else 0
+    if verdict == "not_measured" and (deadline is None or until < deadline):
+        hours = f"{setting.budget.seconds / 60:g} minutes"
+        result = replace(
+            result, reason=f"Out of time: the model is so slow to train that the training check had not come to a verdict after {hours}."
+        )
     return replace(result, reason=result.reason or reasoned(result), review=_review(result), images=spent, seconds=_since(began))
 
 
@@ -140,6 +148,8 @@ def verdict_of(reruns: list[Rerun]) -> Verdict:
         return "not_measured"
     if living:  # a run that was still at guessing when the budget ended is no death
         return "fragile" if "dead" in decided else "learns"
+    if "cut" in endings:  # the seeds that were to tell dead from fragile, and slow from stuck, were not tried
+        return "not_measured"
     if all(ending == "dead" for ending in decided):
         return "dead"
     return "doubtful" if "doubtful" in decided else "stuck"

@@ -55,6 +55,8 @@ def test_what_a_deadline_or_a_lack_cut_short_is_not_kept(tmp_path):
     assert not cache.put(KEY, Training(role="base", verdict="not_measured"))
     cut = replace(VERDICT, reruns=(replace(VERDICT.reruns[0], ending="cut"), *VERDICT.reruns[1:]))
     assert not cache.put(KEY, cut)
+    found = VERDICT.counterfactuals[0]
+    assert not cache.put(KEY, replace(VERDICT, counterfactuals=(replace(found, rerun=replace(found.rerun, ending="cut")),)))
     assert list(cache.entries()) == []
 
 

@@ -1,13 +1,14 @@
 """Verdicts from courses: how far a run goes, how many seeds are tried, which change is named as the cause."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from training_samples import Recorded, bands, specification, with_relu_scores
 
 from grader.records import Training
 from grader.training import transform as t
-from grader.training.course import SCHEDULE, SHORT, follow
+from grader.training.course import BUDGETS, SCHEDULE, SHORT, follow
 from grader.training.measure import Setting, judge
 
 SETTING = Setting(bands=bands(), budget=SHORT, dataset="cifar10:0")
@@ -175,6 +176,48 @@ def test_a_deadline_in_the_middle_decides_nothing():
     found = judge(Late(lambda *_: "stuck"), "base", specification(), SETTING)
     assert found.verdict == "not_measured"
     assert found.reason.startswith("Out of time")
+
+
+@pytest.mark.parametrize("course", ["dies", "stuck", "between"])
+def test_the_check_of_one_model_is_bounded_in_time(course, monkeypatch):
+    """Each image takes a second here. What is cut decides nothing, and says why: also after a seed that died, as others might live."""
+    from grader.training.box2 import OutOfTime
+
+    class Slow(Recorded):
+        def advance(self, steps, *, deadline=None, **options):
+            assert deadline is not None
+            if self.images > deadline:
+                raise OutOfTime
+            return super().advance(steps, **options)
+
+    box = Slow(lambda *_: course)
+    monkeypatch.setattr("grader.training.measure.time", SimpleNamespace(monotonic=lambda: float(box.images)))
+    found = judge(box, "base", specification(), replace(SETTING, budget=replace(SHORT, seconds=6000.0)))
+    assert box.images < 6000 + 4000
+    assert (found.verdict, found.fraction, found.review, found.counterfactuals) == ("not_measured", None, "", ())
+    assert found.reason == (
+        "Out of time: the model is so slow to train that the training check had not come to a verdict after 100 minutes."
+    )
+    box = Slow(lambda *_: course)
+    found = judge(box, "base", specification(), replace(SETTING, budget=replace(SHORT, seconds=6000.0)), deadline=5000.0)
+    assert found.reason == "Out of time: the training check had not come to a verdict when the deadline came."
+
+
+def test_the_time_of_a_check_does_not_bound_a_whole_training(monkeypatch):
+    deadlines = []
+
+    class Watched(Recorded):
+        def advance(self, steps, *, deadline=None, **options):
+            deadlines.append(deadline)
+            return super().advance(steps, **options)
+
+    box = Watched(lambda *_: "learns")
+    monkeypatch.setattr("grader.training.measure.time", SimpleNamespace(monotonic=lambda: float(box.images)))
+    found = judge(box, "base", specification(), replace(SETTING, budget=BUDGETS["full"]))
+    assert found.verdict == "learns"
+    assert len(found.whole) == specification().epochs
+    assert deadlines[0] == BUDGETS["full"].seconds
+    assert set(deadlines[-len(found.whole) :]) == {None}
 
 
 def test_a_refusal_is_a_reason_not_a_verdict():

@@ -1,5 +1,8 @@
 """Rebuilding all models of a notebook: what one may take of a box that a class shares, and what is remembered."""
 
+import threading
+import time
+
 from harness import warm_box2
 
 from grader.records import ModelClaim
@@ -21,12 +24,41 @@ def test_every_model_of_a_notebook_is_rebuilt():
 
 
 def test_what_is_left_when_a_notebooks_models_took_their_time_is_not_rebuilt():
-    found = warm_box2().rebuild_all([claim(3, serial=0), claim(5, serial=1), claim(6, serial=2)], together_s=0.0)
+    found = warm_box2().rebuild_all([claim(103, serial=0), claim(105, serial=1), claim(106, serial=2)], together_s=0.0)
     assert found[0, 0][0] is not None
     for key in ((1, 0), (2, 0)):
         graph, reason = found[key]
         assert graph is None
         assert reason.startswith("the notebook builds so many or so large models that")
+
+
+def test_waiting_for_another_notebooks_training_is_no_time_of_this_one():
+    """What is known needs the box not at all; what is not waits, and then has all of its time."""
+    box = warm_box2()
+    box.rebuild_all([claim(3, serial=0)])
+    held, release, found = threading.Event(), threading.Event(), []
+
+    def trains():
+        with box.exclusive():
+            held.set()
+            release.wait(30)
+
+    other = threading.Thread(target=trains)
+    other.start()
+    assert held.wait(10)
+    try:
+        assert box.rebuild_all([claim(3, serial=0)])[0, 0][0] is not None
+        mine = threading.Thread(
+            target=lambda: found.append(box.rebuild_all([claim(7, serial=0), claim(3, serial=1), claim(8, serial=2)], together_s=1.5))
+        )
+        mine.start()
+        time.sleep(2.0)
+        assert not found
+    finally:
+        release.set()
+    other.join()
+    mine.join(60)
+    assert [refusal for _, refusal in found[0].values()] == [None] * 3
 
 
 def test_the_latest_models_are_remembered(monkeypatch):
