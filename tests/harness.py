@@ -119,7 +119,12 @@ def refuse_landlock():
 
 
 def open_the_way(*needed: Path) -> None:
-    """Let every user walk to the folders `needed` (a Python below /root, say), in a mount namespace of this process's own. Only root can."""
+    """Let every user walk to the folders `needed` (a Python below /root, say), in a mount namespace of this process's own, where one is shut.
+
+    Only root can. Raises PermissionError where root may not, either.
+    """
+    if all(path.stat().st_mode & stat.S_IXOTH for folder in needed for path in folder.parents):
+        return
     libc = ctypes.CDLL(None, use_errno=True)
 
     def mounted(source: str, target: Path, kind: str, flags: int, options: str = "") -> None:

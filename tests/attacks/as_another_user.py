@@ -1,6 +1,7 @@
 """The quick attacks on boxes that run as another user than the grader's; run by `test_boxes.py` as `as_another_user.py TIER [no-landlock]`, as root.
 
 What it changes for that (who may walk to the interpreter, whether there is Landlock) holds in this process only. Prints {attack: [state, detail]}. The path has `tests`.
+Ends with NOT_HERE, and the reason on standard error, where root may not change the former (in a container without CAP_SYS_ADMIN, say).
 """
 
 import json
@@ -13,11 +14,17 @@ from grader.attacks import boxes, suite
 from grader.sandbox.base import interpreter_folders
 from grader.sandbox.landlock import other_user
 
+NOT_HERE = 77
+
 
 def main():
     """See the module's docstring."""
     tier, *without = sys.argv[1:]
-    harness.open_the_way(*interpreter_folders(), harness.ROOT)
+    try:
+        harness.open_the_way(*interpreter_folders(), harness.ROOT)
+    except PermissionError as error:
+        sys.stderr.write(f"The interpreter lies below a private folder, and no mount namespace can be made: {error}")
+        sys.exit(NOT_HERE)
     if without:
         harness.refuse_landlock()
     assert other_user() is not None

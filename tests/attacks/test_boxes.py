@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from as_another_user import NOT_HERE
 from click.testing import CliRunner
 from harness import REQUIRE_ALL, ROOT
 
@@ -113,6 +114,8 @@ def test_where_boxes_are_another_users_each_quick_attack_is_held_or_known(name, 
     """`lacking`: what may be held by how this machine is set up."""
     line = [sys.executable, str(Path(__file__).parent / "as_another_user.py"), name, *more]
     done = subprocess.run(line, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, capture_output=True, text=True, check=False)
+    if done.returncode == NOT_HERE:
+        pytest.skip(done.stderr)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert set(found) == {attack.id for attack in QUICK}
