@@ -417,8 +417,12 @@ def _row(weights: npt.NDArray[np.float64], count: int) -> _Row:
 
 
 def _token_source(code: str) -> str:
-    """Code without IPython's own lines, as far as it is compared."""
-    return "\n".join(line for line in code[:_MOST_CODE].split("\n") if not line.lstrip().startswith(("%", "!")))
+    r"""Code without IPython's own lines, as far as it is compared.
+
+    Nor with what Pygments looks through again from each place, so that 300,000 characters take it an hour: runs of blank lines, and open `\N{` in a line.
+    """
+    lines = (line for line in code[:_MOST_CODE].replace("\\N{", "\\N").splitlines() if line.strip())
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
 
 @cache

@@ -257,7 +257,21 @@ def test_a_small_class_makes_no_statement_on_chance():
     assert any("Too few for a distribution" in said for said in found.null)
 
 
-@pytest.mark.parametrize("code", ["", "\x00\ud800", "'" * 5000, "(" * 5000, "x" * 400_000, "%%bash\nrm -rf /\n", '"""' + "a" * 100_000])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "\x00\ud800",
+        "'" * 5000,
+        "(" * 5000,
+        "x" * 400_000,
+        "%%bash\nrm -rf /\n",
+        '"""' + "a" * 100_000,
+        " \n" * 150_000 + "x = 1",
+        "'\\N{" * 25_000,
+    ],
+    ids=["empty", "odd", "quotes", "nested", "long", "shell", "open", "blank", "named"],
+)
 def test_hostile_code_is_compared_without_harm(code):
     works = [work(f"s{number}", own_code(number)) for number in range(3)]
     began = time.perf_counter()
