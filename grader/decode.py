@@ -27,6 +27,12 @@ VALUES_A_MIB = 16_384
 """Values (keys, too) that a box may send for each MiB of frames that it may send: 2 million by the usual limits, where 16 notebooks of the corpus sent 600 to 6,400. An empty list is
 two bytes on the way and 64 on the host, so a bound in bytes alone lets a box take twenty times as much of the host's memory."""
 
+MOST_NAME, MOST_TEXT = 200, 1_000
+"""Characters of a name and of a sentence in a claim, all of which go into reports; the box cuts there. Sentences are the fields of `_SENTENCES`."""
+_SENTENCES = ("text", "message", "unbuildable")
+_FREE = ("data", "config", "optimizer_config")
+"""Fields bounded elsewhere: outputs by the box's limits and the report's, a configuration by `training.canonical`."""
+
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)?|[@-Z\\-_])?")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]")
@@ -119,6 +125,20 @@ def to_record(kind: type[T], body: Any) -> T:
     return result
 
 
+def short(kind: str, value: Any, key: str = "") -> Any:
+    """`value`, part of the body of a frame of `kind`, unless a text in it is longer than a report should show. Raises FrameError."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name not in _FREE:
+                short(kind, item, name)
+    elif isinstance(value, list):
+        for item in value:
+            short(kind, item, key)
+    elif isinstance(value, str) and len(value) > (most := MOST_TEXT if key in _SENTENCES else MOST_NAME):
+        raise FrameError(f"{kind}.{key[:40]}: a text of {len(value):,} characters; at most {most:,} are taken")
+    return value
+
+
 class FrameReader:
     """Cuts a byte stream into decoded frames and checks their sequence numbers. `values`: how many values all frames may hold together."""
 
@@ -193,7 +213,7 @@ class RunCollector:
             field, record, limit = _KINDS[kind]
             if len(self._fields[field]) >= limit:
                 raise FrameError(f"more than {limit} frames of kind {kind}")
-            self._fields[field].append(to_record(record, body))
+            self._fields[field].append(to_record(record, short(kind, body)))
             if kind == "cell":
                 self.current_cell = None
         elif kind == "start" and isinstance(body, dict) and isinstance(body.get("index"), int):

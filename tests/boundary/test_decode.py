@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.decode import FRAME_BYTES, FrameReader, RunCollector, clean_text, strict_json, to_record, values_in
+from grader.decode import FRAME_BYTES, MOST_NAME, MOST_TEXT, FrameReader, RunCollector, clean_text, strict_json, to_record, values_in
 from grader.errors import FrameError
 from grader.records import FitClaim, Note
 
@@ -17,6 +17,7 @@ def frame(body, seq=0, kind="note"):
 
 
 NOTE = {"cell": 1, "kind": "shim", "text": "x"}
+MODEL = {"serial": 0, "version": 0, "cell": 0, "kind": "Subclassed"}
 
 
 def test_frames_cut_anywhere_arrive_whole():
@@ -79,6 +80,35 @@ def test_few_bytes_of_too_many_values_are_refused_before_they_are_made():
     with pytest.raises(FrameError, match="values"):
         list(FrameReader(values=1000).feed(frame([{}] * 1000)))
     assert len(list(FrameReader(values=1000).feed(frame("[,{:" * 1000)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "body"),
+    [
+        ("note", MOST_TEXT, lambda text: {**NOTE, "text": text}),
+        ("note", MOST_NAME, lambda text: {**NOTE, "kind": text}),
+        ("cell", MOST_TEXT, lambda text: {"index": 0, "status": "error", "error": {"type": "E", "message": text}}),
+        ("cell", MOST_NAME, lambda text: {"index": 0, "status": "error", "error": {"type": text, "message": "m"}}),
+        ("plot", MOST_NAME, lambda text: {"cell": 0, "curves": [[0, text]]}),
+        ("history", MOST_NAME, lambda text: {"fit": 0, "kept_as": text}),
+        ("model", MOST_NAME, lambda text: {**MODEL, "names": ["m", text]}),
+        ("model", MOST_TEXT, lambda text: {**MODEL, "unbuildable": text}),
+        ("model", MOST_NAME, lambda text: {**MODEL, "layers": [{"class_name": "Dense", "name": text}]}),
+    ],
+)
+def test_a_text_that_would_fill_a_report_is_refused(kind, most, body):
+    collector = RunCollector()
+    collector.add(kind, body("x" * most))
+    with pytest.raises(FrameError, match=f"{kind}.*: a text of {most + 1:,} characters; at most {most:,} are taken"):
+        collector.add(kind, body("x" * (most + 1)))
+
+
+def test_outputs_and_configurations_are_bounded_elsewhere():
+    collector, long = RunCollector(), "x" * 100_000
+    collector.add("cell", {"index": 0, "status": "ok", "outputs": [{"kind": "text", "data": long}]})
+    collector.add("model", {**MODEL, "config": {"name": long}})
+    collector.add("compile", {"serial": 0, "cell": 0, "optimizer": "Adam", "optimizer_config": {"name": long}})
+    assert [len(collector.so_far(field)) for field in ("cells", "models", "compiles")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("seq", [1, -1, "0", None])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from harness import grade_notebook, small_store, statuses
 
-from grader.decode import _KINDS, FRAME_BYTES, FrameReader, RunCollector
+from grader.decode import _KINDS, FRAME_BYTES, MOST_NAME, MOST_TEXT, FrameReader, RunCollector
 from grader.records import RunRecord
 from grader.sandbox.inside import context, frames, imports, keras_hooks, plots, recipe, shell, trace
 
@@ -228,6 +228,32 @@ def test_a_loop_never_sends_more_than_the_host_takes(box):
         recorder._trained(Model(), index, "fit", {})
     assert (len(pipe.record.evaluations), len(pipe.record.loads), len(pipe.record.fits)) == (500, 200, 500)
     assert [note.kind for note in pipe.record.notes] == ["limit", "limit", "grader"]
+
+
+def test_names_of_any_length_are_cut_to_what_the_host_takes(box):
+    recorder, pipe = box
+    assert (context.MOST_NAME, context.MOST_TEXT) == (MOST_NAME, MOST_TEXT)
+    long = "n" * 5000
+    recorder.context.send(
+        "fit",
+        {
+            "index": 0,
+            "cell": 0,
+            "serial": 0,
+            "version": 0,
+            "call": long,
+            "callbacks": [long, "b"],
+            "train": {"container": "array", "variable": long},
+        },
+    )
+    layer = {"class_name": long, "name": long, "output_shape": [None, 3], "parameters": 1}
+    model = {"serial": 0, "version": 0, "cell": 0, "kind": "Subclassed", "names": [long], "unbuildable": long, "layers": [layer]}
+    recorder.context.send("model", {**model, "config": {"name": long}})
+    (fit,), (claim,) = pipe.record.fits, pipe.record.models
+    assert {len(text) for text in (fit.call, fit.callbacks[0], fit.train.variable, claim.names[0], claim.layers[0].name)} == {MOST_NAME}
+    assert (len(claim.unbuildable), claim.config, fit.callbacks[1]) == (MOST_TEXT, {"name": long}, "b")
+    recorder.context.note("other", long)
+    assert len(pipe.record.notes[0].text) == 500
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ MOST = {
 }
 """How many frames of a kind the host takes (`decode.RunCollector`, held by a test); a loop of the student's may well make more."""
 
+MOST_NAME, MOST_TEXT = 200, 1000
+"""Characters that the host takes of a name and of a sentence (`decode.MOST_NAME`, `MOST_TEXT`, held by a test)."""
+
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -44,7 +47,7 @@ class Context:
                 self.note(lost, f"more than {MOST[kind]} records of kind {kind}: the later ones are missing")
                 return
             self._sent[kind] += 1
-        self.writer.send(kind, body)
+        self.writer.send(kind, body if kind in ("cell", "predictions") else {key: _short(key, value) for key, value in body.items()})
 
     def note(self, kind, text):
         """Tell the report, once a cell, that something was done in the student's stead."""
@@ -79,6 +82,17 @@ def _place(error):
             place = f" ({name}:{trace.tb_lineno})"
         trace = trace.tb_next
     return place
+
+
+def _short(key, value):
+    """A field of a record with its names cut to what the host takes; a name of the student's own (a class, a variable) may be of any length."""
+    if isinstance(value, str):
+        return value[: MOST_TEXT if key in ("text", "unbuildable") else MOST_NAME]
+    if isinstance(value, dict) and key not in ("config", "optimizer_config"):
+        return {name: _short(name, item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_short("", item) for item in value]
+    return value
 
 
 def describe_error(error):
