@@ -29,6 +29,8 @@ two bytes on the way and 64 on the host, so a bound in bytes alone lets a box ta
 
 MOST_NAME, MOST_TEXT = 200, 1_000
 """Characters of a name and of a sentence in a claim, all of which go into reports; the box cuts there. Sentences are the fields of `_SENTENCES`."""
+MOST_ITEMS = 256
+"""Numbers or names in one list of a claim: a shape, the images' channels, the names of a model. Predictions have bounds of their own."""
 _SENTENCES = ("text", "message", "unbuildable")
 _FREE = ("data", "config", "optimizer_config")
 """Fields bounded elsewhere: outputs by the box's limits and the report's, a configuration by `training.canonical`."""
@@ -126,12 +128,14 @@ def to_record(kind: type[T], body: Any) -> T:
 
 
 def short(kind: str, value: Any, key: str = "") -> Any:
-    """`value`, part of the body of a frame of `kind`, unless a text in it is longer than a report should show. Raises FrameError."""
+    """`value`, part of the body of a frame of `kind`, unless a text or list in it is longer than a report should show. Raises FrameError."""
     if isinstance(value, dict):
         for name, item in value.items():
             if name not in _FREE:
                 short(kind, item, name)
     elif isinstance(value, list):
+        if len(value) > MOST_ITEMS and kind != "predictions" and not all(isinstance(item, list | dict) for item in value):
+            raise FrameError(f"{kind}.{key[:40]}: a list of {len(value):,} items; at most {MOST_ITEMS} are taken")
         for item in value:
             short(kind, item, key)
     elif isinstance(value, str) and len(value) > (most := MOST_TEXT if key in _SENTENCES else MOST_NAME):

@@ -298,7 +298,7 @@ BOX_ATTACKS: tuple[Attack, ...] = (
         alone=True,
         control=False,
     ),
-    *_all("frames", EXHAUST, "garbled", {"flood": "Send more bytes of frames than the host should hold.", "flood_of_small": "Send very many frames.", "flood_of_values": "Send few bytes of very many values."}, alone=True, control=False),
+    *_all("frames", EXHAUST, "garbled", {"flood": "Send more bytes of frames than the host should hold.", "flood_of_small": "Send very many frames.", "flood_of_values": "Send few bytes of very many values.", "long_texts": "Send texts that would fill every report."}, alone=True, control=False),
     # ---- hang
     *_all(
         "ending",

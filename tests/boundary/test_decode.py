@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.decode import FRAME_BYTES, MOST_NAME, MOST_TEXT, FrameReader, RunCollector, clean_text, strict_json, to_record, values_in
+from grader.decode import (
+    FRAME_BYTES,
+    MOST_ITEMS,
+    MOST_NAME,
+    MOST_TEXT,
+    FrameReader,
+    RunCollector,
+    clean_text,
+    strict_json,
+    to_record,
+    values_in,
+)
 from grader.errors import FrameError
 from grader.records import FitClaim, Note
 
@@ -101,6 +112,18 @@ def test_a_text_that_would_fill_a_report_is_refused(kind, most, body):
     collector.add(kind, body("x" * most))
     with pytest.raises(FrameError, match=f"{kind}.*: a text of {most + 1:,} characters; at most {most:,} are taken"):
         collector.add(kind, body("x" * (most + 1)))
+
+
+def test_a_list_that_would_fill_a_report_is_refused():
+    collector, layer = RunCollector(), {"class_name": "Dense", "name": "d"}
+    collector.add("model", {**MODEL, "layers": [{**layer, "output_shape": [None] * MOST_ITEMS}] * 300})
+    collector.add("plot", {"cell": 0, "curves": [[0, "loss"]] * 2000})
+    collector.add(
+        "predictions", {"fit": 0, "images": 1, "step": 1, "rows": list(range(1000)), "outputs": [[0.1] * 10] * 1000, "matched": True}
+    )
+    for body in ({"layers": [{**layer, "output_shape": [None] * (MOST_ITEMS + 1)}]}, {"names": ["x"] * (MOST_ITEMS + 1)}):
+        with pytest.raises(FrameError, match="a list of 257 items; at most 256 are taken"):
+            collector.add("model", {**MODEL, **body})
 
 
 def test_outputs_and_configurations_are_bounded_elsewhere():

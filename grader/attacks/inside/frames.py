@@ -77,6 +77,14 @@ def flood_of_small(bait):
     return "the host took every frame"
 
 
+def long_texts(bait):
+    """Notes as long as frames may be: they would be in every report, escaped."""
+    for index in range(3):
+        _send(bait, _frame(bait["sequence"] + index, "note", {"cell": 0, "kind": "other", "text": "<" * 3_900_000}))
+    time.sleep(60)  # nothing else may end the box as these should
+    return "the host took every text"
+
+
 def flood_of_values(bait):
     """Lists and objects that are two bytes each on the way and sixty on the host: few bytes that fill much of its memory."""
     config = [[{} for _ in range(1000)] for _ in range(1000)]
@@ -95,6 +103,6 @@ TRIES = {
     function.__name__: function
     for function in (
         garbage, huge_length, out_of_order, unknown_kind, unknown_field, duplicate_keys, not_a_number, deep_nesting, huge_number, surrogates,
-        flood, flood_of_small, flood_of_values,
+        flood, flood_of_small, flood_of_values, long_texts,
     )
 }  # fmt: skip
