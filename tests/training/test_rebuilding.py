@@ -49,10 +49,10 @@ def test_waiting_for_another_notebooks_training_is_no_time_of_this_one():
     try:
         assert box.rebuild_all([claim(3, serial=0)])[0, 0][0] is not None
         mine = threading.Thread(
-            target=lambda: found.append(box.rebuild_all([claim(7, serial=0), claim(3, serial=1), claim(8, serial=2)], together_s=1.5))
+            target=lambda: found.append(box.rebuild_all([claim(7, serial=0), claim(3, serial=1), claim(8, serial=2)], together_s=3.0))
         )
         mine.start()
-        time.sleep(2.0)
+        time.sleep(4.0)
         assert not found
     finally:
         release.set()
