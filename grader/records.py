@@ -190,6 +190,7 @@ class ModelClaim:
     layers: tuple[LayerClaim, ...] = ()
     pretrained: str | None = None
     frozen: tuple[str, ...] = ()
+    parameters: int | None = None  # of the object itself, once it is built; the configuration's are those of the rebuilt graph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,6 +195,42 @@ NOTEBOOKS: tuple[Hostile, ...] = (
         flags=("patches_library",),
     ),
     _forge(
+        "object_configuration",
+        "Give the trained object the get_config of another, perfect model; no library is patched.",
+        LIE,
+        model=MODEL + "\nimport keras as _keras\n" + _PERFECT + "model.get_config = _good.get_config",
+        flags=("not_rebuilt",),
+    ),
+    _forge(
+        "layer_configuration",
+        "Give one layer object a get_config that says it pools nothing.",
+        LIE,
+        model=MODEL + "\nmodel.layers[1].get_config = lambda: {'name': 'p', 'pool_size': 1, 'strides': 1}",
+        flags=("not_rebuilt",),
+    ),
+    _forge(
+        "object_call",
+        "Give a stock layer object another computation.",
+        LIE,
+        model=MODEL.replace("layers.MaxPooling2D(4)", 'layers.Conv2D(8, 3, strides=4, padding="same")')
+        + "\nmodel.layers[1].call = lambda x: keras.ops.max_pool(x, 4, 4, padding='same')",
+    ),
+    _forge(
+        "two_faces",
+        "Pool images, and let a symbolic input through.",
+        LIE,
+        model="class Mix(layers.Layer):\n    def call(self, x):\n        return x if type(x).__name__ == 'KerasTensor' else keras.ops.max_pool(x, 4)\n"
+        + MODEL.replace("layers.MaxPooling2D(4)", "Mix()").replace("layers.Flatten(),", "layers.GlobalAveragePooling2D(),"),
+        flags=("not_rebuilt",),
+    ),
+    _forge(
+        "attributes_changed",
+        "Say by an attribute that a layer has more filters than it has.",
+        LIE,
+        model=MODEL.replace("layers.Flatten(),", "layers.GlobalAveragePooling2D(),") + "\nmodel.layers[0].filters = 96000",
+        flags=("claim_differs",),
+    ),
+    _forge(
         "hidden_custom_layer",
         "Hide the pooling in a layer of one's own.",
         LIE,

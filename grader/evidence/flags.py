@@ -46,6 +46,14 @@ def _models(evidence: Evidence) -> Iterator[Flag]:
                 message=f"The {role} model could not be rebuilt: {model.refusal}.",
                 cell=model.claim.cell,
             )
+        counted = model.claim.parameters
+        if model.graph is not None and counted is not None and counted != model.graph.parameters:
+            yield Flag(
+                id="claim_differs",
+                severity="alert",
+                message=f"The {role} model holds {counted:,} parameters; its configuration makes {model.graph.parameters:,}: it was changed by hand, or is not what it says.",
+                cell=model.claim.cell,
+            )
     base = roles.get("base")
     if base is not None and base.graph is not None and evidence.claimed_parameters:
         own = {model.graph.parameters for model in evidence.models if model.graph is not None}

@@ -8,12 +8,16 @@ random input, where there is one. All of this is a claim; the rebuilding in box 
 import contextlib
 import inspect
 import json
+import sys
 
 import numpy as np
 
 
 def _is_stock(layer):
-    return type(layer).__module__.startswith("keras.src.") and type(layer).__name__ != "Lambda"
+    """Whether its class is Keras' own, by identity and not by name, and the object has no `call` of its own."""
+    kind = type(layer)
+    known = vars(sys.modules.get(kind.__module__, object)).get(kind.__name__) if kind.__module__.startswith("keras.src.") else None
+    return known is kind and kind.__name__ != "Lambda" and "call" not in vars(layer)
 
 
 def all_layers(model):
@@ -205,6 +209,54 @@ def _traced(model, input_shape):
     return keras.Model(inputs, outputs)
 
 
+def _same_numbers(model, target, input_shape):
+    """Raise NotTraceable where the trace computes something else than the model: `call` may tell a symbolic input from images.
+
+    Where the model itself gives other numbers each time (a random layer that is always on), nothing can be compared.
+    """
+    if any(size is None for size in input_shape):
+        return
+    probe = np.random.default_rng(5).uniform(0, 1, (2, *input_shape)).astype("float32")
+    once, again, traced = (_numbers(each, probe) for each in (model, model, target))
+    if not _close(once, again):
+        return
+    if not _close(once, traced):
+        raise NotTraceable("on images they compute something else than on a symbolic input")
+
+
+def _numbers(model, probe):
+    """The outputs for `probe`, in inference."""
+    found = model(probe, training=False) if "training" in inspect.signature(model.call).parameters else model(probe)
+    return [np.asarray(each, dtype="float64") for each in (found if isinstance(found, (list, tuple)) else [found])]
+
+
+def _close(one, other):
+    return len(one) == len(other) and all(
+        a.shape == b.shape and np.allclose(a, b, rtol=1e-2, atol=1e-3, equal_nan=True) for a, b in zip(one, other, strict=True)
+    )
+
+
+def _as_it_computes(model):
+    """Raise NotTraceable where a Sequential names other layers than it computes with."""
+    inner = getattr(model, "_functional", None) if type(model).__name__ == "Sequential" else None
+    if inner is not None:
+        named = [id(layer) for layer in model.layers]
+        used = {id(layer) for layer in inner.layers if type(layer).__name__ != "InputLayer"}
+        if used != set(named):
+            raise NotTraceable("the layers that it names are not those that it computes with")
+
+
+def _parameters(target, adapted):
+    """The numbers that the object holds, without what `adapt` found, which the configuration carries; None before it is built."""
+    try:
+        found = sum(
+            layer.count_params() for layer in all_layers(target) if type(layer).__name__ == "Normalization" and adapted.get(layer.name)
+        )
+        return int(target.count_params()) - int(found)
+    except Exception:
+        return None
+
+
 def _mend(config, activations, adapted):
     """Drop `training` arguments of calls, name hand-written activations, and write down what Keras leaves out or cannot read back, in place; returns `config`."""
     if isinstance(config, dict):
@@ -274,21 +326,26 @@ def snapshot(model, given_shape=None):
     shape = _input_shape(model, given_shape)
     layers = all_layers(model)
     result = {"kind": kind, "config": None, "unbuildable": None, "traced": False, "input_shape": list(shape) if shape else None}
-    stock = kind != "Subclassed" and all(_is_stock(layer) for layer in layers)
+    stock = kind != "Subclassed" and "call" not in vars(model) and all(_is_stock(layer) for layer in layers)
     target = model
     try:
+        _as_it_computes(model)
         if not stock:
             if shape is None:
                 raise NotTraceable("its input shape is not known: it was never fitted, called or built")
             target = _traced(model, shape)
             result["traced"] = True
+            _same_numbers(model, target, shape)
         activations, adapted = {}, {}
-        for layer in all_layers(target):
+        for layer in (target, *all_layers(target)):
+            if "get_config" in vars(layer):
+                raise NotTraceable(f"the get_config of {layer.name} was replaced")
             if type(layer).__name__ == "Normalization":
                 adapted[layer.name] = _adapted(layer)
             function = getattr(layer, "activation", None)
             if callable(function) and not getattr(function, "__module__", "").startswith("keras.src."):
                 activations[layer.name] = _activation_name(function)
+        result["parameters"] = _parameters(target, adapted)
         config = keras.saving.serialize_keras_object(target)
         result["config"] = _mend(json.loads(json.dumps(config, default=_plain)), activations, adapted)
     except Exception as error:

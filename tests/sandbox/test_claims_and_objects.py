@@ -1,0 +1,182 @@
+"""A model's claim is of the model that computes: what names itself, looks or counts otherwise cannot be rebuilt, or is told of."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+from harness import ROOT
+
+SCRIPT = """
+import json
+import keras
+from keras import layers, ops
+from grader.sandbox.inside import trace
+
+SHAPE = (8, 8, 3)
+
+
+def made(*more, head=True):
+    parts = [keras.Input(SHAPE), layers.Conv2D(4, 3, name="c"), *more]
+    return keras.Sequential([*parts, layers.GlobalAveragePooling2D(), layers.Dense(10, name="d")] if head else parts)
+
+
+class Block(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.Conv2D(5, 3)
+        self.drop = layers.Dropout(0.5)
+
+    def call(self, x, training=False):
+        x = self.inner(x)
+        if training:
+            x = self.drop(x)
+        return ops.relu(x)
+
+
+class Sub(keras.Model):
+    def __init__(self, always=False):
+        super().__init__()
+        self.one, self.drop, self.spare = layers.Conv2D(4, 3), layers.Dropout(0.3), layers.Dense(7)
+        self.always = always
+
+    def call(self, x):
+        return ops.mean(self.drop(self.one(x), training=True if self.always else None), axis=(1, 2))
+
+
+class TwoFaces(layers.Layer):
+    def call(self, x):
+        return x if isinstance(x, keras.KerasTensor) else ops.max_pool(x, 2)
+
+
+class Sized(layers.Layer):
+    def call(self, x):
+        return x * (1.0 if isinstance(x, keras.KerasTensor) else 0.5)
+
+
+Conv2D = type("Conv2D", (layers.MaxPooling2D,), {"__module__": layers.Conv2D.__module__})
+
+
+def functional():
+    x = inputs = keras.Input(SHAPE)
+    x = layers.Add()([layers.Conv2D(4, 3, padding="same")(x), layers.Conv2D(4, 1)(x)])
+    return keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+
+
+def popped():
+    model = made()
+    model.pop()
+    model.add(layers.Dense(3))
+    return model
+
+
+def shared():
+    x = inputs = keras.Input(SHAPE)
+    again = layers.Conv2D(3, 3, padding="same")
+    return keras.Model(inputs, again(again(x)))
+
+
+def changed(change):
+    model = made()
+    change(model)
+    return model
+
+
+def replaced_call():
+    model = made(layers.Conv2D(4, 3))
+    model.layers[1].call = lambda x: ops.max_pool(x, 2)
+    return model
+
+
+def own_layers(model):
+    model._layers = made(layers.Conv2D(9, 3))._layers
+
+
+HONEST = {
+    "sequential": made(), "functional": functional(), "popped": popped(), "shared": shared(), "custom": made(Block()), "subclass": Sub(),
+    "nested": made(keras.Sequential([layers.Conv2D(4, 3), layers.BatchNormalization()])), "always random": Sub(always=True),
+    "lambda": made(layers.Lambda(lambda x: x / 2 + 1)), "activation": made(layers.Activation(lambda x: ops.maximum(x, 0.0))),
+    "unbuilt": keras.Sequential([layers.Conv2D(4, 3), layers.Dense(3)]), "frozen": changed(lambda m: setattr(m.layers[0], "trainable", False)),
+    "own train_step": changed(lambda m: setattr(m, "train_step", m.train_step)),
+}
+LIES = {
+    "model's get_config": changed(lambda m: setattr(m, "get_config", functional().get_config)),
+    "layer's get_config": changed(lambda m: setattr(m.layers[0], "get_config", layers.Conv2D(96, 3).get_config)),
+    "other layers": changed(own_layers),
+    "two faces": made(TwoFaces()), "another size": made(Sized()),
+    "model's call": changed(lambda m: setattr(m, "call", lambda x, **_: ops.mean(x, axis=(1, 2)))),
+}
+CALLED = {
+    "layer's call": replaced_call(),
+    "named as Keras' own": made(Conv2D(2)),
+}
+
+
+def told(model):
+    found = trace.snapshot(model, SHAPE)
+    parts = (found["config"] or {}).get("config", {}).get("layers", [])
+    names = [layer["class_name"] for layer in parts]
+    for layer in parts:
+        layer.pop("build_config", None)  # as box 2 does
+    again = found["config"] and keras.saving.deserialize_keras_object(found["config"])
+    if again is not None and not again.built:
+        again.build((None, *SHAPE))
+    count = again.count_params() if again is not None else None
+    return {"unbuildable": found["unbuildable"], "parameters": found.get("parameters"), "rebuilt": count, "names": names}
+
+
+wide = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(4, 3)])
+wide.layers[0].filters = 96
+kinds = {"honest": HONEST, "lies": LIES, "called": CALLED, "counted": {"filters": wide}}
+print(json.dumps({kind: {name: told(model) for name, model in models.items()} for kind, models in kinds.items()}))
+"""
+
+
+@cache
+def told():
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "models.py"  # Keras reads the source of a lambda
+        script.write_text(SCRIPT, encoding="utf-8")
+        line, environment = [sys.executable, str(script)], {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_an_honest_model_is_what_it_says():
+    for name, found in told()["honest"].items():
+        assert found["unbuildable"] is None, name
+        assert found["parameters"] == (None if name == "unbuilt" else found["rebuilt"]), name
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("model's get_config", "the get_config of"),
+        ("layer's get_config", "the get_config of c was replaced"),
+        ("other layers", "are not those that it computes with"),
+        ("two faces", "compute something else"),
+        ("another size", "compute something else"),
+        ("model's call", "compute something else"),
+    ],
+)
+def test_a_model_that_names_another_cannot_be_rebuilt(name, reason):
+    found = told()["lies"][name]
+    assert found["names"] == []
+    assert reason in found["unbuildable"]
+
+
+@pytest.mark.parametrize(("name", "seen"), [("layer's call", "MaxPool"), ("named as Keras' own", "MaxPool")])
+def test_another_computation_of_a_stock_object_is_what_is_seen(name, seen):
+    found = told()["called"][name]
+    assert found["unbuildable"] is None
+    assert seen in found["names"]
+
+
+def test_attributes_that_say_more_than_the_object_holds_are_counted():
+    found = told()["counted"]["filters"]
+    assert found["parameters"] < found["rebuilt"]
