@@ -13,9 +13,10 @@ from harness import ROOT
 
 SCRIPT = """
 import json
+import types
 import keras
 from keras import layers, ops
-from grader.sandbox.inside import trace
+from grader.sandbox.inside import keras_hooks, trace
 
 SHAPE = (8, 8, 3)
 
@@ -129,10 +130,44 @@ def told(model):
     return {"unbuildable": found["unbuildable"], "parameters": found.get("parameters"), "rebuilt": count, "names": names}
 
 
+def mine(y_true, y_pred):
+    return ops.mean(y_pred, axis=-1)
+
+
+def sparse_categorical_crossentropy(y_true, y_pred):
+    return ops.mean(y_pred, axis=-1)
+
+
+sparse_categorical_crossentropy.__module__ = keras.losses.sparse_categorical_crossentropy.__module__
+Stock, Adam = keras.losses.SparseCategoricalCrossentropy, keras.optimizers.Adam
+Loss = type("SparseCategoricalCrossentropy", (Stock,), {"__module__": Stock.__module__, "call": lambda self, y, p: ops.mean(p)})
+Optimizer = type("Adam", (Adam,), {"__module__": Adam.__module__})
+
+
+def with_own(thing, name, value):
+    setattr(thing, name, value)
+    return thing
+
+
+def loss(given):
+    found = keras_hooks.Recorder._loss(types.SimpleNamespace(keras=keras), given)
+    return found["loss"], found["custom_loss"]
+
+
+losses = {
+    "stock": [loss(each) for each in ("sparse_categorical_crossentropy", Stock(), Stock, keras.losses.sparse_categorical_crossentropy)],
+    "own": [loss(each) for each in (mine, sparse_categorical_crossentropy, Loss(), Loss, with_own(Stock(), "call", mine), with_own(Stock(), "fn", mine))],
+}
+optimizer = lambda given: keras_hooks.Recorder._optimizer(None, given)
+optimizers = {
+    "stock": [optimizer(each) for each in (Adam(), keras.optimizers.SGD(), None)],
+    "own": [optimizer(each) for each in (Optimizer(), with_own(Adam(), "get_config", dict))],
+}
 wide = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(4, 3)])
 wide.layers[0].filters = 96
 kinds = {"honest": HONEST, "lies": LIES, "called": CALLED, "counted": {"filters": wide}}
-print(json.dumps({kind: {name: told(model) for name, model in models.items()} for kind, models in kinds.items()}))
+models = {kind: {name: told(model) for name, model in models.items()} for kind, models in kinds.items()}
+print(json.dumps({**models, "losses": losses, "optimizers": optimizers}))
 """
 
 
@@ -180,3 +215,14 @@ def test_another_computation_of_a_stock_object_is_what_is_seen(name, seen):
 def test_attributes_that_say_more_than_the_object_holds_are_counted():
     found = told()["counted"]["filters"]
     assert found["parameters"] < found["rebuilt"]
+
+
+def test_a_loss_that_only_calls_itself_kerass_is_the_notebooks_own():
+    found = told()["losses"]
+    assert found["stock"] == [["sparse_categorical_crossentropy", None]] * 4
+    assert [name for name, _ in found["own"]] == [None] * 6
+    assert all(own for _, own in found["own"])
+
+
+def test_an_optimizer_that_only_calls_itself_kerass_is_the_notebooks_own():
+    assert told()["optimizers"] == {"stock": ["Adam", "SGD", "none"], "own": ["the notebook's own Adam"] * 2}

@@ -328,7 +328,7 @@ class Recorder:
             {
                 "serial": serial,
                 "cell": self.context.cell,
-                "optimizer": type(optimizer).__name__ if optimizer is not None else "none",
+                "optimizer": self._optimizer(optimizer),
                 "learning_rate": rate,
                 "optimizer_config": json.loads(json.dumps(config, default=str)) if config else None,
                 "metrics": [
@@ -338,6 +338,13 @@ class Recorder:
                 **self._loss(loss),
             },
         )
+
+    def _optimizer(self, optimizer):
+        """The name of the optimizer's class, with words before it where it is not Keras' own or was changed."""
+        if optimizer is None:
+            return "none"
+        kind, changed = type(optimizer), trace.has_own(optimizer, "get_config", "apply_gradients", "apply", "update_step")
+        return kind.__name__ if trace.is_kerass(kind) and not changed else f"the notebook's own {kind.__name__}"
 
     def _loss(self, loss):
         """The loss as a canonical name where it is one of Keras' own."""
@@ -352,17 +359,19 @@ class Recorder:
         result = {"loss": None, "custom_loss": None, "from_logits": False, "label_smoothing": 0.0}
         try:
             known = self.keras.losses.get(loss) if isinstance(loss, str) else loss
-            if isinstance(known, self.keras.losses.Loss) and type(known).__module__.startswith("keras.src."):
+            if trace.has_own(known, "call", "get_config"):
+                result["custom_loss"] = type(known).__name__
+            elif isinstance(known, self.keras.losses.Loss) and trace.is_kerass(type(known)):
                 config = known.get_config()
                 function = getattr(known, "fn", None)
-                if function is not None and not getattr(function, "__module__", "").startswith("keras.src."):
+                if function is not None and not trace.is_kerass(function):
                     return {**result, "custom_loss": getattr(function, "__name__", "a function")[:80]}
                 result["loss"] = function.__name__ if function is not None else _snake(type(known).__name__)
                 result["from_logits"] = bool(config.get("from_logits", getattr(known, "_fn_kwargs", {}).get("from_logits", False)))
                 result["label_smoothing"] = float(config.get("label_smoothing", 0.0) or 0.0)
-            elif inspect.isfunction(known) and known.__module__.startswith("keras.src."):
+            elif inspect.isfunction(known) and trace.is_kerass(known):
                 result["loss"] = known.__name__
-            elif isinstance(known, type) and issubclass(known, self.keras.losses.Loss) and known.__module__.startswith("keras.src."):
+            elif isinstance(known, type) and issubclass(known, self.keras.losses.Loss) and trace.is_kerass(known):
                 result["loss"] = _snake(known.__name__)
             else:
                 result["custom_loss"] = getattr(known, "__name__", type(known).__name__)[:80]

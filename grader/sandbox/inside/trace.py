@@ -13,11 +13,19 @@ import sys
 import numpy as np
 
 
+def is_kerass(thing):
+    """Whether a class or function is Keras' own: the one that its module holds under its name, and not one that only calls itself so."""
+    module, name = getattr(thing, "__module__", None) or "", getattr(thing, "__name__", "")
+    return module.startswith("keras.src.") and vars(sys.modules.get(module, object)).get(name) is thing
+
+
+def has_own(thing, *methods):
+    """Whether the object itself was given one of the methods, in place of its class's."""
+    return not isinstance(thing, type) and any(name in getattr(thing, "__dict__", {}) for name in methods)
+
+
 def _is_stock(layer):
-    """Whether its class is Keras' own, by identity and not by name, and the object has no `call` of its own."""
-    kind = type(layer)
-    known = vars(sys.modules.get(kind.__module__, object)).get(kind.__name__) if kind.__module__.startswith("keras.src.") else None
-    return known is kind and kind.__name__ != "Lambda" and "call" not in vars(layer)
+    return is_kerass(type(layer)) and type(layer).__name__ != "Lambda" and not has_own(layer, "call")
 
 
 def all_layers(model):
@@ -326,7 +334,7 @@ def snapshot(model, given_shape=None):
     shape = _input_shape(model, given_shape)
     layers = all_layers(model)
     result = {"kind": kind, "config": None, "unbuildable": None, "traced": False, "input_shape": list(shape) if shape else None}
-    stock = kind != "Subclassed" and "call" not in vars(model) and all(_is_stock(layer) for layer in layers)
+    stock = kind != "Subclassed" and not has_own(model, "call") and all(_is_stock(layer) for layer in layers)
     target = model
     try:
         _as_it_computes(model)
@@ -338,7 +346,7 @@ def snapshot(model, given_shape=None):
             _same_numbers(model, target, shape)
         activations, adapted = {}, {}
         for layer in (target, *all_layers(target)):
-            if "get_config" in vars(layer):
+            if has_own(layer, "get_config"):
                 raise NotTraceable(f"the get_config of {layer.name} was replaced")
             if type(layer).__name__ == "Normalization":
                 adapted[layer.name] = _adapted(layer)
