@@ -19,6 +19,7 @@ from grader.reports import replace_file
 from grader.reports.text import one_line
 
 _STATE = ".class.json"
+_FINGERPRINTS = ".fingerprints.npz"
 
 
 def tell(
@@ -47,7 +48,8 @@ def tell(
     def standings(*, with_code: bool = False) -> Iterator[Standing]:
         return book.standings(key_id, with_code=with_code)
 
-    found = similarity.similar(standings(with_code=True), template=_code(template))
+    kept = similarity.Fingerprints(out / _FINGERPRINTS)
+    found = similarity.similar(standings(with_code=True), template=_code(template), fingerprints=kept)
     tally = Tally(standings())
     page = class_page.render(title, tally, found, generated_at=datetime.now(UTC), problems=problems)
     marks = export.export("csv", standings(), people, export.Options(include_review=True))
@@ -58,6 +60,7 @@ def tell(
         replace_file(out / "class.html", page)
         for data in marks.files.values():
             replace_file(out / "marks.csv", data.decode("utf-8"))
+        kept.keep()
         replace_file(out / _STATE, json.dumps({"state": state, "summary": summary}))
     except OSError as error:
         raise InfrastructureError(

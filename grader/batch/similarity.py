@@ -14,12 +14,19 @@ Groups of equal works are compared once, by the first of them. Nothing here know
 """
 
 import hashlib
+import json
 import math
 import re
+import tempfile
+import zipfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -112,14 +119,69 @@ class _Collected:
     null: list[str] = field(default_factory=list)
 
 
-def similar(standings: Iterable[Standing], *, template: str = "", limit: float = LIMIT) -> Similar:
+class Fingerprints:
+    """The fingerprints of each content, kept in a file: making them is most of the comparison's cost (10 ms a work), and a class grows by a few works at a time."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Read what is kept. A file of another version, a damaged one or none is nothing kept."""
+        self._path = path
+        self._kept: dict[str, Prints] = {}
+        self._used: dict[str, Prints] = {}
+        if path is None:
+            return
+        try:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                if str(file["made_by"]) == _made_by() and int(file["sizes"].sum()) == file["prints"].size:
+                    parts = np.split(file["prints"].astype(np.int64), np.cumsum(file["sizes"])[:-1])
+                    self._kept = dict(zip(file["contents"].tolist(), parts, strict=True))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            self._kept = {}
+
+    def of(self, content: str, code: str) -> Prints:
+        """The fingerprints of the code of a content."""
+        if content not in self._used:
+            kept = self._kept.get(content)
+            self._used[content] = _prints(_token_text(code)) if kept is None else kept
+        return self._used[content]
+
+    def keep(self) -> None:
+        """Write what was used, where it differs from what is kept. A disk that fails costs time the next time, no result."""
+        if self._path is None or self._used.keys() == self._kept.keys() or not self._used:
+            return
+        with suppress(OSError), tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=".new-", delete=False) as file:
+            try:
+                np.savez(
+                    file,
+                    made_by=np.array(_made_by()),
+                    contents=np.array(list(self._used)),
+                    sizes=np.array([prints.size for prints in self._used.values()]),
+                    prints=np.concatenate(list(self._used.values())),
+                )
+                file.flush()
+                Path(file.name).replace(self._path)
+            except OSError:
+                Path(file.name).unlink(missing_ok=True)
+
+
+@cache
+def _made_by() -> str:
+    """What fingerprints hang on beside the code: this file, and the libraries that read Python."""
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    return json.dumps([own, *(metadata.version(name) for name in ("copydetect", "pygments", "numpy"))])
+
+
+def similar(
+    standings: Iterable[Standing], *, template: str = "", limit: float = LIMIT, fingerprints: Fingerprints | None = None
+) -> Similar:
     """Compare a class's works with each other, in one pass over the standings.
 
     Args:
         standings: one a student or group; those without code, and those that could not be graded, are not compared.
         template: the code of the exercise's template, where the instructor gives it.
         limit: the most pairs by chance, basis by basis, for a pair to be listed.
+        fingerprints: those of an earlier comparison; what is made anew is in them afterwards.
     """
+    fingerprints = fingerprints or Fingerprints()
     taken_out = _prints(_token_text(template))
     works: list[_Work] = []
     known: dict[str, Prints] = {}
@@ -127,8 +189,7 @@ def similar(standings: Iterable[Standing], *, template: str = "", limit: float =
         if standing.status == "ungradable" or not (standing.code.strip() or standing.report is not None):
             continue
         if standing.content not in known:
-            found = _prints(_token_text(standing.code))
-            known[standing.content] = np.setdiff1d(found, taken_out)
+            known[standing.content] = np.setdiff1d(fingerprints.of(standing.content, standing.code), taken_out)
         works.append(_work(standing, known[standing.content]))
     different, collected = _equal(works), _Collected()
     _contents(works, different, collected)

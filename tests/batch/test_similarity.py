@@ -20,11 +20,13 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 from told import report, standing
 
+from grader.batch import similarity
 from grader.batch.records import Standing
-from grader.batch.similarity import LIMIT, MOST_PAIRS, _prints, _tail, _token_text, similar
+from grader.batch.similarity import LIMIT, MOST_PAIRS, Fingerprints, _prints, _tail, _token_text, similar
 from grader.records import ReportCurve
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -277,6 +279,53 @@ def test_hostile_code_is_compared_without_harm(code):
     began = time.perf_counter()
     similar([*works, work("a", [code], content="1"), work("b", [code], content="2")])
     assert time.perf_counter() - began < 8
+
+
+def test_fingerprints_are_made_once_for_each_content(tmp_path, monkeypatch):
+    path = tmp_path / "kept.npz"
+    works = [work(f"s{number}", own_code(number), content=str(number)) for number in range(14)]
+    works.append(work("copy", disguised(own_code(3), 5), content="copy"))
+    template = "".join(own_code(1)[:1])
+    wanted = similar(works, template=template)
+    first = Fingerprints(path)
+    assert similar(works, template=template, fingerprints=first) == wanted
+    first.keep()
+    made = []
+    monkeypatch.setattr(similarity, "_token_text", lambda code, real=similarity._token_text: made.append(code) or real(code))
+    again = Fingerprints(path)
+    assert similar(works, template=template, fingerprints=again) == wanted
+    assert made == [template]
+    written = path.stat().st_mtime_ns
+    again.keep()
+    assert path.stat().st_mtime_ns == written, "nothing new"
+    more = [*works, work("new", own_code(50), content="new")]
+    assert similar(more, template=template, fingerprints=again) == similar(more, template=template)
+    again.keep()
+    made.clear()
+    similar(more, fingerprints=Fingerprints(path))
+    assert made == [""]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty", "version", "sizes"])
+def test_fingerprints_that_are_damaged_or_anothers_are_made_anew(tmp_path, damage, monkeypatch):
+    path = tmp_path / "kept.npz"
+    works = [work(f"s{number}", own_code(number), content=str(number)) for number in range(4)]
+    kept = Fingerprints(path)
+    wanted = similar(works, fingerprints=kept)
+    kept.keep()
+    data = path.read_bytes()
+    if damage == "version":
+        monkeypatch.setattr(similarity, "_made_by", lambda: "another")
+    elif damage == "sizes":
+        parts = dict(np.load(path))
+        np.savez(path, **{**parts, "prints": parts["prints"][:-5]})
+    else:
+        path.write_bytes({"cut": data[: len(data) // 2], "text": b"no archive", "empty": b""}[damage])
+    again = Fingerprints(path)
+    assert similar(works, fingerprints=again) == wanted
+    again.keep()
+    assert Fingerprints(path)._kept.keys() == {"0", "1", "2", "3"}
 
 
 def test_nothing_and_nobody():
