@@ -45,14 +45,18 @@ def tell(
     from grader.batch import class_page, export, similarity  # noqa: PLC0415
     from grader.batch.tally import Tally  # noqa: PLC0415
 
-    def standings(*, with_code: bool = False) -> Iterator[Standing]:
-        return book.standings(key_id, with_code=with_code)
+    tally = Tally()
+
+    def counted() -> Iterator[Standing]:
+        """Every standing, once: reading the reports of a large class takes longer than everything that is made of them."""
+        for standing in book.standings(key_id, with_code=True):
+            tally.add(standing)
+            yield standing
 
     kept = similarity.Fingerprints(out / _FINGERPRINTS)
-    found = similarity.similar(standings(with_code=True), template=_code(template), fingerprints=kept)
-    tally = Tally(standings())
+    found = similarity.similar(counted(), template=_code(template), fingerprints=kept)
     page = class_page.render(title, tally, found, generated_at=datetime.now(UTC), problems=problems)
-    marks = export.export("csv", standings(), people, export.Options(include_review=True))
+    marks = export.export("csv", book.standings(key_id), people, export.Options(include_review=True))
     said = lines(tally, pairs=len(found.pairs) + found.hidden)
     summary = [{"text": line.text, "look": line.look, "indent": line.indent} for line in said]
     try:
