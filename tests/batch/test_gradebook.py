@@ -344,8 +344,9 @@ with Gradebook.open(sys.argv[1]) as book:
     print(book.key(KEY))
     book.enter([entry(), entry(f"sub_{{sys.argv[2]}}", "c2")])
 """
-    assert set(together(code, where)) == {"1\n"}
+    (said,) = set(together(code, where))  # not always 1: in PostgreSQL an insertion that lost has used up a number
     with Gradebook.open(where, create=False) as book:
+        assert list(book.keys()) == [int(said)]
         assert [line.student for line in book.standings()] == ["sub_0", "sub_1", "sub_2", "sub_a"]
 
 

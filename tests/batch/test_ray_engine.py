@@ -343,14 +343,15 @@ def test_a_node_is_killed_midway_another_joins_and_everything_is_answered_once(c
     (victim,) = victims
     (sentence,) = told.sentences
     assert "sub_slow: its worker was lost" in sentence
-    homes = set(engine._homes.values())
     until(
         lambda: (
             {slot.node.id for slot in engine._slots if slot.ready} == {node.node_id for node in cluster.worker_nodes} - {victim.node_id}
         ),
         engine,
     )
-    assert len(homes | {slot.node.id for slot in engine._slots}) == 3  # the new node has a slot, too
+    newcomers = {node.node_id for node in cluster.worker_nodes} - {node.node_id for node in nodes}
+    assert newcomers <= {slot.node.id for slot in engine._slots}
+    assert newcomers  # by now every node but the victim has a slot that is ready
     until(lambda: not alive({pid: start for pid, (home, start) in before.items() if home == victim.node_id}))
     assert "raylet" not in "".join(capfd.readouterr())  # what Ray has to say does not come between our lines
 
