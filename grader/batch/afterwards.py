@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,15 +28,16 @@ def tell(
     people: Identities,
     out: Path,
     *,
+    standings: Sequence[Standing],
     title: str,
     template: Path | None = None,
     problems: int = 0,
 ) -> tuple[Said, ...]:
     """Write the class page and the marks below `out`, and give the summary's lines. What says the same as the last time is not made again.
 
-    `problems`: hand-ins that could not be placed. Raises InfrastructureError where `out` cannot be written, UsageError for a template that cannot be read.
+    `standings`: of this key, without reports; `problems`: hand-ins that could not be placed. Raises InfrastructureError where `out` cannot be written, UsageError for a template that cannot be read.
     """
-    state = _state(book, key_id, template, problems)
+    state = _state(book, key_id, standings, template, problems)
     with suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads((out / _STATE).read_text(encoding="utf-8"))
         if kept["state"] == state and (out / "class.html").exists() and (out / "marks.csv").exists():
@@ -73,11 +74,11 @@ def tell(
     return said
 
 
-def _state(book: Gradebook, key_id: int, template: Path | None, problems: int) -> str:
+def _state(book: Gradebook, key_id: int, standings: Sequence[Standing], template: Path | None, problems: int) -> str:
     """What the page says hangs on this and nothing else."""
     rows = [
         (row.student, row.content, row.status, row.total, row.attempts, row.seconds_late, str(row.graded_at), len(row.overrides))
-        for row in book.standings(key_id, with_reports=False)
+        for row in standings
     ]
     asked = [grader.__version__, key_id, str(template), problems, book.setting(late.SETTING)]
     return hashlib.sha256(json.dumps([asked, rows], sort_keys=True).encode()).hexdigest()

@@ -217,10 +217,12 @@ def to_do(opened: Class, plan: Plan, read: sources.Reader) -> tuple[list[Work], 
     To grade: of the attempts that count (of all, where asked for), handed in here, without a finished grading; and those to regrade.
     """
     owners: dict[str, list[str]] = {}
+    counting = set()
     for standing in opened.book.standings(opened.key_id, all_attempts=plan.all_attempts, with_reports=False):
         if standing.content in opened.contents:
             owners.setdefault(standing.content, []).append(standing.student)
-    counting = {(standing.student, standing.content) for standing in opened.book.standings(opened.key_id, with_reports=False)}
+        if standing.attempt == standing.attempts:  # the latest counts
+            counting.add((standing.student, standing.content))
     if plan.regrade:
         again = wanted(opened, plan.regrade) & owners.keys()
         opened.book.begin_regrade(opened.key_id, again)
@@ -326,12 +328,12 @@ def grade_all(opened: Class, plan: Plan, works: Sequence[Work], watcher: Watcher
     opened.book.finish(opened.run_id)
 
 
-def complete_shelf(opened: Class, plan: Plan) -> None:
+def complete_shelf(opened: Class, plan: Plan, standings: Sequence[Standing]) -> None:
     """Write the reports that are not on the shelf, or are another attempt's: of work that was graded earlier, or for somebody else."""
     shelf = Shelf(plan.out / "reports", f"key {opened.key_id}")
     missing = [
         standing
-        for standing in opened.book.standings(opened.key_id, with_reports=False)
+        for standing in standings
         if standing.status != "waiting" and not shelf.has(standing.student, standing.content)
     ]
     for standing in missing:
@@ -358,7 +360,8 @@ def grade_class(plan: Plan, watch: Callable[[Progress], Watching]) -> Ended:
                 for problem in problems:
                     watcher.tell(problem)
                 grade_all(opened, plan, works, watcher, progress)
-                complete_shelf(opened, plan)
+                standings = list(opened.book.standings(opened.key_id, with_reports=False))
+                complete_shelf(opened, plan, standings)
             finally:
                 watcher.close()
             summary = afterwards.tell(
@@ -366,6 +369,7 @@ def grade_class(plan: Plan, watch: Callable[[Progress], Watching]) -> Ended:
                 opened.key_id,
                 opened.people,
                 plan.out,
+                standings=standings,
                 title=rubric.load(plan.options.rubric).title,
                 template=plan.template,
                 problems=len(problems),

@@ -57,5 +57,7 @@ def listing(names: Iterable[str]) -> str:
 
 def display_path(path: str) -> str:
     """Give a path without control and format characters, at most 200 characters, for a message."""
-    clean = "".join(character for character in path if not unicodedata.category(character).startswith("C"))
+    clean = path  # printable says more than is asked, and is said without looking at each character from here
+    if not path.isprintable():
+        clean = "".join(character for character in path if not unicodedata.category(character).startswith("C"))
     return clean if len(clean) <= 200 else clean[:199] + "…"
