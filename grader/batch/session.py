@@ -331,11 +331,7 @@ def grade_all(opened: Class, plan: Plan, works: Sequence[Work], watcher: Watcher
 def complete_shelf(opened: Class, plan: Plan, standings: Sequence[Standing]) -> None:
     """Write the reports that are not on the shelf, or are another attempt's: of work that was graded earlier, or for somebody else."""
     shelf = Shelf(plan.out / "reports", f"key {opened.key_id}")
-    missing = [
-        standing
-        for standing in standings
-        if standing.status != "waiting" and not shelf.has(standing.student, standing.content)
-    ]
+    missing = [standing for standing in standings if standing.status != "waiting" and not shelf.has(standing.student, standing.content)]
     for standing in missing:
         report = opened.book.report(opened.key_id, standing.content)
         if report is not None:
