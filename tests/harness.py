@@ -118,6 +118,11 @@ def refuse_landlock():
     assert libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(head)), 0, 0) == 0
 
 
+def may_mount() -> bool:
+    """Whether this process has CAP_SYS_ADMIN."""
+    return bool(int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16) >> 21 & 1)
+
+
 def open_the_way(*needed: Path) -> None:
     """Let every user walk to the folders `needed` (a Python below /root, say), in a mount namespace of this process's own, where one is shut.
 

@@ -12,6 +12,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,9 +75,10 @@ def _long_name() -> bytes:
 
 
 def _memory_mib(*, begin: bool = False) -> float:
-    """The most memory that this process has held since `begin`, which forgets what came before."""
+    """The most memory that this process has held since `begin`, which forgets what came before (where /proc can be written; else since it was started)."""
     if begin:
-        Path("/proc/self/clear_refs").write_text("5")
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
 
 

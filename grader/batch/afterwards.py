@@ -54,8 +54,8 @@ def tell(
             tally.add(standing)
             yield standing
 
-    kept = similarity.Fingerprints(out / _FINGERPRINTS)
-    found = similarity.similar(counted(), template=_code(template), fingerprints=kept)
+    fingerprints = similarity.Fingerprints(out / _FINGERPRINTS)
+    found = similarity.similar(counted(), template=_code(template), fingerprints=fingerprints)
     page = class_page.render(title, tally, found, generated_at=datetime.now(UTC), problems=problems)
     marks = export.export("csv", book.standings(key_id), people, export.Options(include_review=True))
     said = lines(tally, pairs=len(found.pairs) + found.hidden)
@@ -64,8 +64,8 @@ def tell(
         out.mkdir(parents=True, exist_ok=True)
         replace_file(out / "class.html", page)
         for data in marks.files.values():
-            replace_file(out / "marks.csv", data.decode("utf-8"))
-        kept.keep()
+            replace_file(out / "marks.csv", data)
+        fingerprints.keep()
         replace_file(out / _STATE, json.dumps({"state": state, "summary": summary}))
     except OSError as error:
         raise InfrastructureError(

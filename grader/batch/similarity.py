@@ -14,10 +14,10 @@ Groups of equal works are compared once, by the first of them. Nothing here know
 """
 
 import hashlib
+import io
 import json
 import math
 import re
-import tempfile
 import zipfile
 import zlib
 from collections import Counter, defaultdict
@@ -34,6 +34,7 @@ import numpy.typing as npt
 
 from grader.batch.records import Standing
 from grader.records import Report, ReportModel
+from grader.reports import replace_file
 
 Basis = Literal["contents", "curve", "model", "code"]
 LIMIT = 0.05
@@ -148,19 +149,16 @@ class Fingerprints:
         """Write what was used, where it differs from what is kept. A disk that fails costs time the next time, no result."""
         if self._path is None or self._used.keys() == self._kept.keys() or not self._used:
             return
-        with suppress(OSError), tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=".new-", delete=False) as file:
-            try:
-                np.savez(
-                    file,
-                    made_by=np.array(_made_by()),
-                    contents=np.array(list(self._used)),
-                    sizes=np.array([prints.size for prints in self._used.values()]),
-                    prints=np.concatenate(list(self._used.values())),
-                )
-                file.flush()
-                Path(file.name).replace(self._path)
-            except OSError:
-                Path(file.name).unlink(missing_ok=True)
+        data = io.BytesIO()
+        np.savez(
+            data,
+            made_by=np.array(_made_by()),
+            contents=np.array(list(self._used)),
+            sizes=np.array([prints.size for prints in self._used.values()]),
+            prints=np.concatenate(list(self._used.values())),
+        )
+        with suppress(OSError):
+            replace_file(self._path, data.getvalue())
 
 
 @cache

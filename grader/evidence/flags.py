@@ -51,7 +51,7 @@ def _models(evidence: Evidence) -> Iterator[Flag]:
             yield Flag(
                 id="claim_differs",
                 severity="alert",
-                message=f"The {role} model holds {counted:,} parameters; its configuration makes {model.graph.parameters:,}: it was changed by hand, or is not what it says.",
+                message=f"The {role} model holds {counted:,} parameters; rebuilt from its configuration it has {model.graph.parameters:,}: a person looks which of them is the model.",
                 cell=model.claim.cell,
             )
     base = roles.get("base")

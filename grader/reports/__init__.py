@@ -124,12 +124,12 @@ def write_started(
     return write(Executed(report=report), folder, formats)
 
 
-def replace_file(path: Path, text: str) -> Path:
+def replace_file(path: Path, content: str | bytes) -> Path:
     """Write a file so that a reader sees the old one or the whole new one, whatever happens meanwhile. Raises OSError."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
             file.flush()
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
-from grader.decode import VALUES_A_MIB, FrameReader
+from grader.decode import VALUES_A_MIB, FrameReader, TooManyValues
 from grader.errors import FrameError
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import remove_folder
@@ -150,6 +150,9 @@ class Running:
                 self._received += len(data)
                 try:
                     frames.extend(self._reader.feed(data))
+                except TooManyValues as error:
+                    self.stop("output", f"The notebook sent records of {error}.")
+                    return frames or None
                 except FrameError as error:
                     self.stop("garbled", f"The notebook's process sent something unreadable ({error}).")
                     return frames or None

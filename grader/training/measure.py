@@ -90,9 +90,9 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
     spent = sum(rerun.images for rerun in (*reruns, *(found.rerun for found in result.counterfactuals)))
     spent += result.whole[-1].images if result.whole else 0
     if verdict == "not_measured" and (deadline is None or until < deadline):
-        hours = f"{setting.budget.seconds / 60:g} minutes"
+        minutes = f"{setting.budget.seconds / 60:g} minutes"
         result = replace(
-            result, reason=f"Out of time: the model is so slow to train that the training check had not come to a verdict after {hours}."
+            result, reason=f"Out of time: the model is so slow to train that the training check had not come to a verdict after {minutes}."
         )
     return replace(result, reason=result.reason or reasoned(result), review=_review(result), images=spent, seconds=_since(began))
 

@@ -1,7 +1,7 @@
 """The quick attacks on boxes that run as another user than the grader's; run by `test_boxes.py` as `as_another_user.py TIER [no-landlock]`, as root.
 
 What it changes for that (who may walk to the interpreter, whether there is Landlock) holds in this process only. Prints {attack: [state, detail]}. The path has `tests`.
-Ends with NOT_HERE, and the reason on standard error, where root may not change the former (in a container without CAP_SYS_ADMIN, say).
+Ends with NOT_HERE, and the reason on standard error, where the former has to be changed and root may not: a container without CAP_SYS_ADMIN. Nothing that is installed mends that.
 """
 
 import json
@@ -23,6 +23,8 @@ def main():
     try:
         harness.open_the_way(*interpreter_folders(), harness.ROOT)
     except PermissionError as error:
+        if harness.may_mount():
+            raise
         sys.stderr.write(f"The interpreter lies below a private folder, and no mount namespace can be made: {error}")
         sys.exit(NOT_HERE)
     if without:

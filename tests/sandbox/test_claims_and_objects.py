@@ -163,11 +163,30 @@ optimizers = {
     "stock": [optimizer(each) for each in (Adam(), keras.optimizers.SGD(), None)],
     "own": [optimizer(each) for each in (Optimizer(), with_own(Adam(), "get_config", dict))],
 }
+def relu(x):
+    return x
+
+
+relu.__module__ = keras.activations.relu.__module__
+def odd(x):
+    return ops.sin(x)
+
+
+odd.__module__, odd.__name__ = relu.__module__, "relu"
+
+
+def activation(given):
+    found = trace.snapshot(made(layers.Conv2D(4, 3, activation=given)), SHAPE)
+    return found["config"]["config"]["layers"][2]["config"]["activation"] if found["config"] else found["unbuildable"]
+
+
+activations = [activation(each) for each in (keras.activations.relu, "elu", lambda x: ops.maximum(x, 0.0), relu, odd)]
+activations.append(activation(layers.LeakyReLU(negative_slope=0.1))["class_name"])
 wide = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(4, 3)])
 wide.layers[0].filters = 96
 kinds = {"honest": HONEST, "lies": LIES, "called": CALLED, "counted": {"filters": wide}}
 models = {kind: {name: told(model) for name, model in models.items()} for kind, models in kinds.items()}
-print(json.dumps({**models, "losses": losses, "optimizers": optimizers}))
+print(json.dumps({**models, "losses": losses, "optimizers": optimizers, "activations": activations}))
 """
 
 
@@ -222,6 +241,13 @@ def test_a_loss_that_only_calls_itself_kerass_is_the_notebooks_own():
     assert found["stock"] == [["sparse_categorical_crossentropy", None]] * 4
     assert [name for name, _ in found["own"]] == [None] * 6
     assert all(own for _, own in found["own"])
+
+
+def test_an_activation_that_only_calls_itself_kerass_is_what_it_computes():
+    *names, odd, layer = told()["activations"]
+    assert names == ["relu", "elu", "relu", "linear"]
+    assert "a function of the notebook's that calls itself relu" in odd
+    assert layer == "LeakyReLU"
 
 
 def test_an_optimizer_that_only_calls_itself_kerass_is_the_notebooks_own():

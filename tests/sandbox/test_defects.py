@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from harness import grade_notebook, small_store, statuses
 
-from grader.decode import _KINDS, FRAME_BYTES, MOST_NAME, MOST_TEXT, FrameReader, RunCollector
+from grader.decode import _KINDS, FRAME_BYTES, MOST_ITEMS, MOST_NAME, MOST_TEXT, FrameReader, RunCollector
 from grader.records import RunRecord
 from grader.sandbox.inside import context, frames, imports, keras_hooks, plots, recipe, shell, trace
 
@@ -232,7 +232,7 @@ def test_a_loop_never_sends_more_than_the_host_takes(box):
 
 def test_names_of_any_length_are_cut_to_what_the_host_takes(box):
     recorder, pipe = box
-    assert (context.MOST_NAME, context.MOST_TEXT) == (MOST_NAME, MOST_TEXT)
+    assert (context.MOST_NAME, context.MOST_TEXT, context.MOST_ITEMS) == (MOST_NAME, MOST_TEXT, MOST_ITEMS)
     long = "n" * 5000
     recorder.context.send(
         "fit",
@@ -243,7 +243,7 @@ def test_names_of_any_length_are_cut_to_what_the_host_takes(box):
             "version": 0,
             "call": long,
             "callbacks": [long, "b"],
-            "train": {"container": "array", "variable": long},
+            "train": {"container": "array", "variable": long, "shape": [3] * 1000},
         },
     )
     layer = {"class_name": long, "name": long, "output_shape": [None, 3], "parameters": 1}
@@ -252,6 +252,7 @@ def test_names_of_any_length_are_cut_to_what_the_host_takes(box):
     (fit,), (claim,) = pipe.record.fits, pipe.record.models
     assert {len(text) for text in (fit.call, fit.callbacks[0], fit.train.variable, claim.names[0], claim.layers[0].name)} == {MOST_NAME}
     assert (len(claim.unbuildable), claim.config, fit.callbacks[1]) == (MOST_TEXT, {"name": long}, "b")
+    assert fit.train.shape == (3,) * MOST_ITEMS
     recorder.context.note("other", long)
     assert len(pipe.record.notes[0].text) == 500
 

@@ -20,8 +20,8 @@ MOST = {
 }
 """How many frames of a kind the host takes (`decode.RunCollector`, held by a test); a loop of the student's may well make more."""
 
-MOST_NAME, MOST_TEXT = 200, 1000
-"""Characters that the host takes of a name and of a sentence (`decode.MOST_NAME`, `MOST_TEXT`, held by a test)."""
+MOST_NAME, MOST_TEXT, MOST_ITEMS = 200, 1000, 256
+"""Characters that the host takes of a name and of a sentence, and items of a list (`decode`, held by a test)."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -85,13 +85,14 @@ def _place(error):
 
 
 def _short(key, value):
-    """A field of a record with its names cut to what the host takes; a name of the student's own (a class, a variable) may be of any length."""
+    """A field of a record, cut to what the host takes; a name of the student's own (a class, a variable) may be of any length."""
     if isinstance(value, str):
         return value[: MOST_TEXT if key in ("text", "unbuildable") else MOST_NAME]
     if isinstance(value, dict) and key not in ("config", "optimizer_config"):
         return {name: _short(name, item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_short("", item) for item in value]
+        nested = all(isinstance(item, (list, tuple, dict)) for item in value)
+        return [_short("", item) for item in (value if nested else value[:MOST_ITEMS])]
     return value
 
 

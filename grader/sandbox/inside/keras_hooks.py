@@ -344,7 +344,7 @@ class Recorder:
         if optimizer is None:
             return "none"
         kind, changed = type(optimizer), trace.has_own(optimizer, "get_config", "apply_gradients", "apply", "update_step")
-        return kind.__name__ if trace.is_kerass(kind) and not changed else f"the notebook's own {kind.__name__}"
+        return kind.__name__ if trace.is_keras_own(kind) and not changed else f"the notebook's own {kind.__name__}"
 
     def _loss(self, loss):
         """The loss as a canonical name where it is one of Keras' own."""
@@ -361,17 +361,17 @@ class Recorder:
             known = self.keras.losses.get(loss) if isinstance(loss, str) else loss
             if trace.has_own(known, "call", "get_config"):
                 result["custom_loss"] = type(known).__name__
-            elif isinstance(known, self.keras.losses.Loss) and trace.is_kerass(type(known)):
+            elif isinstance(known, self.keras.losses.Loss) and trace.is_keras_own(type(known)):
                 config = known.get_config()
                 function = getattr(known, "fn", None)
-                if function is not None and not trace.is_kerass(function):
+                if function is not None and not trace.is_keras_own(function):
                     return {**result, "custom_loss": getattr(function, "__name__", "a function")[:80]}
                 result["loss"] = function.__name__ if function is not None else _snake(type(known).__name__)
                 result["from_logits"] = bool(config.get("from_logits", getattr(known, "_fn_kwargs", {}).get("from_logits", False)))
                 result["label_smoothing"] = float(config.get("label_smoothing", 0.0) or 0.0)
-            elif inspect.isfunction(known) and trace.is_kerass(known):
+            elif inspect.isfunction(known) and trace.is_keras_own(known):
                 result["loss"] = known.__name__
-            elif isinstance(known, type) and issubclass(known, self.keras.losses.Loss) and trace.is_kerass(known):
+            elif isinstance(known, type) and issubclass(known, self.keras.losses.Loss) and trace.is_keras_own(known):
                 result["loss"] = _snake(known.__name__)
             else:
                 result["custom_loss"] = getattr(known, "__name__", type(known).__name__)[:80]

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 
-def is_kerass(thing):
+def is_keras_own(thing):
     """Whether a class or function is Keras' own: the one that its module holds under its name, and not one that only calls itself so."""
     module, name = getattr(thing, "__module__", None) or "", getattr(thing, "__name__", "")
     return module.startswith("keras.src.") and vars(sys.modules.get(module, object)).get(name) is thing
@@ -25,7 +25,7 @@ def has_own(thing, *methods):
 
 
 def _is_stock(layer):
-    return is_kerass(type(layer)) and type(layer).__name__ != "Lambda" and not has_own(layer, "call")
+    return is_keras_own(type(layer)) and type(layer).__name__ != "Lambda" and not has_own(layer, "call")
 
 
 def all_layers(model):
@@ -274,14 +274,12 @@ def _mend(config, activations, adapted):
         if config.get("class_name") == "Normalization" and isinstance(settings, dict):
             settings.update(adapted.get(settings.get("name")) or {})
         for key, value in list(config.items()):
-            if (
-                isinstance(value, dict)
-                and value.get("class_name", "__lambda__") in ("function", "__lambda__")
-                and key in ("activation", "recurrent_activation")
-            ):
-                found = activations.get(name)
-                if found:
-                    config[key] = found
+            said = value.get("class_name", "__lambda__") if isinstance(value, dict) else "function" if isinstance(value, str) else ""
+            if key in ("activation", "recurrent_activation") and said in ("function", "__lambda__") and name in activations:
+                if activations[name]:
+                    config[key] = activations[name]
+                elif isinstance(value, str):
+                    raise NotTraceable(f"the activation of {name} is a function of the notebook's that calls itself {value}")
             elif key == "kwargs" and isinstance(value, dict):
                 value.pop("training", None)
                 _mend(value, activations, adapted)
@@ -351,7 +349,7 @@ def snapshot(model, given_shape=None):
             if type(layer).__name__ == "Normalization":
                 adapted[layer.name] = _adapted(layer)
             function = getattr(layer, "activation", None)
-            if callable(function) and not getattr(function, "__module__", "").startswith("keras.src."):
+            if callable(function) and not is_keras_own(function) and not _is_stock(function):
                 activations[layer.name] = _activation_name(function)
         result["parameters"] = _parameters(target, adapted)
         config = keras.saving.serialize_keras_object(target)
