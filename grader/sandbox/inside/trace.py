@@ -9,6 +9,8 @@ import contextlib
 import inspect
 import json
 import sys
+import weakref
+import zlib
 
 import numpy as np
 
@@ -217,6 +219,27 @@ def _traced(model, input_shape):
     return keras.Model(inputs, outputs)
 
 
+_compared = {}
+"""id of a traced model -> it (weakly), and a digest of its layers when it was last compared: a loop may look at a model hundreds of times, and comparing takes 30 ms."""
+
+
+def _compare(model, target, config, input_shape):
+    """Compare a traced model with its trace, once for each kind of layers and settings that it has had (names are drawn anew for each trace)."""
+    if target is model:
+        return
+    digest = zlib.crc32(
+        json.dumps([[layer.get("class_name"), _nameless(layer.get("config"))] for layer in config["config"]["layers"]]).encode()
+    )
+    known, before = _compared.get(id(model), (lambda: None, None))
+    if known() is not model or before != digest:
+        _same_numbers(model, target, input_shape)
+        _compared[id(model)] = weakref.ref(model), digest
+
+
+def _nameless(settings):
+    return {key: value for key, value in settings.items() if key != "name"} if isinstance(settings, dict) else settings
+
+
 def _same_numbers(model, target, input_shape):
     """Raise NotTraceable where the trace computes something else than the model: `call` may tell a symbolic input from images.
 
@@ -341,7 +364,6 @@ def snapshot(model, given_shape=None):
                 raise NotTraceable("its input shape is not known: it was never fitted, called or built")
             target = _traced(model, shape)
             result["traced"] = True
-            _same_numbers(model, target, shape)
         activations, adapted = {}, {}
         for layer in (target, *all_layers(target)):
             if has_own(layer, "get_config"):
@@ -353,7 +375,9 @@ def snapshot(model, given_shape=None):
                 activations[layer.name] = _activation_name(function)
         result["parameters"] = _parameters(target, adapted)
         config = keras.saving.serialize_keras_object(target)
-        result["config"] = _mend(json.loads(json.dumps(config, default=_plain)), activations, adapted)
+        mended = _mend(json.loads(json.dumps(config, default=_plain)), activations, adapted)
+        _compare(model, target, mended, shape)
+        result["config"] = mended
     except Exception as error:
         result["unbuildable"] = (
             f"{type(error).__name__ if not isinstance(error, NotTraceable) else 'its layers cannot be followed'}: {error}"[:300]
