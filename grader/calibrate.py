@@ -35,6 +35,7 @@ def calibrate(
     path: Path | None,
     compute_only: bool,
     diagnose: bool = False,
+    verdicts: bool = False,
     tell: Callable[[str], None],
 ) -> None:
     """Make the runs that are missing and write `thresholds.toml`. Raises UsageError, InfrastructureError."""
@@ -59,15 +60,18 @@ def calibrate(
         )
         with Box2(box, Limits(), data=data.folder, backend=backend, device=device) as box2:
             bases = specifications(lines, folder / "solution.ipynb", box, box2, data)
-            if diagnose:
-                found = bands.load(folder, data.name)
-                if found is None:
-                    raise UsageError(f"{folder / FILE}: expected thresholds for {data.name}; make its runs first, without --diagnose.")
+            found = bands.load(folder, data.name)
+            if (diagnose or verdicts) and found is None:
+                raise UsageError(
+                    f"{folder / FILE}: expected thresholds for {data.name}; make its runs first, without --diagnose or --verdicts."
+                )
+            if diagnose and found:
                 runs.diagnose_all(box2, bases, queue, file, file.with_name("diagnoses.csv"), setting, found, tell=tell)
+            elif verdicts and found:
+                runs.judge_all(box2, bases, queue, file.with_name("verdicts.csv"), setting, found, tell=tell)
             else:
                 compared = None
                 if (setting.backend, setting.precision) != (DEFAULT["backend"], DEFAULT["precision"]):
-                    found = bands.load(folder, data.name)
                     compared = (found, thresholds.recorded(runs.rows(file), dataset=data.name, **DEFAULT)) if found else None
                 runs.make(box2, bases, queue, file, setting, compared=compared, tell=tell)
     if path is None:

@@ -521,6 +521,7 @@ def cache_clear() -> None:
 @click.option("--runs", type=click.Path(path_type=Path), metavar="FILE", help="Another file than reference/RUBRIC/runs.csv.")
 @click.option("--compute-only", is_flag=True, help="Make no run; compute thresholds.toml and the README's figures from the runs.")
 @click.option("--diagnose", is_flag=True, help="Diagnose the recorded runs that did not learn, into diagnoses.csv.")
+@click.option("--verdicts", is_flag=True, help="Judge the variants as a student's model is, over several seeds, into verdicts.csv.")
 def calibrate(**given: Any) -> None:
     """Train the reference's variants over many seeds, and compute the thresholds from every run.
 
@@ -543,6 +544,7 @@ def calibrate(**given: Any) -> None:
             path=given["runs"],
             compute_only=given["compute_only"],
             diagnose=given["diagnose"],
+            verdicts=given["verdicts"],
             tell=click.echo,
         )
 

@@ -35,6 +35,12 @@ DIAGNOSES = (
 )
 """Columns of `diagnoses.csv`: the cause that a defect has, and the one whose change cured it."""
 
+VERDICTS = (
+    *("variant", "kind", "seed", "dataset", "backend", "precision", "hardware"),
+    *("verdict", "endings", "cause", "named", "images", "seconds"),
+)
+"""Columns of `verdicts.csv`: a variant judged whole, over all the seeds that a student's model gets. `seed` is the first of them."""
+
 FAR = 0.17
 """An accuracy so far over guessing (ten standard errors) that a calibration run needs not go to the end of the budget."""
 
@@ -73,6 +79,8 @@ def known(path: Path) -> set[tuple[str, ...]]:
     """The runs that a file holds: (variant, seed, dataset, backend, precision)."""
     if path.name.startswith("diagnoses"):
         return {(row["variant"], row["seed"], row["dataset"], "diagnosis", row["precision"]) for row in rows(path, DIAGNOSES)}
+    if path.name.startswith("verdicts"):
+        return {(row["variant"], row["seed"], row["dataset"], row["backend"], row["precision"], "verdict") for row in rows(path, VERDICTS)}
     return {(row["variant"], row["seed"], row["dataset"], row["backend"], row["precision"]) for row in rows(path)}
 
 
@@ -202,6 +210,44 @@ def diagnose_all(
         }
         _write(path, [line], DIAGNOSES)
         tell(f"{run.variant} seed {run.seed}: {said}; wanted {variant.cause}, named {line['named'] or 'nothing'} ({line['accuracy_with']})")
+
+
+def judge_all(
+    box: Box2,
+    bases: Mapping[str, Specification],
+    queue: Iterable[tuple[Any, int]],
+    path: Path,
+    setting: Setting,
+    bands: Bands,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Judge every variant of `queue` as a student's model is judged, and append one row for each to `path`; resumes as `make` does.
+
+    A row's `cause` is the one that the variant has, `named` the one that the verdict names.
+    """
+    for variant, seed in queue:
+        if not _claim(path, (variant.name, str(seed), setting.dataset, setting.backend, setting.precision, "verdict")):
+            continue
+        where = measure.Setting(bands=bands, precision=setting.precision, backend=setting.backend, dataset=setting.dataset, first_seed=seed)
+        found = measure.judge(box, variant.role, variant.make(bases[variant.role]), where)
+        line = {
+            "variant": variant.name,
+            "kind": variant.kind,
+            "seed": seed,
+            "dataset": setting.dataset,
+            "backend": setting.backend,
+            "precision": setting.precision,
+            "hardware": setting.hardware,
+            "verdict": found.verdict,
+            "endings": ";".join(rerun.ending for rerun in found.reruns),
+            "cause": variant.cause,
+            "named": found.cause,
+            "images": found.images,
+            "seconds": f"{found.seconds:.1f}",
+        }
+        _write(path, [line], VERDICTS)
+        tell(f"{variant.name}: {found.verdict} ({line['endings']}), named {found.cause or 'nothing'}, {found.seconds:.0f} s")
 
 
 def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoint, keras: str) -> dict[str, Any]:
