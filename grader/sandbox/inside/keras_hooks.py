@@ -24,7 +24,7 @@ OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
 
 _MOST_LOOKED_AT = 2000  # things in a variable, in search of a history
 _TELLING_S = 10.0  # for the epochs that callbacks of the student's own are told of
-_BATCH = 4  # images of the one real training step: enough for every error to surface
+_BATCH = 2  # images of the one real training step: enough for every error to surface, and half the time of four
 _LOOP_BATCH = 16  # of each step of a loop of the student's own, in the cell that trains: as many as a figure beside it shows
 _SWITCHES = (
     "rotation_range",
@@ -143,7 +143,7 @@ class Recorder:
         Model.predict_proba = lambda model, x, *_, **__: recorder.predict(model, x, (), {})
         Model.predict_classes = lambda model, x, *_, **__: recorder.predict(model, x, (), {}).argmax(axis=-1)
         self._custom_loops()
-        self._untuned_input()
+        self._plain_input()
         keras.utils.disable_interactive_logging()
         self.seed()
 
@@ -254,20 +254,36 @@ class Recorder:
         BaseOptimizer.apply = counted_apply
         DatasetV2.__iter__ = shortened_iterate
 
-    def _untuned_input(self):
-        """Have the small batches of answered calls read without tf.data's tuner, whose thread ends a fifth of a second after its last batch."""
-        import tensorflow as tf
-        from keras.src.backend.tensorflow.trainer import TFEpochIterator
+    def _plain_input(self):
+        """Have the one batch of an answered call read as what it is: Keras' pipeline for arrays traces four functions (0.09 s) for what is here one element.
 
-        recorder, whole, options = self, TFEpochIterator._get_iterator, tf.data.Options()
+        A pipeline that has to stay is read without tf.data's tuner, whose thread ends a fifth of a second after its last batch.
+        """
+        import tensorflow as tf
+        from keras.src import tree
+        from keras.src.backend.tensorflow.trainer import TFEpochIterator
+        from keras.src.trainers.data_adapters import array_slicing
+        from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+
+        recorder, options = self, tf.data.Options()
+        whole_iterator, whole_dataset = TFEpochIterator._get_iterator, ArrayDataAdapter.get_tf_dataset
         options.autotune.enabled = False
         options.experimental_optimization.apply_default_optimizations = False
 
         def get_iterator(iterator):
-            dataset = whole(iterator)
+            dataset = whole_iterator(iterator)
             return dataset.with_options(options) if recorder.context.busy and isinstance(dataset, tf.data.Dataset) else dataset
 
+        def get_tf_dataset(adapter):
+            if not recorder.context.busy or adapter._size != 1 or tf.distribute.has_strategy():
+                return whole_dataset(adapter)
+            arrays = tree.lists_to_tuples(array_slicing.convert_to_sliceable(adapter._inputs, target_backend="tensorflow"))
+            if not all(tf.is_tensor(part) or isinstance(part, np.ndarray) for part in tree.flatten(arrays)):
+                return whole_dataset(adapter)  # sparse tensors are wrapped
+            return tf.data.Dataset.from_tensors(arrays)
+
         TFEpochIterator._get_iterator = get_iterator
+        ArrayDataAdapter.get_tf_dataset = get_tf_dataset
 
     # ------------------------------------------------------------------ models
 
@@ -408,13 +424,14 @@ class Recorder:
             raise ValueError("the generator given as data is empty") from None
         if x is None:
             return None, None, None, None, lambda: None
-        nested = _is_nested(x)
-        images, labels = _leaf(x), _leaf(y) if nested else y
+        images = _leaf(x)
         images = images if hasattr(images, "shape") else np.asarray(images)
+        rows = int(images.shape[0])
+        several = _is_nested(x) or _is_one_each(y, rows)
+        labels = _leaf(y) if several else y
         labels = labels if labels is None or hasattr(labels, "shape") else np.asarray(labels)
         _refuse_other_lengths(images, labels)
-        small = (_small(x), _small(y)) if nested else (_small(images), _small(labels))
-        rows = int(images.shape[0])
+        small = (_small(x) if _is_nested(x) else _small(images), _small(y) if several else _small(labels))
         return *small, rows, None, lambda: self._claim(images, labels, "array", variable=(self.names(x) or [None])[0])
 
     def _claim(self, images, labels, container, variable=None, rows=None):
@@ -885,6 +902,13 @@ def _is_on(value):
 def _is_nested(data):
     """Whether `data` holds arrays, one for each input or output, and is no array itself."""
     return isinstance(data, dict) or (isinstance(data, (list, tuple)) and len(data) > 0 and hasattr(data[0], "shape"))
+
+
+def _is_one_each(labels, rows):
+    """Whether `labels` are arrays for so many images, one for each output of a model; a list of single labels is none."""
+    if isinstance(labels, dict):
+        return True
+    return _is_nested(labels) and all(len(getattr(part, "shape", ())) and int(part.shape[0]) == rows for part in labels)
 
 
 def _leaf(data):
