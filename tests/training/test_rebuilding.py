@@ -1,9 +1,14 @@
 """Rebuilding all models of a notebook: what one may take of a box that a class shares, and what is remembered."""
 
+import json
+import os
+import re
+import subprocess
+import sys
 import threading
 import time
 
-from harness import warm_box2
+from harness import ROOT, warm_box2
 
 from grader.records import ModelClaim
 from grader.training import box2
@@ -73,3 +78,78 @@ def test_the_latest_models_are_remembered(monkeypatch):
     assert box._asked == asked
     graph, _ = box.rebuild(claim(11))
     assert (graph.parameters, box._asked) == (55, asked + 1)
+
+
+AT_ONCE = """
+import contextlib, json, sys
+from grader.training.inside import rebuild
+
+keras = rebuild.keras
+layers = keras.layers
+CAPS = {"parameters": 10**8, "activation": 10**8, "nodes": 100}
+
+
+def flat(*first):
+    return keras.Sequential([*first, layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization(), layers.Flatten(), layers.Dense(3)])
+
+
+def functional():
+    x = inputs = keras.Input((8, 8, 3))
+    inner = flat(keras.Input((8, 8, 3)))
+    return keras.Model(inputs, layers.Add()([inner(x), inner(x)]))
+
+
+def without(config, shape):
+    config["config"]["build_input_shape"] = shape
+    return config
+
+
+plain = keras.saving.serialize_keras_object
+built = flat()
+built.build((None, 8, 8, 3))
+CASES = {
+    "flat": (plain(flat(keras.Input((8, 8, 3)))), None),
+    "nested": (plain(keras.Sequential([keras.Input((8, 8, 3)), flat(keras.Input((8, 8, 3))), layers.Dropout(0.1)])), None),
+    "nested without an input": (plain(keras.Sequential([keras.Input((8, 8, 3)), flat(), layers.Dropout(0.1)])), None),
+    "a model first": (plain(keras.Sequential([functional(), layers.Dense(2)])), None),
+    "in a functional model": (plain(functional()), None),
+    "never built": (plain(flat()), None),
+    "its shape from a call": (plain(flat()), [8, 8, 3]),
+    "built without an input": (plain(built), None),
+    "one layer": (plain(keras.Sequential([layers.Dense(2)])), [5]),
+    "only an input": (plain(keras.Sequential([keras.Input((5,))])), None),
+    "another shape told": (without(plain(flat(keras.Input((8, 8, 3)))), [None, 9, 9, 3]), None),
+    "layers that do not fit": (plain(keras.Sequential([layers.Conv2D(4, 3), layers.Dense(2)])), [5]),
+    "too small for its convolution": (without(plain(flat()), [None, 2, 2, 3]), None),
+    "two layers of one name": (None, None),
+}
+twice = plain(flat(keras.Input((8, 8, 3))))
+for layer in twice["config"]["layers"][1:3]:
+    layer["config"]["name"] = "same"
+CASES["two layers of one name"] = (twice, None)
+
+
+def graphs():
+    found = {}
+    for name, (config, shape) in CASES.items():
+        try:
+            found[name] = rebuild.graph(json.loads(json.dumps(config)), shape, CAPS)
+        except Exception as error:
+            found[name] = f"{type(error).__name__}: {error}"
+    return found
+
+
+mine = graphs()
+rebuild._AtOnce = contextlib.nullcontext
+json.dump({"at once": mine, "layer by layer": graphs()}, sys.stdout)
+"""
+
+
+def test_a_model_built_at_once_is_the_one_built_layer_by_layer():
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", AT_ONCE], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(re.sub(r"keras_tensor_\d+", "keras_tensor", done.stdout))  # numbered through the process
+    for name, graph in found["at once"].items():
+        assert graph == found["layer by layer"][name], name
+    assert sum(isinstance(graph, dict) for graph in found["at once"].values()) >= 9, found
