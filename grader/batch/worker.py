@@ -56,7 +56,10 @@ class Workshop:
         device = check_device(options.device)
         self._data = dataset.ensure(options.store or dataset.default_store())
         self._opened = ExitStack()
-        job = Job(program=PROGRAM, module="box1", readable=(self._data.folder,))
+        share = max(
+            len(os.sched_getaffinity(0)) // boxes, 1
+        )  # two threads in each of two boxes on two processors: a sixth slower (measured)
+        job = Job(program=PROGRAM, module="box1", readable=(self._data.folder,), threads=share)
         self._pool = self._opened.enter_context(WarmPool(self._tier, job, boxes))
         rebuilder = self._opened.enter_context(pipeline.box2(self._tier, options, None, device))
         trainer = rebuilder

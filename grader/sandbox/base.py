@@ -21,7 +21,7 @@ START = Path(__file__).resolve().parent / "inside" / "start.py"
 class Job:
     """What to run in a box: `main(writer, spec)` of `module` in the folder `program`, told `spec`, allowed to read `readable`.
 
-    `backend` is Keras' (tensorflow, jax); `device`: cpu hides every GPU from the box.
+    `backend` is Keras' (tensorflow, jax); `device`: cpu hides every GPU from the box; `threads`: how many the libraries compute with, None for all.
     """
 
     program: Path
@@ -30,6 +30,7 @@ class Job:
     readable: tuple[Path, ...] = ()
     backend: str = "tensorflow"
     device: str = "cpu"
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,16 @@ def command(job: Job, descriptor: int, *, warm: bool = False) -> list[str]:
     return [*line, "warm"] if warm else line
 
 
+def threads_environment(threads: int | None) -> dict[str, str]:
+    """What tells OpenMP and TensorFlow to compute with so many threads; None: as many as there are processors, at most 8."""
+    count = min(threads or len(os.sched_getaffinity(0)), 8)
+    return {"OMP_NUM_THREADS": str(count), "TF_NUM_INTRAOP_THREADS": str(count), "TF_NUM_INTEROP_THREADS": str(min(count, 2))}
+
+
 def environment(job: Job | None, work: str, temporary: str) -> dict[str, str]:
     """The box's whole environment: nothing of the host's gets in. Threads and oneDNN are pinned (they move losses in the 6th digit)."""
-    threads = str(min(len(os.sched_getaffinity(0)), 8))
+    pinned = threads_environment(job.threads if job else None)
+    threads = pinned["OMP_NUM_THREADS"]
     backend, device = (job.backend, job.device) if job else ("tensorflow", "cpu")
     jax = {"NPROC": threads, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # XLA's name for its threads; else it takes 3/4 of a GPU's memory
     if device == "cpu":
@@ -85,9 +93,7 @@ def environment(job: Job | None, work: str, temporary: str) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1" if device == "cpu" else os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
         "OPENBLAS_NUM_THREADS": threads,
-        "OMP_NUM_THREADS": threads,
-        "TF_NUM_INTRAOP_THREADS": threads,
-        "TF_NUM_INTEROP_THREADS": "2",
+        **pinned,
         **(jax if backend == "jax" else {}),
     }
 

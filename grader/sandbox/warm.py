@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from grader.errors import InfrastructureError
 from grader.sandbox import bubblewrap
-from grader.sandbox.base import Job, Sandbox, TierState, command
+from grader.sandbox.base import Job, Sandbox, TierState, command, threads_environment
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import make_folder
 from grader.sandbox.keeper import started
@@ -198,7 +198,7 @@ class Warm:
     """A sandbox (see `base.Sandbox`) whose boxes are forked; one at a time, for one thread at a time. Use as a context manager."""
 
     def __init__(self, cold: bubblewrap.Bubblewrap, job: Job, *, most_boxes: int = 500) -> None:
-        """`job` says what to prepare, and all that its boxes may ever read. After `most_boxes` boxes the zygote is replaced."""
+        """`job` says what to prepare, all that its boxes may ever read, and their `threads`. After `most_boxes` boxes the zygote is replaced."""
         self.name = cold.name
         self._cold, self._job, self._most = cold, replace(job, spec={}), most_boxes
         self._zygote: _Zygote | None = None
@@ -268,6 +268,7 @@ class Warm:
             "keep": bubblewrap.folders_below(job, tuple(mounts)),
             "files": 20 * limits.files,  # the watch outside, which has the words for it, speaks first
             "work": bubblewrap.WORK,
+            "environment": threads_environment(None if "train" in job.spec else self._job.threads),  # a training in earnest gets them all
         }
         box, frames = self._zygote.fork(request)
         self._forked += 1

@@ -13,13 +13,16 @@ from harness import REQUIRE_ALL, ROOT, small_store, warm_box1
 
 from grader import dataset, notebook, rubric
 from grader.errors import InfrastructureError
+from grader.records import Cell
 from grader.sandbox import Job, Limits, warm
+from grader.sandbox.base import threads_environment
 from grader.sandbox.bubblewrap import Bubblewrap
 from grader.sandbox.landlock import Landlock
-from grader.sandbox.notebook_run import collect_notebook, start_notebook
+from grader.sandbox.notebook_run import PROGRAM, collect_notebook, start_notebook
 from grader.sandbox.warm import AllWarm, Warm, WarmPool
 
 ATTEMPTS = Path(__file__).resolve().parent / "attempts"
+THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
 SMALL = Limits(wall_s=30, cell_s=10, memory_mib=512, files=2000, disk_mib=64, output_mib=2)
 
 
@@ -171,3 +174,16 @@ def test_a_notebook_leaves_the_same_record_from_a_forked_box_as_from_a_cold_one(
         return replace(found, cells=cells, seconds=0.0, peak_mib=0.0)
 
     assert record(warm_box1(data)) == record(cold)
+
+
+def test_a_box_computes_with_its_share_of_the_threads_and_a_training_with_all(cold):
+    data = dataset.ensure(small_store()).folder
+    cells = (Cell(index=0, kind="code", source="import os\nprint({os.environ[name] for name in NAMES})".replace("NAMES", str(THREADS))),)
+    shared = Job(program=PROGRAM, module="box1", readable=(data,), threads=1)
+    every = min(len(os.sched_getaffinity(0)), 8)
+    for train, expected in ((None, 1), ({"fit": 0, "images": 64, "seconds": 1.0}, every)):
+        with Warm(cold, shared) as sandbox, start_notebook(cells, sandbox, Limits(), data, train=train) as running:
+            assert isinstance(running._process, warm.Forked)
+            record = collect_notebook(running, cells, Limits())
+        assert [output.data for output in record.cells[0].outputs] == [f"{{{str(expected)!r}}}\n"]
+    assert threads_environment(None)["TF_NUM_INTRAOP_THREADS"] == str(every)

@@ -78,6 +78,7 @@ def _become(request, descriptors, tells, begin):
         try:
             _leave(request["mounts"], request["files"], request["keep"])
             os.chdir(request["work"])
+            os.environ.update(request["environment"])  # TensorFlow reads it when it first computes
         except OSError as error:
             os.write(tells, str(error).encode("utf-8", "replace")[:1000])
             return
