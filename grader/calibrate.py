@@ -127,7 +127,8 @@ def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell:
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     target.write_text(thresholds.as_toml(parts, digest), encoding="utf-8")
     diagnoses = runs.rows(source.with_name("diagnoses.csv"), runs.DIAGNOSES)
-    target.with_name("results.md").write_text(results.as_markdown(told, variants, diagnoses, compared), encoding="utf-8")
+    verdicts = runs.rows(source.with_name("verdicts.csv"), runs.VERDICTS)
+    target.with_name("results.md").write_text(results.as_markdown(told, variants, diagnoses, compared, verdicts), encoding="utf-8")
     tell(f"Written: {target}")
 
 

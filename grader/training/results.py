@@ -22,9 +22,11 @@ def as_markdown(
     variants: Mapping[str, Any],
     diagnoses: Sequence[Mapping[str, str]],
     compared: Sequence["Comparison"],
+    verdicts: Sequence[Mapping[str, str]] = (),
 ) -> str:
-    """`parts`: data set -> (runs, rates, facts). `compared`: other settings against the default one."""
-    lines = ["# Results of the calibration", "", "Computed from `runs.csv` and `diagnoses.csv` by `grade calibrate`; do not edit.", ""]
+    """`parts`: data set -> (runs, rates, facts). `compared`: other settings against the default one. `verdicts`: the rows of `verdicts.csv`."""
+    sources = "`runs.csv`, `diagnoses.csv` and `verdicts.csv`"
+    lines = ["# Results of the calibration", "", f"Computed from {sources} by `grade calibrate`; do not edit.", ""]
     for dataset, (runs, counted, facts) in parts.items():
         lines += [f"## {dataset}", ""]
         lines += [f"{len(runs)} runs, fingerprint `{facts['fingerprint']}`, {facts['hardware']}, Keras {facts['keras']}.", ""]
@@ -62,7 +64,47 @@ def as_markdown(
             told = "; ".join(f"`{name}` {seed}: {other} for {default}" for name, seed, default, other in found.otherwise)
             lines.append(f"| {found.setting} | {found.same} | {found.known} | {told or 'none'} |")
         lines.append("")
+    if verdicts:
+        lines += [*whole_verdicts(verdicts), ""]
     return "\n".join(lines)
+
+
+DEFAULT_COLUMN = ("tensorflow", "mixed_bfloat16")
+"""The setting, (backend, precision), that the others are compared with."""
+
+
+def whole_verdicts(verdicts: Sequence[Mapping[str, str]]) -> list[str]:
+    """A table for each data set: a column a setting, and how many of each setting's verdicts, and of the causes named, are the default's."""
+    lines = [
+        "## Whole verdicts in other settings",
+        "",
+        "Variants judged as a student's model is: over all its seeds (in brackets how each ended), and with its diagnosis.",
+    ]
+    for dataset in dict.fromkeys(row["dataset"].partition(":")[0] for row in verdicts):
+        mine = [row for row in verdicts if row["dataset"].partition(":")[0] == dataset]
+        settings = sorted({(row["backend"], row["precision"]) for row in mine}, key=lambda setting: (setting != DEFAULT_COLUMN, setting))
+        rows = {(row["variant"], row["backend"], row["precision"]): row for row in mine}
+        lines += ["", f"| {dataset} | " + " | ".join(" ".join(setting) for setting in settings) + " |", "|---" * (len(settings) + 1) + "|"]
+        for variant in dict.fromkeys(row["variant"] for row in mine):
+            lines.append(f"| {variant} | " + " | ".join(_verdict(rows.get((variant, *setting))) for setting in settings) + " |")
+        lines.append("")
+        for setting in settings:
+            pairs = [
+                (rows[variant, *DEFAULT_COLUMN], other)
+                for (variant, *where), other in rows.items()
+                if tuple(where) == setting != DEFAULT_COLUMN and (variant, *DEFAULT_COLUMN) in rows
+            ]
+            if pairs:
+                same = Rate(count=sum(one["verdict"] == other["verdict"] for one, other in pairs), of=len(pairs))
+                cause = Rate(count=sum(one["named"] == other["named"] for one, other in pairs), of=len(pairs))
+                lines.append(f"* {' '.join(setting)}: the same verdict {same}; the same cause named {cause}.")
+    return lines
+
+
+def _verdict(row: Mapping[str, str] | None) -> str:
+    if row is None:
+        return "not judged"
+    return f"{row['verdict']} ({row['endings'].replace(';', ', ')}){': ' + row['named'] if row['named'] else ''}"
 
 
 def _variants(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> list[str]:

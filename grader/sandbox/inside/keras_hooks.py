@@ -441,14 +441,11 @@ class Recorder:
         if picked.dtype.name == "bfloat16":  # NumPy knows it as raw bytes only
             picked = picked.astype(np.float32)
         picked_labels = None if labels is None or _length(labels) < total else _pick(labels, positions)
-        digest = (
-            zlib.crc32(np.ascontiguousarray(picked).tobytes()),
-            total,
-            len(self.store.sets),
-            None if picked_labels is None else zlib.crc32(np.ascontiguousarray(picked_labels).tobytes()),
-        )
-        if digest not in self.cache:
-            self.cache[digest] = recipe.identify(picked, picked_labels, positions, total, self.store)
+        digest = (zlib.crc32(np.ascontiguousarray(picked).tobytes()), total, len(self.store.sets))
+        labelled = None if picked_labels is None else zlib.crc32(np.ascontiguousarray(picked_labels).tobytes())
+        if (digest, labelled) not in self.cache:
+            found = recipe.identify(picked, picked_labels, positions, total, self.store)
+            self.cache[digest, labelled], self.cache[digest, None] = found, {**found, "labels": None}
         claim = {
             "container": container,
             "rows": rows if rows is not None else total,
