@@ -109,8 +109,8 @@ def test_a_defect_in_examining_data_costs_the_claim_and_the_call_is_answered(box
     model = Model()
     history = fit(recorder, model, *given, validation=(IMAGES / 255, LABELS))
     x, y = model.given[0][0] if isinstance(given[0], list) else model.given[0], model.given[1]
-    assert np.array_equal(x, IMAGES[:4] / 255)
-    assert np.array_equal(y, LABELS[:4])
+    assert np.array_equal(x, IMAGES[: keras_hooks._BATCH] / 255)
+    assert np.array_equal(y, LABELS[: keras_hooks._BATCH])
     assert len(history.history["accuracy"]) == 3
     (call,) = pipe.record.fits
     assert (call.train, call.validation, call.error, call.epochs) == (None, None, None, 3)

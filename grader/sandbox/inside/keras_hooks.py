@@ -452,7 +452,7 @@ class Recorder:
             "shape": [int(size) for size in picked.shape[1:]],
             "dtype": str(getattr(images, "dtype", picked.dtype)).replace("<dtype: '", "").replace("'>", "")[:20],
             "variable": variable,
-            **self.cache[digest],
+            **self.cache[digest, labelled],
         }
         if picked.dtype.kind in "fiub" and picked.size:
             numbers = picked.astype(np.float64)
