@@ -426,7 +426,7 @@ class Recorder:
             return None, None, None, None, lambda: None
         images = _leaf(x)
         images = images if hasattr(images, "shape") else np.asarray(images)
-        rows = int(images.shape[0])
+        rows = _length(images)
         several = _is_nested(x) or _is_one_each(y, rows)
         labels = _leaf(y) if several else y
         labels = labels if labels is None or hasattr(labels, "shape") else np.asarray(labels)
