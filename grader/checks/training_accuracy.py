@@ -32,9 +32,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if training is not None and training.whole:
         reached = max((point.accuracy for point in training.whole if point.accuracy is not None), default=0.0)
         last = training.whole[-1]
-        return _by_accuracy(
-            reached, params, f"Trained again for {len(training.whole)} epochs, the network reaches {reached:.3f} ({last.images:,} images)."
-        )
+        epochs = "one epoch" if len(training.whole) == 1 else f"{len(training.whole)} epochs"
+        return _by_accuracy(reached, params, f"Trained again for {epochs}, the network reaches {reached:.3f} ({last.images:,} images).")
     if training is not None and training.budget == "full" and training.verdict in ("dead", "stuck"):
         return Finding(status=Status.FAIL, fraction=0.0, message=f"Trained again, the network does not learn. {training.reason}")
     audit = evidence.audits.get(params["role"])
@@ -49,6 +48,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     return _by_accuracy(audit.final, params, audit.sentence)
 
 
+_FURTHER = "Train for more epochs, as long as the validation curve rises; if it stopped rising below, change the rate, the filters or the regularization."
 _HAND_IN = "Hand in the notebook as it ran, with the outputs of the code that it holds now: run all cells from the top and save."
 
 
@@ -56,4 +56,11 @@ def _by_accuracy(reached: float, params: Params, message: str) -> Finding:
     full, none = params["full"], params["none"]
     fraction = min(max((reached - none) / (full - none), 0.0), 1.0) if reached == reached else 0.0  # noqa: PLR0124  (NaN)
     status = Status.PASS if fraction >= 1 else Status.PARTIAL if fraction > 0 else Status.FAIL
-    return Finding(status=status, fraction=fraction, message=message, actual=f"best validation accuracy {reached:.3f}")
+    return Finding(
+        status=status,
+        fraction=fraction,
+        message=message,
+        expected=f"a validation accuracy of {full:g} (up to {none:g}: no points)",
+        actual=f"best validation accuracy {reached:.3f}",
+        hint="" if status is Status.PASS else _FURTHER,
+    )
