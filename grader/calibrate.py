@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from grader import dataset, evidence, notebook, rubric, sandbox
 from grader.errors import GraderError, UsageError
@@ -16,9 +16,10 @@ from grader.training.bands import FILE
 from grader.training.box2 import Box2
 from grader.training.session import check_device, precision_for
 from grader.training.specification import Specification, specify
+from grader.training.thresholds import DEFAULT
 
-DEFAULT = {"backend": "tensorflow", "precision": "mixed_bfloat16"}
-"""The setting whose runs the thresholds are computed from; others are compared with it."""
+Making = Literal["runs", "diagnoses", "verdicts", "nothing"]
+"""What is made before the thresholds are computed anew."""
 
 _BFLOAT16 = {"avx512_bf16": "AVX-512 BF16", "amx_bf16": "AMX BF16"}
 
@@ -33,17 +34,15 @@ def calibrate(
     precision: str,
     standin: bool,
     path: Path | None,
-    compute_only: bool,
-    diagnose: bool = False,
-    verdicts: bool = False,
+    making: Making,
     tell: Callable[[str], None],
 ) -> None:
-    """Make the runs that are missing and write `thresholds.toml`. Raises UsageError, InfrastructureError."""
+    """Make the runs, diagnoses or whole verdicts that are missing, and write `thresholds.toml`. Raises UsageError, InfrastructureError."""
     lines = rubric.load(name)
     folder = rubric.reference(lines)
     variants = runs.variants(folder).VARIANTS
     file = path or folder / "runs.csv"
-    if not compute_only:
+    if making != "nothing":
         unknown = sorted(set(only) - {variant.name for variant in variants} - {variant.kind for variant in variants})
         if unknown:
             raise UsageError(f"--only {', '.join(unknown)}: expected variants or kinds of {folder / 'calibrate.py'}.")
@@ -61,19 +60,19 @@ def calibrate(
         with Box2(box, Limits(), data=data.folder, backend=backend, device=device) as box2:
             bases = specifications(lines, folder / "solution.ipynb", box, box2, data)
             found = bands.load(folder, data.name)
-            if (diagnose or verdicts) and found is None:
+            if making == "runs":
+                compared = None
+                if found and {"backend": setting.backend, "precision": setting.precision} != DEFAULT:
+                    compared = found, thresholds.recorded(runs.rows(file), dataset=data.name, **DEFAULT)
+                runs.make(box2, bases, queue, file, setting, compared=compared, tell=tell)
+            elif found is None:
                 raise UsageError(
                     f"{folder / FILE}: expected thresholds for {data.name}; make its runs first, without --diagnose or --verdicts."
                 )
-            if diagnose and found:
+            elif making == "diagnoses":
                 runs.diagnose_all(box2, bases, queue, file, file.with_name("diagnoses.csv"), setting, found, tell=tell)
-            elif verdicts and found:
-                runs.judge_all(box2, bases, queue, file.with_name("verdicts.csv"), setting, found, tell=tell)
             else:
-                compared = None
-                if (setting.backend, setting.precision) != (DEFAULT["backend"], DEFAULT["precision"]):
-                    compared = (found, thresholds.recorded(runs.rows(file), dataset=data.name, **DEFAULT)) if found else None
-                runs.make(box2, bases, queue, file, setting, compared=compared, tell=tell)
+                runs.judge_all(box2, bases, queue, file.with_name("verdicts.csv"), setting, found, tell=tell)
     if path is None:
         write_thresholds(file, folder / FILE, {variant.name: variant for variant in variants}, tell)
 

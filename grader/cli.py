@@ -519,9 +519,13 @@ def cache_clear() -> None:
 @click.option("--precision", type=click.Choice(["auto", "float32", "mixed_bfloat16"]), default="auto", show_default=True)
 @click.option("--standin", is_flag=True, help="Calibrate on the made-up stand-in images.")
 @click.option("--runs", type=click.Path(path_type=Path), metavar="FILE", help="Another file than reference/RUBRIC/runs.csv.")
-@click.option("--compute-only", is_flag=True, help="Make no run; compute thresholds.toml and the README's figures from the runs.")
-@click.option("--diagnose", is_flag=True, help="Diagnose the recorded runs that did not learn, into diagnoses.csv.")
-@click.option("--verdicts", is_flag=True, help="Judge the variants as a student's model is, over several seeds, into verdicts.csv.")
+@click.option(
+    "--compute-only", "making", flag_value="nothing", help="Make no run; compute thresholds.toml and the README's figures from the runs."
+)
+@click.option("--diagnose", "making", flag_value="diagnoses", help="Diagnose the recorded runs that did not learn, into diagnoses.csv.")
+@click.option(
+    "--verdicts", "making", flag_value="verdicts", help="Judge the variants as a student's model is, over several seeds, into verdicts.csv."
+)
 def calibrate(**given: Any) -> None:
     """Train the reference's variants over many seeds, and compute the thresholds from every run.
 
@@ -542,9 +546,7 @@ def calibrate(**given: Any) -> None:
             precision=given["precision"],
             standin=given["standin"],
             path=given["runs"],
-            compute_only=given["compute_only"],
-            diagnose=given["diagnose"],
-            verdicts=given["verdicts"],
+            making=given["making"] or "runs",
             tell=click.echo,
         )
 

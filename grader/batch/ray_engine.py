@@ -90,7 +90,7 @@ class Slot:
         """Start the workshop; a sentence where this node cannot have one."""
         try:
             lines = rubric.load(self._options.rubric)
-            self._workshop = Workshop(self._options, boxes=1, name=self._name)
+            self._workshop = Workshop(self._options, boxes=1, name=self._name, threads=1)  # as many as Ray is told
         except (GraderError, OSError) as error:
             return str(error)
         return Opened(version=grader.__version__, dataset=self._workshop.dataset, rubric=lines.sha256, lacks=self._workshop.lacks)

@@ -46,8 +46,11 @@ class Workshop:
     `grade` may be called from several threads. Use as a context manager.
     """
 
-    def __init__(self, options: pipeline.Options, *, boxes: int, name: str = "") -> None:
-        """Start what takes time to start. Raises InfrastructureError where no sandbox works or keeps submissions apart, or the device is missing; UsageError for an unknown one."""
+    def __init__(self, options: pipeline.Options, *, boxes: int, name: str = "", threads: int | None = None) -> None:
+        """Start what takes time to start. `threads`: how many a box 1 computes with, None for all.
+
+        Raises InfrastructureError where no sandbox works or keeps submissions apart, or the device is missing; UsageError for an unknown one.
+        """
         self.name = name or f"{os.getpid()}"
         self.options = options
         self._tier = sandbox.choose(options.sandbox)
@@ -56,10 +59,7 @@ class Workshop:
         device = check_device(options.device)
         self._data = dataset.ensure(options.store or dataset.default_store())
         self._opened = ExitStack()
-        share = max(
-            len(os.sched_getaffinity(0)) // boxes, 1
-        )  # two threads in each of two boxes on two processors: a sixth slower (measured)
-        job = Job(program=PROGRAM, module="box1", readable=(self._data.folder,), threads=share)
+        job = Job(program=PROGRAM, module="box1", readable=(self._data.folder,), threads=threads)
         self._pool = self._opened.enter_context(WarmPool(self._tier, job, boxes))
         rebuilder = self._opened.enter_context(pipeline.box2(self._tier, options, None, device))
         trainer = rebuilder

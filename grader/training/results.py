@@ -69,10 +69,6 @@ def as_markdown(
     return "\n".join(lines)
 
 
-DEFAULT_COLUMN = ("tensorflow", "mixed_bfloat16")
-"""The setting, (backend, precision), that the others are compared with."""
-
-
 def whole_verdicts(verdicts: Sequence[Mapping[str, str]]) -> list[str]:
     """A table for each data set: a column a setting, and how many of each setting's verdicts, and of the causes named, are the default's."""
     lines = [
@@ -80,9 +76,10 @@ def whole_verdicts(verdicts: Sequence[Mapping[str, str]]) -> list[str]:
         "",
         "Variants judged as a student's model is: over all its seeds (in brackets how each ended), and with its diagnosis.",
     ]
+    default = thresholds.DEFAULT["backend"], thresholds.DEFAULT["precision"]
     for dataset in dict.fromkeys(row["dataset"].partition(":")[0] for row in verdicts):
         mine = [row for row in verdicts if row["dataset"].partition(":")[0] == dataset]
-        settings = sorted({(row["backend"], row["precision"]) for row in mine}, key=lambda setting: (setting != DEFAULT_COLUMN, setting))
+        settings = sorted({(row["backend"], row["precision"]) for row in mine}, key=lambda setting: (setting != default, setting))
         rows = {(row["variant"], row["backend"], row["precision"]): row for row in mine}
         lines += ["", f"| {dataset} | " + " | ".join(" ".join(setting) for setting in settings) + " |", "|---" * (len(settings) + 1) + "|"]
         for variant in dict.fromkeys(row["variant"] for row in mine):
@@ -90,9 +87,9 @@ def whole_verdicts(verdicts: Sequence[Mapping[str, str]]) -> list[str]:
         lines.append("")
         for setting in settings:
             pairs = [
-                (rows[variant, *DEFAULT_COLUMN], other)
+                (rows[variant, *default], other)
                 for (variant, *where), other in rows.items()
-                if tuple(where) == setting != DEFAULT_COLUMN and (variant, *DEFAULT_COLUMN) in rows
+                if tuple(where) == setting != default and (variant, *default) in rows
             ]
             if pairs:
                 same = Rate(count=sum(one["verdict"] == other["verdict"] for one, other in pairs), of=len(pairs))

@@ -25,20 +25,20 @@ from grader.training.proof import death
 from grader.training.specification import Specification
 from grader.training.thresholds import Recorded
 
+COMMON = ("variant", "kind", "seed", "dataset", "backend", "precision")
+"""What every row of every file begins with. All of it but the kind tells one run, diagnosis or verdict from another."""
+
 COLUMNS = (
-    *("variant", "kind", "seed", "dataset", "backend", "precision", "hardware", "keras", "batch", "step", "images"),
+    *(*COMMON, "hardware", "keras", "batch", "step", "images"),
     *("train_loss", "train_accuracy", "held_loss", "held_accuracy", "held_images", "lowest_gradient", "silent", "dead", "seconds"),
 )
 DIAGNOSES = (
-    *("variant", "kind", "seed", "dataset", "backend", "precision", "ending", "cause", "named", "change"),
+    *(*COMMON, "ending", "cause", "named", "change"),
     *("accuracy_without", "accuracy_with", "tried", "images"),
 )
 """Columns of `diagnoses.csv`: the cause that a defect has, and the one whose change cured it."""
 
-VERDICTS = (
-    *("variant", "kind", "seed", "dataset", "backend", "precision", "hardware"),
-    *("verdict", "endings", "cause", "named", "images", "seconds"),
-)
+VERDICTS = (*COMMON, "hardware", "verdict", "endings", "cause", "named", "images", "seconds")
 """Columns of `verdicts.csv`: a variant judged whole, over all the seeds that a student's model gets. `seed` is the first of them."""
 
 FAR = 0.17
@@ -75,15 +75,6 @@ def variants(folder: Path) -> ModuleType:
     return module
 
 
-def known(path: Path) -> set[tuple[str, ...]]:
-    """The runs that a file holds: (variant, seed, dataset, backend, precision)."""
-    if path.name.startswith("diagnoses"):
-        return {(row["variant"], row["seed"], row["dataset"], "diagnosis", row["precision"]) for row in rows(path, DIAGNOSES)}
-    if path.name.startswith("verdicts"):
-        return {(row["variant"], row["seed"], row["dataset"], row["backend"], row["precision"], "verdict") for row in rows(path, VERDICTS)}
-    return {(row["variant"], row["seed"], row["dataset"], row["backend"], row["precision"]) for row in rows(path)}
-
-
 def rows(path: Path, columns: tuple[str, ...] = COLUMNS) -> list[dict[str, str]]:
     """Every row of a runs file; none where there is no file. Raises UsageError where its columns are others."""
     if not path.is_file():
@@ -114,8 +105,7 @@ def make(
     where the default's came to no certain ending.
     """
     for variant, seed in queue:
-        name = (variant.name, str(seed), setting.dataset, setting.backend, setting.precision)
-        if not _claim(path, name):
+        if not _claim(path, COLUMNS, _common(variant, seed, setting)):
             continue
         specification = variant.make(bases[variant.role])
         deaths: list[int] = []
@@ -174,11 +164,7 @@ def diagnose_all(
     for run in recorded:
         variant = variants.get(run.variant)
         said = thresholds.ending(run, bands.points(variant.role)) if variant else "learns"
-        if (
-            variant is None
-            or said == "learns"
-            or not _claim(path, (run.variant, str(run.seed), setting.dataset, "diagnosis", setting.precision))
-        ):
+        if variant is None or said == "learns" or not _claim(path, DIAGNOSES, common := _common(variant, run.seed, setting)):
             continue
         accuracy, of = list(run.held.values())[-1] if run.held else (CHANCE, 1000)
         failing = Rerun(
@@ -193,12 +179,7 @@ def diagnose_all(
         found = measure.diagnose(box, variant.role, variant.make(bases[variant.role]), failing, where)
         cured = named_by(found)
         line = {
-            "variant": run.variant,
-            "kind": variant.kind,
-            "seed": run.seed,
-            "dataset": setting.dataset,
-            "backend": setting.backend,
-            "precision": setting.precision,
+            **common,
             "ending": said,
             "cause": variant.cause,
             "named": cured.cause if cured else "",
@@ -227,17 +208,15 @@ def judge_all(
     A row's `cause` is the one that the variant has, `named` the one that the verdict names.
     """
     for variant, seed in queue:
-        if not _claim(path, (variant.name, str(seed), setting.dataset, setting.backend, setting.precision, "verdict")):
+        if not _claim(path, VERDICTS, common := _common(variant, seed, setting)):
             continue
         where = measure.Setting(bands=bands, precision=setting.precision, backend=setting.backend, dataset=setting.dataset, first_seed=seed)
         found = measure.judge(box, variant.role, variant.make(bases[variant.role]), where)
+        if found.verdict == "not_measured":
+            tell(f"{variant.name}: {found.reason}")
+            continue
         line = {
-            "variant": variant.name,
-            "kind": variant.kind,
-            "seed": seed,
-            "dataset": setting.dataset,
-            "backend": setting.backend,
-            "precision": setting.precision,
+            **common,
             "hardware": setting.hardware,
             "verdict": found.verdict,
             "endings": ";".join(rerun.ending for rerun in found.reruns),
@@ -256,12 +235,7 @@ def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoin
 
     held = point.held
     return {
-        "variant": variant.name,
-        "kind": variant.kind,
-        "seed": seed,
-        "dataset": setting.dataset,
-        "backend": setting.backend,
-        "precision": setting.precision,
+        **_common(variant, seed, setting),
         "hardware": setting.hardware,
         "keras": keras,
         "batch": batch,
@@ -279,13 +253,20 @@ def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoin
     }
 
 
-def _claim(path: Path, name: tuple[str, ...]) -> bool:
-    """Whether this process is to make the run: it is neither in the file nor being made by another process."""
+def _common(variant: Any, seed: int, setting: Setting) -> dict[str, str]:
+    return dict(
+        zip(COMMON, (variant.name, variant.kind, str(seed), setting.dataset, setting.backend, setting.precision), strict=True),
+    )
+
+
+def _claim(path: Path, columns: tuple[str, ...], common: Mapping[str, str]) -> bool:
+    """Whether this process is to make a run, diagnosis or verdict: it is neither in the file nor being made by another process."""
+    name = [common[column] for column in COMMON if column != "kind"]
+    if any([row[column] for column in COMMON if column != "kind"] == name for row in rows(path, columns)):
+        return False
     folder = path.parent / ".calibrating"
     folder.mkdir(exist_ok=True)
-    if name in known(path):
-        return False
-    lock = (folder / "-".join(name).replace("/", "_")).open("w")
+    lock = (folder / "-".join([path.stem, *name]).replace("/", "_")).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

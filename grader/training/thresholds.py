@@ -21,6 +21,9 @@ from typing import Any
 from grader.records import BandPoint
 from grader.training.bands import CHANCE, off_guessing, wilson
 
+DEFAULT = {"backend": "tensorflow", "precision": "mixed_bfloat16"}
+"""The setting whose runs the thresholds are computed from; others are compared with it."""
+
 HONEST = frozenset({"reference", "honest"})
 ZERO_Z, PASS_Z, DEFECT_Z = 2.33, 4.5, 2.0
 

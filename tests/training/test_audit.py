@@ -99,6 +99,10 @@ def test_a_measured_run_over_all_epochs_counts_whatever_is_recorded():
     found = judged(evidence((0.1, 0.1), replace(LEARNS, budget="full", whole=(point,))))
     assert found.status is Status.PASS
     assert "reaches 0.780" in found.message
+    assert (found.hint, found.expected) == ("", "a validation accuracy of 0.75 (up to 0.6: no points)")
+    low = judged(evidence(None, replace(LEARNS, budget="full", whole=(replace(point, accuracy=0.405, images=50_048),))))
+    assert (low.status, low.message) == (Status.FAIL, "Trained again for one epoch, the network reaches 0.405 (50,048 images).")
+    assert low.hint.startswith("Train for more epochs")
 
 
 def test_learning_in_points():

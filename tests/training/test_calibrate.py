@@ -66,7 +66,7 @@ def test_runs_are_made_once_and_a_death_is_followed_beyond_its_proof(tmp_path):
 
 def test_a_run_that_another_process_makes_is_left_to_it(tmp_path):
     file = tmp_path / "runs.csv"
-    assert runs._claim(file, ("plain", "0", SETTING.dataset, SETTING.backend, SETTING.precision))
+    assert runs._claim(file, runs.COLUMNS, runs._common(HONEST, 0, SETTING))
     box = trainer(lambda *_: "learns")
     runs.make(box, BASES, [(HONEST, 0), (HONEST, 1)], file, SETTING)
     assert box.opened == [("learns", 1)]
@@ -137,3 +137,18 @@ def test_a_files_other_columns_are_refused(tmp_path):
     (tmp_path / "verdicts.csv").write_text("variant,seed\n", encoding="utf-8")
     with pytest.raises(UsageError, match="expected the columns variant, kind, seed"):
         runs.judge_all(trainer(lambda *_: "learns"), BASES, [(HONEST, 0)], tmp_path / "verdicts.csv", SETTING, bands())
+
+
+def test_a_verdict_that_was_not_reached_is_told_and_tried_again(tmp_path):
+    class Refuses(Recorded):
+        def open(self, given, **_):
+            raise TrainingRefused("it is too large")
+
+    target, told = tmp_path / "verdicts.csv", []
+    runs.judge_all(Refuses(lambda *_: "learns"), BASES, [(HONEST, 0)], target, SETTING, bands(), tell=told.append)
+    assert told == ["plain: The model was not trained again: it is too large."]
+    for lock in runs._LOCKS:
+        lock.close()
+    runs._LOCKS.clear()
+    runs.judge_all(trainer(lambda *_: "learns"), BASES, [(HONEST, 0)], target, SETTING, bands())
+    assert [row["verdict"] for row in runs.rows(target, runs.VERDICTS)] == ["learns"]

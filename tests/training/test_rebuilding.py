@@ -99,12 +99,15 @@ def functional():
     return keras.Model(inputs, layers.Add()([inner(x), inner(x)]))
 
 
-def without(config, shape):
+def told(config, shape):
     config["config"]["build_input_shape"] = shape
     return config
 
 
 plain = keras.saving.serialize_keras_object
+twice = plain(flat(keras.Input((8, 8, 3))))
+for layer in twice["config"]["layers"][1:3]:
+    layer["config"]["name"] = "same"
 built = flat()
 built.build((None, 8, 8, 3))
 CASES = {
@@ -118,15 +121,11 @@ CASES = {
     "built without an input": (plain(built), None),
     "one layer": (plain(keras.Sequential([layers.Dense(2)])), [5]),
     "only an input": (plain(keras.Sequential([keras.Input((5,))])), None),
-    "another shape told": (without(plain(flat(keras.Input((8, 8, 3)))), [None, 9, 9, 3]), None),
+    "another shape told": (told(plain(flat(keras.Input((8, 8, 3)))), [None, 9, 9, 3]), None),
     "layers that do not fit": (plain(keras.Sequential([layers.Conv2D(4, 3), layers.Dense(2)])), [5]),
-    "too small for its convolution": (without(plain(flat()), [None, 2, 2, 3]), None),
-    "two layers of one name": (None, None),
+    "too small for its convolution": (told(plain(flat()), [None, 2, 2, 3]), None),
+    "two layers of one name": (twice, None),
 }
-twice = plain(flat(keras.Input((8, 8, 3))))
-for layer in twice["config"]["layers"][1:3]:
-    layer["config"]["name"] = "same"
-CASES["two layers of one name"] = (twice, None)
 
 
 def graphs():
@@ -140,7 +139,7 @@ def graphs():
 
 
 mine = graphs()
-rebuild._AtOnce = contextlib.nullcontext
+rebuild._at_once = contextlib.nullcontext
 json.dump({"at once": mine, "layer by layer": graphs()}, sys.stdout)
 """
 

@@ -7,6 +7,7 @@ Every answer has two halves: taking the small batch and running it are the stude
 (`Context.ours`): a defect in the second half costs a claim, never the answer.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -275,12 +276,15 @@ class Recorder:
             return dataset.with_options(options) if recorder.context.busy and isinstance(dataset, tf.data.Dataset) else dataset
 
         def get_tf_dataset(adapter):
-            if not recorder.context.busy or adapter._size != 1 or tf.distribute.has_strategy():
-                return whole_dataset(adapter)
-            arrays = tree.lists_to_tuples(array_slicing.convert_to_sliceable(adapter._inputs, target_backend="tensorflow"))
-            if not all(tf.is_tensor(part) or isinstance(part, np.ndarray) for part in tree.flatten(arrays)):
-                return whole_dataset(adapter)  # sparse tensors are wrapped
-            return tf.data.Dataset.from_tensors(arrays)
+            if recorder.context.busy and not tf.distribute.has_strategy():
+                with contextlib.suppress(Exception):  # for what is wrong with the data Keras' own way has the words
+                    arrays = tree.lists_to_tuples(array_slicing.convert_to_sliceable(adapter._inputs, target_backend="tensorflow"))
+                    plain = all(
+                        tf.is_tensor(part) or isinstance(part, np.ndarray) for part in tree.flatten(arrays)
+                    )  # sparse ones are wrapped
+                    if plain and adapter._size == 1:
+                        return tf.data.Dataset.from_tensors(arrays)
+            return whole_dataset(adapter)
 
         TFEpochIterator._get_iterator = get_iterator
         ArrayDataAdapter.get_tf_dataset = get_tf_dataset
@@ -427,11 +431,12 @@ class Recorder:
         images = _leaf(x)
         images = images if hasattr(images, "shape") else np.asarray(images)
         rows = _length(images)
-        several = _is_nested(x) or _is_one_each(y, rows)
+        nested = _is_nested(x)
+        several = nested or _is_one_each(y, rows)
         labels = _leaf(y) if several else y
         labels = labels if labels is None or hasattr(labels, "shape") else np.asarray(labels)
         _refuse_other_lengths(images, labels)
-        small = (_small(x) if _is_nested(x) else _small(images), _small(y) if several else _small(labels))
+        small = (_small(x if nested else images), _small(y if several else labels))
         return *small, rows, None, lambda: self._claim(images, labels, "array", variable=(self.names(x) or [None])[0])
 
     def _claim(self, images, labels, container, variable=None, rows=None):
