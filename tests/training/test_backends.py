@@ -57,6 +57,26 @@ def test_a_healthy_model_learns_and_the_same_seed_gives_the_same_numbers(box):
     assert replace(again, seconds=first.seconds) == first, "begun anew without compiling again, it is the same run to the last digit"
 
 
+def test_a_seed_begins_at_the_same_weights_on_both_and_so_goes_the_same_way():
+    data, losses = dataset.ensure(small_store()), {}
+    orthogonal, normal = t.initializer("Orthogonal", seed=None), t.initializer("HeNormal", seed=7)
+    others = t.edited(SMALL, t.set_initializer(orthogonal), t.is_class("Conv2D"))
+    others = t.edited(others, t.set_initializer(normal), t.is_class("Dense"))
+    for backend in ("tensorflow", "jax"):
+        with Box2(sandbox.choose(), Limits(), data=data.folder, backend=backend) as box:
+            losses[backend] = [
+                (course(box, given, seed=seed, steps=1, evaluate=500).held, box.advance(20).train_loss)
+                for given in (SMALL, others, everything())
+                for seed in (0, 1)
+            ]
+    for (held, loss), (held_too, loss_too) in zip(losses["tensorflow"][:4], losses["jax"][:4], strict=True):
+        assert held is not None
+        assert held_too is not None
+        assert held_too.loss == pytest.approx(held.loss, rel=1e-4)
+        assert loss_too == pytest.approx(loss, rel=1e-3)
+    assert len({round(loss, 4) for _, loss in losses["jax"]}) == 6, "and each seed at others"
+
+
 def test_a_model_that_starts_at_zero_is_proved_dead(box):
     zeros = t.edited(SMALL, t.set_initializer(t.initializer("Zeros")), t.is_class(*t.WEIGHTED))
     point = course(box, zeros, steps=4, probe=True)

@@ -11,6 +11,8 @@ _LEFT_OUT = {
     "jax": frozenset(["sklearn", "pandas", "matplotlib", "torch", "tensorflow"]),  # JAX itself needs SciPy
 }
 
+_asked_for = set()
+
 
 class _Refusal(importlib.abc.MetaPathFinder):
     """Refuses what Keras would import only because it is there: a third of its start on TensorFlow, and TensorFlow itself on JAX.
@@ -19,7 +21,7 @@ class _Refusal(importlib.abc.MetaPathFinder):
     """
 
     def find_spec(self, name, path=None, target=None):
-        if name in _LEFT_OUT.get(os.environ.get("KERAS_BACKEND", "tensorflow"), ()):
+        if name in _LEFT_OUT.get(os.environ.get("KERAS_BACKEND", "tensorflow"), ()) and name not in _asked_for:
             raise ModuleNotFoundError(f"{name} is left out in this box", name=name)
 
 
@@ -47,6 +49,16 @@ def _at_once():
         yield
     finally:
         keras.Sequential.add, keras.Sequential.from_config = add, from_config
+
+
+def tensorflow():
+    """TensorFlow, in a box with JAX too, for what is computed on the processor."""
+    _asked_for.add("tensorflow")
+    import tensorflow as library
+
+    if keras.backend.backend() != "tensorflow":
+        library.config.set_visible_devices([], "GPU")  # else it takes the whole card
+    return library
 
 
 class TooLarge(Exception):

@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
+from . import draws, rebuild
 from . import pool as pools
-from . import rebuild
 
 keras = rebuild.keras
 LN10 = math.log(10)
@@ -70,7 +70,8 @@ class Run:
 
     def _fresh(self, seed):
         keras.utils.set_random_seed(int(seed))
-        model = _built(self.ask)
+        with draws.as_on_tensorflow():
+            model = _built(self.ask)
         if self.ask["precision"] == "mixed_bfloat16":
             use_bfloat16(model)
         return model
