@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from grader.sandbox.notebook_run import collect_notebook, start_notebook
 from grader.training import bands, results, runs, thresholds
 from grader.training.bands import FILE
 from grader.training.box2 import Box2
+from grader.training.resumed import Resumed
 from grader.training.session import check_device, precision_for
 from grader.training.specification import Specification, specify
 from grader.training.thresholds import DEFAULT
@@ -43,36 +45,41 @@ def calibrate(
     variants = runs.variants(folder).VARIANTS
     file = path or folder / "runs.csv"
     if making != "nothing":
+        device = check_device(device)
+        precision = precision_for(device) if precision == "auto" else precision
+        if making != "verdicts" and path is None and {"backend": backend, "precision": precision} != DEFAULT:
+            raise UsageError(
+                f"--backend {backend} --precision {precision}: {file} holds what the thresholds come from, made with {' and '.join(DEFAULT.values())}. "
+                "Add --verdicts to judge the variants in this setting, or --runs FILE to make runs elsewhere."
+            )
         unknown = sorted(set(only) - {variant.name for variant in variants} - {variant.kind for variant in variants})
         if unknown:
             raise UsageError(f"--only {', '.join(unknown)}: expected variants or kinds of {folder / 'calibrate.py'}.")
         chosen = [variant for variant in variants if not only or variant.name in only or variant.kind in only]
         queue = [(variant, seed) for seed in range(*seeds) for variant in chosen if seed < variant.seeds]
         data = dataset.ensure(dataset.default_store()) if not standin else dataset.ensure_standin(dataset.default_store())
-        device = check_device(device)
         box = sandbox.choose()
-        setting = runs.Setting(
-            dataset=f"{data.name}:{data.fingerprint[:16]}",
-            backend=backend,
-            precision=precision if precision != "auto" else precision_for(device),
-            hardware=hardware(device),
-        )
         with Box2(box, Limits(), data=data.folder, backend=backend, device=device) as box2:
+            setting = runs.Setting(
+                dataset=f"{data.name}:{data.fingerprint[:16]}",
+                backend=backend,
+                precision=precision,
+                hardware=hardware(device),
+                keras=box2.versions()["keras"],
+            )
             bases = specifications(lines, folder / "solution.ipynb", box, box2, data)
             found = bands.load(folder, data.name)
+            trainer = Resumed(box2, file.parent / ".calibrating" / "runs", {**asdict(setting), **box2.versions()})
             if making == "runs":
-                compared = None
-                if found and {"backend": setting.backend, "precision": setting.precision} != DEFAULT:
-                    compared = found, thresholds.recorded(runs.rows(file), dataset=data.name, **DEFAULT)
-                runs.make(box2, bases, queue, file, setting, compared=compared, tell=tell)
+                runs.make(trainer, bases, queue, file, setting, tell=tell)
             elif found is None:
                 raise UsageError(
                     f"{folder / FILE}: expected thresholds for {data.name}; make its runs first, without --diagnose or --verdicts."
                 )
             elif making == "diagnoses":
-                runs.diagnose_all(box2, bases, queue, file, file.with_name("diagnoses.csv"), setting, found, tell=tell)
+                runs.diagnose_all(trainer, bases, queue, file, file.with_name("diagnoses.csv"), setting, found, tell=tell)
             else:
-                runs.judge_all(box2, bases, queue, file.with_name("verdicts.csv"), setting, found, tell=tell)
+                runs.judge_all(trainer, bases, queue, file.with_name("verdicts.csv"), setting, found, tell=tell)
     if path is None:
         write_thresholds(file, folder / FILE, {variant.name: variant for variant in variants}, tell)
 
@@ -101,7 +108,7 @@ def examined(lines: rubric.Rubric, path: Path, box: sandbox.Sandbox, box2: Box2,
 def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell: Callable[[str], None]) -> None:
     """Compute `target` and `results.md` beside it from every run in `source` and every diagnosis beside that."""
     rows = runs.rows(source)
-    parts, told, compared = {}, {}, []
+    parts, told = {}, {}
     for name in ("cifar10", "standin"):
         mine = [row for row in rows if row["dataset"].partition(":")[0] == name and row["variant"] in variants]
         found = thresholds.recorded(mine, dataset=name, **DEFAULT)
@@ -117,17 +124,13 @@ def write_thresholds(source: Path, target: Path, variants: dict[str, Any], tell:
         }
         parts[name] = ({role: band for role, band in limits.items() if band}, counted, facts)
         told[name] = (found, counted, facts)
-        others = sorted({(row["backend"], row["precision"]) for row in mine} - {(DEFAULT["backend"], DEFAULT["precision"])})
-        for backend, precision in others:
-            other = thresholds.recorded(mine, dataset=name, backend=backend, precision=precision)
-            compared.append(results.comparison(f"{name}: {backend}, {precision}", found, other, variants))
         for key, rate in counted.items():
             tell(f"{name}: {key}: {rate}")
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     target.write_text(thresholds.as_toml(parts, digest), encoding="utf-8")
     diagnoses = runs.rows(source.with_name("diagnoses.csv"), runs.DIAGNOSES)
     verdicts = runs.rows(source.with_name("verdicts.csv"), runs.VERDICTS)
-    target.with_name("results.md").write_text(results.as_markdown(told, variants, diagnoses, compared, verdicts), encoding="utf-8")
+    target.with_name("results.md").write_text(results.as_markdown(told, variants, diagnoses, verdicts), encoding="utf-8")
     tell(f"Written: {target}")
 
 

@@ -1,7 +1,7 @@
 """The calibration's results as Markdown: what `reference/<id>/results.md` says, computed from the committed runs and nothing else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from operator import itemgetter
 from statistics import median
 from typing import Any
 
@@ -21,10 +21,9 @@ def as_markdown(
     parts: Mapping[str, tuple[Sequence[Recorded], Mapping[str, Rate], Mapping[str, str]]],
     variants: Mapping[str, Any],
     diagnoses: Sequence[Mapping[str, str]],
-    compared: Sequence["Comparison"],
     verdicts: Sequence[Mapping[str, str]] = (),
 ) -> str:
-    """`parts`: data set -> (runs, rates, facts). `compared`: other settings against the default one. `verdicts`: the rows of `verdicts.csv`."""
+    """`parts`: data set -> (runs, rates, facts). `verdicts`: the rows of `verdicts.csv`."""
     sources = "`runs.csv`, `diagnoses.csv` and `verdicts.csv`"
     lines = ["# Results of the calibration", "", f"Computed from {sources} by `grade calibrate`; do not edit.", ""]
     for dataset, (runs, counted, facts) in parts.items():
@@ -52,17 +51,6 @@ def as_markdown(
                 f"{': ' + row['change'] if row['change'] else ''} | {row['accuracy_without']} | {row['accuracy_with']} |"
                 for row in sorted(mine, key=lambda row: (row["variant"], int(row["seed"])))
             ]
-        lines.append("")
-    if compared:
-        lines += [
-            "## Other settings",
-            "",
-            "| setting, against TensorFlow in bfloat16 | as the run of the same variant and seed | as one of the variant's seeds | otherwise |",
-            "|---|---|---|---|",
-        ]
-        for found in compared:
-            told = "; ".join(f"`{name}` {seed}: {other} for {default}" for name, seed, default, other in found.otherwise)
-            lines.append(f"| {found.setting} | {found.same} | {found.known} | {told or 'none'} |")
         lines.append("")
     if verdicts:
         lines += [*whole_verdicts(verdicts), ""]
@@ -92,10 +80,18 @@ def whole_verdicts(verdicts: Sequence[Mapping[str, str]]) -> list[str]:
                 if tuple(where) == setting != default and (variant, *default) in rows
             ]
             if pairs:
-                same = Rate(count=sum(one["verdict"] == other["verdict"] for one, other in pairs), of=len(pairs))
-                cause = Rate(count=sum(one["named"] == other["named"] for one, other in pairs), of=len(pairs))
-                lines.append(f"* {' '.join(setting)}: the same verdict {same}; the same cause named {cause}.")
+                same, cause, first = (
+                    Rate(count=sum(said(one) == said(other) for one, other in pairs), of=len(pairs))
+                    for said in (itemgetter("verdict"), itemgetter("named"), _first_ending)
+                )
+                lines.append(
+                    f"* {' '.join(setting)}: the same verdict {same}; the same cause named {cause}; the first run ends the same {first}."
+                )
     return lines
+
+
+def _first_ending(row: Mapping[str, str]) -> str:
+    return row["endings"].partition(";")[0]
 
 
 def _verdict(row: Mapping[str, str] | None) -> str:
@@ -120,41 +116,3 @@ def _variants(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> list[str
         shown = f"{median(accuracies):.3f}" if accuracies else "not measured"
         lines.append(f"| {name} | {variant.kind}{seen} | {len(mine)} | {told} | {median(certain):,.0f} | {shown} |")
     return lines
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Runs of another setting against the default's. `same`: they end as the default's run of the same variant and seed; `known`: as one of its seeds.
-
-    `otherwise`: (variant, seed, the default's ending, the other's) of each that is not the same.
-    """
-
-    setting: str
-    same: Rate
-    known: Rate
-    otherwise: tuple[tuple[str, int, str, str], ...]
-
-
-def comparison(setting: str, default: Sequence[Recorded], other: Sequence[Recorded], variants: Mapping[str, Any]) -> Comparison:
-    """`other`'s runs beside the default's of the same variants and seeds, all by the default's limits.
-
-    Where the default's run was certain, the other may take the whole budget, as a student's would; else both are looked at after as many images.
-    """
-    runs = {(run.variant, run.seed): run for run in default}
-    bands = {role: thresholds.limits(default, variants, role) for role in ("base", "dropout", "augmentation")}
-    compared = known = 0
-    otherwise = []
-    for run in other:
-        first = runs.get((run.variant, run.seed))
-        if first is None:
-            continue
-        band = bands[variants[run.variant].role]
-        certain = thresholds.ending(first, band) in thresholds.CERTAIN
-        most = max(first.images, run.images) if certain else min(first.images, run.images)
-        expected, found = (thresholds.ending(thresholds.until(one, most), band) for one in (first, run))
-        compared += 1
-        known += found in {thresholds.ending(thresholds.until(one, most), band) for one in default if one.variant == run.variant}
-        if expected != found:
-            otherwise.append((run.variant, run.seed, expected, found))
-    same = Rate(count=compared - len(otherwise), of=compared)
-    return Comparison(setting=setting, same=same, known=Rate(count=known, of=compared), otherwise=tuple(otherwise))

@@ -7,9 +7,10 @@ made again, and a run is written only when it is complete.
 import csv
 import fcntl
 import importlib.util
+import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -18,12 +19,12 @@ from grader.errors import GraderError, UsageError
 from grader.records import Checkpoint, Rerun
 from grader.training import measure, thresholds
 from grader.training.bands import CHANCE, Bands, wilson
-from grader.training.box2 import Box2, TrainingRefused
-from grader.training.course import SCHEDULE, checkpoints, ended
+from grader.training.box2 import TrainingRefused
+from grader.training.course import SCHEDULE, SHORT, Trainer, checkpoints
 from grader.training.diagnosis import named_by
 from grader.training.proof import death
+from grader.training.resumed import Resumed
 from grader.training.specification import Specification
-from grader.training.thresholds import Recorded
 
 COMMON = ("variant", "kind", "seed", "dataset", "backend", "precision")
 """What every row of every file begins with. All of it but the kind tells one run, diagnosis or verdict from another."""
@@ -39,7 +40,7 @@ DIAGNOSES = (
 """Columns of `diagnoses.csv`: the cause that a defect has, and the one whose change cured it."""
 
 VERDICTS = (*COMMON, "hardware", "verdict", "endings", "cause", "named", "images", "seconds")
-"""Columns of `verdicts.csv`: a variant judged whole, over all the seeds that a student's model gets. `seed` is the first of them."""
+"""Columns of `verdicts.csv`: a variant judged whole, over all the seeds that a student's model gets. `seed` is the first of them, `seconds` what its training took."""
 
 FAR = 0.17
 """An accuracy so far over guessing (ten standard errors) that a calibration run needs not go to the end of the budget."""
@@ -53,12 +54,13 @@ AFTER_PROOF = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Where runs are made: what every row says of it."""
+    """Where runs are made, and with which version of Keras: what every row says of it."""
 
     dataset: str
     backend: str
     precision: str
     hardware: str
+    keras: str = ""
 
 
 def variants(folder: Path) -> ModuleType:
@@ -87,7 +89,7 @@ def rows(path: Path, columns: tuple[str, ...] = COLUMNS) -> list[dict[str, str]]
 
 
 def make(
-    box: Box2,
+    box: Trainer,
     bases: Mapping[str, Specification],
     queue: Iterable[tuple[Any, int]],
     path: Path,
@@ -95,14 +97,11 @@ def make(
     *,
     least: int = 9600,
     most: int = 12800,
-    compared: tuple[Bands, Sequence[Recorded]] | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Make every run of `queue` ((variant, seed) pairs) that `path` does not hold yet. `bases`: the solution's specification of each role.
 
-    A run takes `least` images; on to `most` goes what is at chance by then and not dead. With `compared` (the bands, and the runs of the default
-    setting) it is only made to see whether it ends as the default's does: it ends where a student's would, at the latest after `thresholds.COMPARED` images
-    where the default's came to no certain ending.
+    A run takes `least` images; on to `most` goes what is at chance by then and not dead.
     """
     for variant, seed in queue:
         if not _claim(path, COLUMNS, _common(variant, seed, setting)):
@@ -117,11 +116,9 @@ def make(
                 specification,
                 seed=seed,
                 precision=setting.precision,
-                most=furthest(variant, seed, compared) if compared else SCHEDULE[-1] if variant.kind in LONG else most,
+                most=SCHEDULE[-1] if variant.kind in LONG else most,
             ):
                 points.append(point)
-                if compared is not None and ended(points, compared[0].at(variant.role, point.images)) in thresholds.CERTAIN:
-                    break
                 if death(point):
                     deaths.append(point.step)
                 if len(deaths) > AFTER_PROOF and (variant.kind != "fragile" or seed % 2):  # every second fragile run is followed further
@@ -131,23 +128,15 @@ def make(
         except TrainingRefused as refusal:
             tell(f"{variant.name} seed {seed}: {refusal}")
             continue
-        _write(path, [_row(variant, seed, setting, specification.batch_size, point, str(box.about.get("keras", ""))) for point in points])
+        _write(path, [_row(variant, seed, setting, specification.batch_size, point) for point in points])
         last = points[-1]
         tell(
             f"{variant.name} seed {seed}: {last.images} images, accuracy {last.held.accuracy if last.held else float('nan'):.3f}, dead at {deaths[:1]}, {sum(point.seconds for point in points):.0f} s"
         )
 
 
-def furthest(variant: Any, seed: int, compared: tuple[Bands, Sequence[Recorded]]) -> int:
-    """Images that a compared run may take at the most."""
-    bands, default = compared
-    run = next((run for run in default if (run.variant, run.seed) == (variant.name, seed)), None)
-    certain = run is None or thresholds.ending(run, bands.points(variant.role)) in thresholds.CERTAIN
-    return SCHEDULE[-1] if certain else thresholds.COMPARED
-
-
 def diagnose_all(
-    box: Box2,
+    box: Trainer,
     bases: Mapping[str, Specification],
     queue: Iterable[tuple[Any, int]],
     source: Path,
@@ -194,7 +183,7 @@ def diagnose_all(
 
 
 def judge_all(
-    box: Box2,
+    box: Resumed,
     bases: Mapping[str, Specification],
     queue: Iterable[tuple[Any, int]],
     path: Path,
@@ -205,12 +194,22 @@ def judge_all(
 ) -> None:
     """Judge every variant of `queue` as a student's model is judged, and append one row for each to `path`; resumes as `make` does.
 
-    A row's `cause` is the one that the variant has, `named` the one that the verdict names.
+    A row's `cause` is the one that the variant has, `named` the one that the verdict names. The hour that a grading may take is not kept to: what else runs
+    beside it on the machine would decide.
     """
+    unhurried = replace(SHORT, seconds=math.inf)
     for variant, seed in queue:
         if not _claim(path, VERDICTS, common := _common(variant, seed, setting)):
             continue
-        where = measure.Setting(bands=bands, precision=setting.precision, backend=setting.backend, dataset=setting.dataset, first_seed=seed)
+        where = measure.Setting(
+            bands=bands,
+            budget=unhurried,
+            precision=setting.precision,
+            backend=setting.backend,
+            dataset=setting.dataset,
+            first_seed=seed,
+        )
+        before = box.seconds
         found = measure.judge(box, variant.role, variant.make(bases[variant.role]), where)
         if found.verdict == "not_measured":
             tell(f"{variant.name}: {found.reason}")
@@ -223,13 +222,13 @@ def judge_all(
             "cause": variant.cause,
             "named": found.cause,
             "images": found.images,
-            "seconds": f"{found.seconds:.1f}",
+            "seconds": f"{box.seconds - before:.1f}",
         }
         _write(path, [line], VERDICTS)
-        tell(f"{variant.name}: {found.verdict} ({line['endings']}), named {found.cause or 'nothing'}, {found.seconds:.0f} s")
+        tell(f"{variant.name}: {found.verdict} ({line['endings']}), named {found.cause or 'nothing'}, {line['seconds']} s")
 
 
-def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoint, keras: str) -> dict[str, Any]:
+def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoint) -> dict[str, Any]:
     def shown(value: float | None, digits: int = 5) -> str:
         return "" if value is None else f"{value:.{digits}g}"
 
@@ -237,7 +236,7 @@ def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoin
     return {
         **_common(variant, seed, setting),
         "hardware": setting.hardware,
-        "keras": keras,
+        "keras": setting.keras,
         "batch": batch,
         "step": point.step,
         "images": point.images,

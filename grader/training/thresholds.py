@@ -15,7 +15,7 @@ budget ended: another seed is tried then, and a model without a proved cause is 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from grader.records import BandPoint
@@ -26,12 +26,6 @@ DEFAULT = {"backend": "tensorflow", "precision": "mixed_bfloat16"}
 
 HONEST = frozenset({"reference", "honest"})
 ZERO_Z, PASS_Z, DEFECT_Z = 2.33, 4.5, 2.0
-
-COMPARED = 6400
-"""Images that a run of another setting than the default one is given where the default one's, too, had no certain ending."""
-
-CERTAIN = frozenset({"learns", "dead"})
-"""Endings after which a run needs not go on."""
 
 
 @dataclass(slots=True)
@@ -108,13 +102,6 @@ def limits(runs: Sequence[Recorded], variants: Mapping[str, Any], role: str) -> 
             )
         )
     return tuple(points)
-
-
-def until(run: Recorded, images: int) -> Recorded:
-    """The run as it stood after so many images."""
-    held = {at: found for at, found in run.held.items() if at <= images}
-    died = run.died if run.died is not None and run.died <= images else None
-    return replace(run, held=held, died=died, images=min(run.images, images))
 
 
 def ending(run: Recorded, band: Sequence[BandPoint]) -> str:

@@ -10,8 +10,7 @@ import pytest
 from grader import rubric
 from grader.calibrate import hardware
 from grader.errors import UsageError
-from grader.training import bands, results, runs, thresholds
-from grader.training.bands import Bands
+from grader.training import bands, runs, thresholds
 
 FOLDER = rubric.reference(rubric.load("all_cnn_c"))
 VARIANTS = {
@@ -92,19 +91,6 @@ def test_off_guessing_is_a_loss_below_it_or_training_images_over_it(loss, traine
     assert bands.off_guessing(loss, trained, window) is off
 
 
-def test_what_came_after_a_comparison_ends_is_left_out():
-    run = recorded(
-        [
-            row("reference", "honest", 0, 3072, 0.13),
-            row("reference", "honest", 0, 9600, 0.3),
-            row("reference", "honest", 0, 12800, dead="yes"),
-        ]
-    )[0]
-    band = thresholds.limits(recorded(ROWS), VARIANTS, "base")
-    assert [thresholds.ending(thresholds.until(run, images), band) for images in (6400, 9600, 12800)] == ["doubtful", "learns", "learns"]
-    assert (thresholds.until(run, 6400).images, thresholds.until(run, 6400).died) == (6400, None)
-
-
 def test_another_role_has_its_own_band_or_none():
     assert thresholds.limits(recorded(ROWS), VARIANTS, "dropout") == ()
 
@@ -136,38 +122,6 @@ def test_a_revival_is_counted():
     rows = [row("broken", "defect", 0, 3072, "", "yes"), row("broken", "defect", 0, 3584, "", "no")]
     counted = thresholds.rates(recorded(rows), VARIANTS)["dead_revived"]
     assert (counted.count, counted.of) == (1, 1)
-
-
-def other(variant, seed, *points, **more):
-    return recorded([row(variant, "", seed, images, accuracy, **more) for images, accuracy in points])[0]
-
-
-def test_other_settings_are_compared_as_far_as_a_student_would_get():
-    runs_of = [
-        other("reference", 1, (3072, 0.1), (6400, 0.1), (12800, 0.3)),  # later than the default's, and within the budget
-        other("reference", 2, (3072, 0.1), (6400, 0.1), (19200, 0.1)),
-        other("broken", 0, (3072, 0.1), (6400, 0.1)),  # no shorter and no longer than the default's is looked at
-        other("broken", 2, (3072, 0.1), (9600, 0.1)),  # no death was proved; but the variant has a seed that ended so
-        other("reference", 77, (3072, 0.3)),  # nothing to compare with
-    ]
-    found = results.comparison("cifar10: jax", recorded(ROWS), runs_of, VARIANTS)
-    assert (found.same.count, found.same.of) == (2, 4)
-    assert found.otherwise == (("reference", 2, "learns", "stuck"), ("broken", 2, "dead", "stuck"))
-    assert (found.known.count, found.known.of) == (3, 4)
-    text = results.as_markdown({}, VARIANTS, [], [found])
-    assert "| 2 of 4 (50.0%" in text
-    assert "`reference` 2: stuck for learns; `broken` 2: stuck for dead |" in text
-
-
-def test_a_compared_run_goes_on_only_where_the_defaults_was_certain():
-    default = recorded(ROWS)
-    points = thresholds.limits(default, VARIANTS, "base")
-    compared = Bands(dataset="cifar10", roles={"base": points}, sha256="", rates={}), default
-    names = {name: SimpleNamespace(name=name, **vars(variant)) for name, variant in VARIANTS.items()}
-    assert runs.furthest(names["reference"], 1, compared) == 19200
-    assert runs.furthest(names["broken"], 2, compared) == 19200
-    assert runs.furthest(names["broken"], 0, compared) == thresholds.COMPARED
-    assert runs.furthest(names["broken"], 9, compared) == 19200, "nothing is known of it"
 
 
 @pytest.mark.parametrize(
