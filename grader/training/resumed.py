@@ -33,7 +33,7 @@ class Resumed:
 
     def open(self, specification: Specification, *, seed: int, precision: str, most_steps: int, deadline: float | None = None) -> None:
         """Begin a run. Raises what `box` raises."""
-        name = specification.key(**self._setting, seed=seed, precision=precision, most_steps=most_steps)
+        name = specification.key(**{**self._setting, "seed": seed, "precision": precision, "most_steps": most_steps})
         self._file = self._folder / f"{name}.jsonl"
         self._kept = _lines(self._file)
         self._asked: list[tuple[int, int, bool]] = []

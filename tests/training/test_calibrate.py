@@ -1,8 +1,10 @@
 """The calibration's loops on courses played back: what is made, what a second start makes, and what the tables say of it."""
 
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
+from harness import store
 from training_samples import Recorded, bands, specification, with_relu_scores
 
 from grader.calibrate import calibrate
@@ -24,7 +26,7 @@ HONEST, FRAGILE = variant("plain", "honest"), variant("rectified", "fragile", wi
 
 
 def judge_all(box, target, queue, setting=SETTING, **more):
-    runs.judge_all(Resumed(box, target.parent / setting.backend, {}), BASES, queue, target, setting, bands(), **more)
+    runs.judge_all(Resumed(box, target.parent / "kept", asdict(setting)), BASES, queue, target, setting, bands(), **more)
 
 
 def rectified(given):
@@ -229,3 +231,39 @@ def test_what_is_asked_otherwise_is_trained(tmp_path):
     assert box.opened == []
     assert other.advance(4, evaluate=1000).held is not None
     assert (box.opened, other.advance(4).step) == ([("stuck", 0)], 16)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_command_judges_a_variant_and_plays_back_what_it_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADER_DATA", str(store()))
+    told = []
+
+    def verdicts():
+        calibrate(
+            "all_cnn_c",
+            only=("batch_normalisation",),
+            seeds=(0, 1),
+            device="cpu",
+            backend="tensorflow",
+            precision="auto",
+            standin=True,
+            path=tmp_path / "runs.csv",
+            making="verdicts",
+            tell=told.append,
+        )
+        (row,) = runs.rows(tmp_path / "verdicts.csv", runs.VERDICTS)
+        for lock in runs._LOCKS:
+            lock.close()
+        runs._LOCKS.clear()
+        return row
+
+    made = verdicts()
+    assert (made["variant"], made["verdict"], made["endings"]) == ("batch_normalisation", "learns", "learns")
+    (kept,) = (tmp_path / ".calibrating" / "runs").iterdir()
+    trained = kept.read_bytes()
+    assert verdicts() == made
+    assert len(told) == 1, "a verdict that is in the file is not reached again"
+    (tmp_path / "verdicts.csv").unlink()
+    assert verdicts() == made, "the seconds, too, are those of the training"
+    assert kept.read_bytes() == trained
