@@ -13,6 +13,13 @@ CAPS = {"parameters": 10**6, "activation": 10**6, "nodes": 50, "memory_mib": 100
 GENERATOR = np.random.default_rng(5)
 
 
+def libraries():
+    return [name for name in ("jax", "tensorflow", "torch", "sklearn") if sys.modules.get(name)]
+
+
+ALONE = libraries()
+
+
 class FewImages(pool.Pool):
     def __init__(self):
         self.images = np.random.default_rng(6).integers(0, 256, (64, 32, 32, 3), np.uint8)
@@ -199,5 +206,5 @@ answers = {
     "scores": scores(),
     "sure": sure(),
 }
-answers["imported"] = [name for name in ("jax", "tensorflow", "torch", "sklearn") if sys.modules.get(name)]
+answers["imported"] = [ALONE, libraries()]
 print(json.dumps(answers))  # noqa: T201
