@@ -520,7 +520,7 @@ def cache_clear() -> None:
 @click.option("--standin", is_flag=True, help="Calibrate on the made-up stand-in images.")
 @click.option("--runs", type=click.Path(path_type=Path), metavar="FILE", help="Another file than reference/RUBRIC/runs.csv.")
 @click.option(
-    "--compute-only", "making", flag_value="nothing", help="Make no run; compute thresholds.toml and the README's figures from the runs."
+    "--compute-only", "making", flag_value="nothing", help="Make no run; compute thresholds.toml and results.md from what is recorded."
 )
 @click.option("--diagnose", "making", flag_value="diagnoses", help="Diagnose the recorded runs that did not learn, into diagnoses.csv.")
 @click.option(

@@ -584,7 +584,7 @@ class Audit:
 
     `outcome`: agrees | contradicted | undecided (the re-run was not made or decided nothing) | not_shown (nothing is stored). `final` is
     the stored curve's best validation accuracy, `epochs` its length; `sentence` says it in words. `died`: it stays at guessing, and the model
-    dies on some seeds: the training that the notebook shows was a dead one.
+    does not live on every seed: the training that the notebook shows was one that did not.
     """
 
     outcome: Literal["agrees", "contradicted", "undecided", "not_shown"]

@@ -34,7 +34,7 @@ _CAUSES = {
     "extreme_augmentation": "Augmentation that changes the images too much",
 }
 _VERDICTS = {
-    "fragile": "Dies on some random starts, no single cause proved",
+    "fragile": "Learns on some random starts only, no single cause proved",
     "slow": "Learns too slowly to tell",
     "dead": "Dead on every start, no single cause proved",
     "stuck": "Stays at guessing, no single cause proved",

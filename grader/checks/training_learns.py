@@ -9,8 +9,8 @@
 *Tolerance and source.* The bands of `reference/<rubric>/thresholds.toml`, computed from every run in `runs.csv`; error rates in the README.md there. `fragile`
 is the rubric's fraction for models that live on some seeds only.
 
-*Edge cases.* No run was made, or none could be, or the model trains too slowly for a short run to tell: skip, with the reason. Fragile, but the stored curve reaches `reached` and agrees: full.
-Nothing that the notebook itself says about its accuracy is worth points here.
+*Edge cases.* No run was made, or none could be, or the model trains too slowly for a short run to tell: skip, with the reason. Fragile, but the stored curve reaches `reached` and agrees: full,
+the one case in which what the notebook says of its accuracy is worth points, and only since a re-run lived.
 
 *Errors.* None.
 

@@ -28,7 +28,7 @@ class Phrase:
 
 VERDICTS = {
     "learns": Phrase(words="Learns", symbol="✓", look="pass"),
-    "fragile": Phrase(words="Dies on some random starts (fragile)", symbol="◐", look="partial"),
+    "fragile": Phrase(words="Learns on some random starts only (fragile)", symbol="◐", look="partial"),
     "slow": Phrase(words="Learns too slowly to tell", symbol="…", look="partial"),
     "dead": Phrase(words="Dead on every start", symbol="✗", look="fail"),
     "stuck": Phrase(words="Stays at guessing", symbol="=", look="fail"),

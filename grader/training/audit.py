@@ -65,8 +65,13 @@ def audit(evidence: Evidence, role: str, training: Training | None) -> Audit:
         text = f"{says} and {values[0]:.2f} already after the first; the same model trained again is at {reached} after {shown.images:,} images{seeds}."
         return compared(outcome="contradicted", sentence=text)
     if training.verdict == "fragile" and final <= NEAR_GUESSING and epochs > 1:
-        died = sum(rerun.ending == "dead" for rerun in training.reruns)
-        text = f"{says}, which is guessing: the training that it shows was dead, as {died} of {len(training.reruns)} re-runs of the same model are."
+        died, tried = sum(rerun.ending == "dead" for rerun in training.reruns), len(training.reruns)
+        shows = (
+            f"was dead, as {died} of {tried} re-runs of the same model are"
+            if died
+            else f"never left it, as {tried - training.living} of {tried} re-runs of the same model did not"
+        )
+        text = f"{says}, which is guessing: the training that it shows {shows}."
         return compared(outcome="agrees", sentence=text, died=True)
     if training.verdict in ("learns", "fragile") or (dead and final <= NEAR_GUESSING):
         text = f"{says}; the same model trained again is at {reached} after {shown.images:,} images{seeds}, which bears it out as far as a short run can."

@@ -305,7 +305,7 @@ def test_terminal_says_verdict_reason_and_cure(verbose):
     shown = io.StringIO()
     print_report(good().report, Console(file=shown, width=300), verbose=verbose)
     text = shown.getvalue()
-    assert "Base model: Dies on some random starts (fragile)" in text
+    assert "Base model: Learns on some random starts only (fragile)" in text
     assert fragile().reason in text
     assert fragile().diagnosis in text
     cured = "Cured with the ReLU on the 10-map convolution removed: accuracy 0.341 (95 % interval 0.319 to 0.365) after 9,600 images."

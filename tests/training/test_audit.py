@@ -78,6 +78,19 @@ def test_a_fragile_model_whose_own_training_died_is_told_so():
     assert "matter of luck" in lived.message
 
 
+def test_a_re_run_that_stayed_at_guessing_is_not_called_dead():
+    """The dropout model of the published solution: learns on one seed, stays at guessing on two, cured without the ReLU."""
+    courses = Recorded(
+        lambda s, seed: "learns" if seed == 0 or s.config["config"]["layers"][3]["config"]["activation"] == "linear" else "stuck"
+    )
+    training = judge(courses, "base", with_relu_scores(specification()), SETTING)
+    assert (training.verdict, [rerun.ending for rerun in training.reruns]) == ("fragile", ["learns", "stuck", "stuck"])
+    assert evidence((0.1, 0.1, 0.1), training).audits["base"].sentence == (
+        "The notebook records 0.10 after 3 epochs, which is guessing: the training that it shows never left it, "
+        "as 2 of 3 re-runs of the same model did not."
+    )
+
+
 def test_points_for_accuracy_need_a_curve_that_is_borne_out():
     assert judged(evidence(GOOD)).status is Status.PASS
     half = judged(evidence((0.3, 0.5, 0.675)))

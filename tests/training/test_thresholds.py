@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tomllib
 from types import SimpleNamespace
 
@@ -151,6 +152,14 @@ def test_the_committed_thresholds_are_those_of_the_committed_runs(tmp_path):
         assert (tmp_path / name).read_text() == (FOLDER / name).read_text(), f"{name}: run `grade calibrate --compute-only`"
     found = tomllib.loads((FOLDER / "thresholds.toml").read_text())
     assert found["runs_sha256"] == hashlib.sha256((FOLDER / "runs.csv").read_bytes()).hexdigest()
+
+
+def test_the_readme_counts_the_whole_verdicts_as_they_are():
+    computed = re.findall(r"the same verdict (\d+ of \d+) .*the same cause named (\d+ of \d+)", (FOLDER / "results.md").read_text())
+    told = " ".join((FOLDER / "README.md").read_text().split())
+    assert len(computed) == 2, "float32, and JAX"
+    for verdicts, causes in computed:
+        assert f"the same verdict in {verdicts} and the same cause in {causes}" in told
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "standin"])
