@@ -19,7 +19,7 @@ compared is not decided.
 
 from grader.checks import Params
 from grader.checks._helpers import model_of, skipped
-from grader.records import Evidence, Finding, Status
+from grader.records import Evidence, Finding, Status, Training
 
 PARAMS: Params = {"role": "base", "full": 0.75, "none": 0.60}
 
@@ -33,7 +33,9 @@ def check(evidence: Evidence, params: Params) -> Finding:
         reached = max((point.accuracy for point in training.whole if point.accuracy is not None), default=0.0)
         last = training.whole[-1]
         epochs = "one epoch" if len(training.whole) == 1 else f"{len(training.whole)} epochs"
-        return _by_accuracy(reached, params, f"Trained again for {epochs}, the network reaches {reached:.3f} ({last.images:,} images).")
+        return _by_accuracy(
+            reached, params, training, f"Trained again for {epochs}, the network reaches {reached:.3f} ({last.images:,} images)."
+        )
     if training is not None and training.budget == "full" and training.verdict in ("dead", "stuck"):
         return Finding(status=Status.FAIL, fraction=0.0, message=f"Trained again, the network does not learn. {training.reason}")
     audit = evidence.audits.get(params["role"])
@@ -45,14 +47,14 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return skipped(f"Not decided: {audit.sentence}")
     if audit.outcome == "contradicted":
         return Finding(status=Status.FAIL, fraction=0.0, message=f"The recorded curve is contradicted. {audit.sentence}", hint=_HAND_IN)
-    return _by_accuracy(audit.final, params, audit.sentence)
+    return _by_accuracy(audit.final, params, training, audit.sentence)
 
 
 _FURTHER = "Train for more epochs, as long as the validation curve rises; if it stopped rising below, change the rate, the filters or the regularization."
 _HAND_IN = "Hand in the notebook as it ran, with the outputs of the code that it holds now: run all cells from the top and save."
 
 
-def _by_accuracy(reached: float, params: Params, message: str) -> Finding:
+def _by_accuracy(reached: float, params: Params, training: Training, message: str) -> Finding:
     full, none = params["full"], params["none"]
     fraction = min(max((reached - none) / (full - none), 0.0), 1.0) if reached == reached else 0.0  # noqa: PLR0124  (NaN)
     status = Status.PASS if fraction >= 1 else Status.PARTIAL if fraction > 0 else Status.FAIL
@@ -62,5 +64,5 @@ def _by_accuracy(reached: float, params: Params, message: str) -> Finding:
         message=message,
         expected=f"a validation accuracy of {full:g} (up to {none:g}: no points)",
         actual=f"best validation accuracy {reached:.3f}",
-        hint="" if status is Status.PASS else _FURTHER,
+        hint="" if status is Status.PASS else training.cure if status is Status.FAIL and training.cure else _FURTHER,
     )

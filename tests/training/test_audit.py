@@ -102,6 +102,18 @@ def test_points_for_accuracy_need_a_curve_that_is_borne_out():
         assert (judged(nothing).status, judged(nothing).fraction) == (Status.SKIP, None)
 
 
+def test_more_epochs_are_no_advice_where_the_cause_is_known():
+    cured = judge(
+        Recorded(lambda s, _: "learns" if s.config["config"]["layers"][3]["config"]["activation"] == "linear" else "dies"),
+        "base",
+        with_relu_scores(specification()),
+        SETTING,
+    )
+    found = judged(evidence((0.1, 0.1, 0.1), cured))
+    assert (found.status, found.hint) == (Status.FAIL, "Give the convolution to 10 maps no activation (activation=None).")
+    assert judged(evidence((0.3, 0.4))).hint.startswith("Train for more epochs")
+
+
 def test_a_contradicted_curve_is_flagged_for_staff():
     assert [flag.id for flag in flags(evidence(GOOD, DEAD)) if flag.id == "curve_contradicted"] == ["curve_contradicted"]
     assert not [flag for flag in flags(evidence(GOOD)) if flag.id == "curve_contradicted"]
