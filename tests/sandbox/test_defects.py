@@ -283,7 +283,7 @@ def test_bfloat16_images_have_a_range(box):
 def test_a_curve_that_is_not_a_number_is_still_found_in_a_figure(box, described):
     recorder, _ = box
     history = fit(recorder, Model(), IMAGES / 255, LABELS).history
-    assert plots._known[plots._key(history["loss"])] == (0, "loss")
+    assert plots._curves(history["loss"]) == {(0, "loss")}
 
 
 def test_a_timeout_never_cuts_a_frame_in_two():

@@ -55,6 +55,7 @@ def _prepare():
     after.after("keras", recorder.install)
     after.after("pandas", recorder.give_pandas)
     after.after("matplotlib", plots.keep_backend)
+    after.after("matplotlib.figure", lambda figure: plots.watch(context, figure))
     after.after("matplotlib.pyplot", lambda pyplot: plots.install(context, pyplot))
     legacy.install(context, after)
     sys.meta_path.insert(0, after)
@@ -63,6 +64,7 @@ def _prepare():
     context.absent = absent.Absent(context)
     sys.meta_path.append(imports.Made(context.absent.answer))
     interactive, outputs = shell.make(context)
+    context.outputs = outputs
     context.namespace = interactive.user_ns
     return context, recorder, interactive, outputs
 

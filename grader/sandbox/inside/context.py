@@ -34,6 +34,7 @@ class Context:
         self.spec = spec
         self.cell = -1
         self.namespace = {}
+        self.outputs = None  # the running cell's, once the shell is made
         self.absent = None  # `absent.Absent`, once the imports are prepared
         self.busy = 0  # > 0 while our own code calls into Keras: nothing is recorded then
         self._noted = set()

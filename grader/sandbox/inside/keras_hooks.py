@@ -634,7 +634,7 @@ class Recorder:
             epochs = max(int(epochs), 1)
             history = self._short_fit(model, small, held, callbacks, kwargs, self._later_epochs(callbacks, index, epochs))
             with self.context.ours("giving the history its length"):
-                self._stretch(history, epochs, index)
+                self._stretch(history, epochs, index, self.serial(model))
             return history
         except BaseException as problem:
             error = problem
@@ -710,7 +710,7 @@ class Recorder:
             ),
         )
 
-    def _stretch(self, history, epochs, index):
+    def _stretch(self, history, epochs, index, serial):
         """Give the history the asked length; every curve gets values of its own in the sixth digit, so that plots can be recognised."""
         stretched = Keys()
         for position, (name, values) in enumerate(history.history.items()):
@@ -719,17 +719,20 @@ class Recorder:
         history.history = stretched
         history.epoch = list(range(epochs))
         history.params = {**(history.params or {}), "epochs": epochs}
-        plots.remember(index, stretched)
+        plots.remember(index, stretched, serial)
 
     def evaluate(self, model, x, y, args, kwargs):
         if self.context.busy:
             return self.original["evaluate"](model, x, y, *args, **kwargs)
         small_x, small_y, claim, *_ = self.data(x, y)
         self._used(model, "evaluate", claim)
-        options = {key: kwargs[key] for key in ("return_dict",) if key in kwargs}
-        result = self._eagerly(model, lambda: self.original["evaluate"](model, small_x, small_y, batch_size=_BATCH, verbose=0, **options))
+        logs = self._eagerly(
+            model, lambda: self.original["evaluate"](model, small_x, small_y, batch_size=_BATCH, verbose=0, return_dict=True)
+        )
+        with self.context.ours("giving the answer of evaluate values of its own"):
+            logs = plots.evaluated(max(self.fits - 1, 0), logs, self.serial(model))
         print(f"(evaluate answered while grading: {_BATCH} images were used)")
-        return result
+        return logs if kwargs.get("return_dict") else model._flatten_metrics_in_order(logs)
 
     def predict(self, model, x, args, kwargs):
         if self.context.busy:

@@ -1,16 +1,25 @@
-"""What the cells drew. Every answered history has values of its own, so a curve in a figure tells which history and key it shows."""
+"""What the cells drew. Every answered history has values of its own, so a curve in a figure tells which history and key it shows.
+
+What is put into axes is looked at right then, whatever becomes of the figure later; what a drawn line was changed to, when its figure is shown, saved, cleared
+or closed, and at the cell's end.
+"""
 
 import base64
+import bisect
+import functools
 import io
 import sys
+from collections import Counter
 
 import numpy as np
 
-_known = {}  # (rounded values, …) -> (fit index, key)
-_ranges = []  # (lowest, highest, (fit index, key)) of every curve that was answered
-_seen = []  # (lines, curves) of figures closed before the cell ended
-_PICTURE_DPI = 50
-_ROOM = 1e-9  # for what rounding adds to a curve's range
+_ranges = []  # sorted: (lowest, highest, (fit index, key), the model's serial) of every curve that was answered
+_seen = {"lines": 0, "curves": set(), "sent": set(), "looks": 0}  # of the running cell
+_PICTURES, _PICTURE_DPI = 4, 50
+_ROOM = 3e-7  # of a number, for what rounding (to float32, too) adds to a curve's range; a tenth of a range lies between two
+_SHARE = 0.6  # of a line's numbers that must lie in a curve's range: the ends of a moving mean may lie outside
+_POINTS = 3  # that are drawn one at a time, to make a curve
+_MOST_NUMBERS, _MOST_LOOKS, _MOST_CURVES = 1000, 20_000, 256
 _KEYS, _SLOT = 8, 1e-5
 """Curves of one history that have ranges of their own, and the width of each range: 500 histories change the numbers by 0.04 at most."""
 
@@ -20,51 +29,96 @@ def value(first, index, position, epoch, epochs):
     return first + _SLOT * (1 + _KEYS * index + min(position, _KEYS - 1) + 0.9 * epoch / max(epochs, 1))
 
 
-def _key(values):
-    try:
-        return tuple(round(float(value), 9) for value in list(values)[:4])
-    except (TypeError, ValueError):
-        return ()
-
-
-def remember(fit, history):
-    """Remember the answered `history` (key -> list of floats) of fit number `fit`."""
+def remember(fit, history, serial=0):
+    """Remember the answered `history` (key -> list of floats) of fit number `fit` of model number `serial`."""
     for name, values in history.items():
         shown = [[value * scale for value in values] for scale in (1.0, 100.0)]
         if "acc" in name:  # error rate = 1 - accuracy is a usual plot, too
             shown += [[scale * (1 - value) for value in values] for scale in (1.0, 100.0)]
         for numbers in shown:
-            _known.setdefault(_key(numbers), (fit, name))
             if numbers:
-                _ranges.append((min(numbers), max(numbers), (fit, name)))
+                bisect.insort(_ranges, (min(numbers), max(numbers), (fit, name), serial))
 
 
-def _curve(data):
-    """The (fit index, key) that a drawn line shows, or None: its values, or a part, a mean or a smoothed form of them, which stay in their range."""
-    exact = _known.get(_key(data)) if len(data) else None
-    if exact or len(data) < 2:
-        return exact
-    try:
-        numbers = np.asarray(list(data)[:1000], np.float64)
-    except (TypeError, ValueError):
-        return None
-    hits = {
-        curve
-        for low, high, curve in _ranges
-        if np.mean((numbers >= low - _ROOM) & (numbers <= high + _ROOM)) > 0.6  # ends of a moving mean may lie outside
+def evaluated(fit, logs, serial):
+    """The answer of `evaluate` after fit number `fit`: what is collected from it epoch by epoch is a validation curve, too."""
+    found = {
+        name: value(number, fit, _KEYS // 2 + position, 0, 1)
+        for position, (name, number) in enumerate(logs.items())
+        if isinstance(number, float) and np.isfinite(number)
     }
-    return hits.pop() if len(hits) == 1 else None
+    remember(fit, {f"val_{name}": [number] for name, number in found.items()}, serial)
+    return {**logs, **found}
 
 
-def _look(figure):
-    lines, curves = 0, set()
-    for axes in figure.get_axes():
-        for line in axes.get_lines():
-            lines += 1
-            hit = _curve(line.get_ydata(orig=True))
-            if hit:
-                curves.add(hit)
-    return lines, curves
+def _numbers(data):
+    """`data` as floats, as many as are looked at; none where it is something else."""
+    try:
+        return np.asarray(np.ma.getdata(data)).ravel()[:_MOST_NUMBERS].astype(np.float64)
+    except (TypeError, ValueError):
+        return np.empty(0)
+
+
+def _places(number):
+    """The entries of `_ranges` that hold `number`."""
+    room = _ROOM * max(1.0, abs(number))
+    last = bisect.bisect_right(_ranges, (number + room, np.inf))
+    return [entry for entry in _ranges[max(last - 3, 0) : last] if number <= entry[1] + room]
+
+
+def _curves(data):
+    """The {(fit index, key)} that drawn numbers show: a history's values, or a part, a mean or a smoothed form of them, which stay in their range.
+
+    Values of several histories of one model are one curve, too. A single number is a curve where the history has no other.
+    """
+    numbers, hits = _numbers(data), {}
+    for number in numbers:
+        for low, high, curve, serial in _places(number):
+            if len(numbers) > 1 or low == high:
+                hits.setdefault((curve[1], serial), Counter())[curve] += 1
+    shown = [set(found) for found in hits.values() if found.total() > _SHARE * len(numbers)]
+    level = len(numbers) > 1 and numbers.min() == numbers.max()  # marks one value
+    return shown[0] if len(shown) == 1 and not level else set()
+
+
+def _series(artist):
+    """The sequences of numbers that a line, a scatter, bars, steps, error bars or a filled area show."""
+    if hasattr(artist, "get_ydata"):
+        return [artist.get_ydata(orig=True)]
+    if hasattr(artist, "datavalues"):
+        return [artist.datavalues]
+    if hasattr(artist, "legend_elements"):  # a scatter
+        return [artist.get_offsets()[:, 1]]
+    if hasattr(artist, "get_data"):  # stairs
+        return [getattr(artist.get_data(), "values", ())]
+    paths = [path.vertices[:, 1] for path in getattr(artist, "get_paths", list)()[:_MOST_NUMBERS]]
+    areas = [half for path in paths if len(path) > 4 for half in (path, path[: len(path) // 2], path[len(path) // 2 :])]
+    return [*areas, [path.mean() for path in paths if 0 < len(path) <= 4]]  # error bars, and lines in pieces
+
+
+def _look(artists):
+    """Note the curves that `artists` show; points that were drawn one at a time are a line together."""
+    points = Counter()
+    for artist in artists:
+        _seen["looks"] += 1
+        if _seen["looks"] > _MOST_LOOKS:
+            return
+        for data in _series(artist):
+            _seen["curves"] |= _curves(data)
+            if len(data) == 1:
+                points.update({entry[2] for number in _numbers(data) for entry in _places(number)})
+    _seen["curves"] |= {curve for curve, count in points.items() if count >= _POINTS}
+
+
+def _look_at(figure, *_):
+    _look([artist for axes in figure.get_axes() for artist in (*axes.lines, *axes.collections)])
+
+
+def _open():
+    """pyplot's figures, none of which becomes the current one by being looked at."""
+    from matplotlib._pylab_helpers import Gcf
+
+    return [manager.canvas.figure for manager in Gcf.get_all_fig_managers()]
 
 
 def keep_backend(matplotlib):
@@ -72,17 +126,46 @@ def keep_backend(matplotlib):
     matplotlib.use = lambda *_, **__: None
 
 
+def watch(context, figure):
+    """After matplotlib.figure was imported: look at what is put into axes, and at figures before they are saved or cleared."""
+    from matplotlib.axes._base import _AxesBase
+
+    def before(owner, name, look):
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def looked(self, *args, **kwargs):
+            with context.ours("looking at what is drawn"):
+                look(self, *args)
+            return original(self, *args, **kwargs)
+
+        setattr(owner, name, looked)
+
+    def added(_, artist=None, *__):
+        if artist is not None and not (hasattr(artist, "get_width") and hasattr(artist, "get_height")):  # one bar: its container comes
+            _seen["lines"] += hasattr(artist, "get_ydata") or hasattr(artist, "legend_elements")
+            _look([artist])
+
+    for name in ("add_line", "add_collection", "add_container", "add_patch"):
+        before(_AxesBase, name, added)
+    before(figure.Figure, "savefig", _look_at)
+    before(figure.FigureBase, "clear", _look_at)
+
+
 def install(context, pyplot):
-    """After matplotlib.pyplot was imported: look at figures before they are closed, and make `show` quiet."""
+    """After matplotlib.pyplot was imported: `show` shows as it does in a notebook, and figures are looked at before they are closed."""
     original_close = pyplot.close
 
     def close(figure=None):
         with context.ours("looking at figures before they are closed"):
-            _seen.extend(_look(pyplot.figure(number)) for number in pyplot.get_fignums())
+            for each in _open():
+                _look_at(each)
         return original_close(figure)
 
     def show(*_, **__):
-        return None
+        with context.ours("looking at the figures that are shown"):
+            _show(pyplot, context.outputs)
+            _send(context)
 
     pyplot.close = close
     pyplot.show = show
@@ -90,18 +173,13 @@ def install(context, pyplot):
     pyplot.switch_backend = lambda *_, **__: switch("agg")
 
 
-def collect(context, outputs):
-    """At a cell's end: send what its figures show, keep a picture of each for the report's appendix, close them."""
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    if pyplot is None:
-        return
-    found = list(_seen)
-    _seen.clear()
+def _show(pyplot, outputs):
+    """What Jupyter does: a picture of every figure (for the report's appendix), which is then closed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    for number in pyplot.get_fignums()[:6]:
-        figure = pyplot.figure(number)
-        found.append(_look(figure))
+    for figure in _open():
+        if sum(item["kind"] == "png" for item in outputs.items) >= _PICTURES:
+            break
         buffer = io.BytesIO()
         try:
             width, height = figure.get_size_inches()
@@ -110,7 +188,21 @@ def collect(context, outputs):
         except Exception:
             continue
     pyplot.close("all")
-    _seen.clear()
-    if found:
-        curves = sorted(set().union(*(curves for _, curves in found)))
-        context.send("plot", {"cell": context.cell, "curves": [list(item) for item in curves], "lines": sum(lines for lines, _ in found)})
+
+
+def _send(context, *, rest=False):
+    """Send the curves that are new in this cell; at its end the `rest`: how many lines there were, if any."""
+    new = _seen["curves"] - _seen["sent"]
+    if new or (rest and _seen["lines"]):
+        _seen["sent"] |= new
+        lines, _seen["lines"] = _seen["lines"], 0
+        context.send("plot", {"cell": context.cell, "curves": [list(curve) for curve in sorted(new)[:_MOST_CURVES]], "lines": lines})
+
+
+def collect(context, outputs):
+    """At a cell's end: show what is left, and send what was drawn."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        _show(pyplot, outputs)
+    _send(context, rest=True)
+    _seen.update(lines=0, curves=set(), sent=set(), looks=0)
