@@ -9,8 +9,9 @@
 *Tolerance and source.* All of `curves`: full points. Some of them, or only others (the loss): half. A training loop of the student's own has no
 history to recognise: figures with at least two lines after it are for a person (`error`). Lines that are no history's (typed in) give nothing.
 
-*Edge cases.* The curves may be drawn by any means, in any cell, as fractions or percent, as accuracy or error, in part or smoothed. What a defect of
-ours may have kept from being seen: `error`.
+*Edge cases.* The curves may be drawn by any means (lines, points, bars, steps, areas), in any cell, as fractions or percent, as accuracy or error, in
+part or smoothed, collected from several calls of `fit` or `evaluate`; what becomes of the figure afterwards (`clf`, `close`) does not matter. What a
+defect of ours may have kept from being seen: `error`.
 
 *Errors.* None.
 
@@ -55,7 +56,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         )
     drawn_lines = sum(plot.lines for plot in evidence.run.plots)
     nothing = (
-        "Figures are drawn, but no line in them is a curve that fit returned." if drawn_lines else "No figure shows the training curves."
+        "Figures are drawn, but nothing in them is a curve that fit returned." if drawn_lines else "No figure shows the training curves."
     )
     return absent(evidence, nothing if evidence.attempted else why_missing(evidence), expected=expected, actual=actual)
 
