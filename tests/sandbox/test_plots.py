@@ -152,7 +152,9 @@ def test_curves_are_seen_however_they_are_drawn_and_whatever_becomes_of_the_figu
         record = collect_notebook(running, cells, Limits())
     assert [(run.index, run.error) for run in record.cells if run.error] == []
     assert [note for note in record.notes if note.kind == "grader"] == []
-    found = {source: {key for plot in record.plots if plot.cell == index for _, key in plot.curves} for index, source in enumerate(DRAWN, 1)}
+    found = {
+        source: {key for plot in record.plots if plot.cell == index for _, key in plot.curves} for index, source in enumerate(DRAWN, 1)
+    }
     assert {source: keys for source, keys in found.items() if keys != DRAWN[source]} == {}
     pictures = [sum(output.kind == "png" for output in run.outputs) for run in record.cells]
     assert pictures[1] == 2  # one a `show`, as in Jupyter

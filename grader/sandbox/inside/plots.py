@@ -115,7 +115,7 @@ def _look_at(figure, *_):
 
 
 def _open():
-    """pyplot's figures, none of which becomes the current one by being looked at."""
+    """The figures that pyplot keeps, none of which becomes the current one by being looked at."""
     from matplotlib._pylab_helpers import Gcf
 
     return [manager.canvas.figure for manager in Gcf.get_all_fig_managers()]
