@@ -1,5 +1,7 @@
 """The `grade` command. Nothing heavy is imported before a command needs it: `grade --help` answers at once."""
 
+import difflib
+import re
 import signal
 import sys
 from pathlib import Path
@@ -7,10 +9,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from grader.words import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from grader.pipeline import Outcome
+    from grader.rubric import Rubric
     from grader.sandbox import Sandbox
 
 EXIT_CODES = """\b
@@ -20,13 +25,43 @@ or rubric, 3 a defect of the grader, 4 not gradable, 5 nothing to grade,
 is a result: exit 0."""
 
 
-class _Commands(click.Group):
-    """A group in which `grade SUBMISSION` means `grade run SUBMISSION`."""
+class _Group(click.Group):
+    """A group that suggests the command that was meant."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            ctx.fail(f"{args[0]!r} is no command of {ctx.command_path}. {self.meant(args[0])}")
+        return super().resolve_command(ctx, args)
+
+    def meant(self, word: str) -> str:
+        """Which command a mistyped one may be."""
+        near = difflib.get_close_matches(word.lower(), self.commands, n=1)
+        return f"Did you mean {near[0]!r}?" if near else f"The commands are {', '.join(self.commands)}."
+
+
+class _Commands(_Group):
+    """The group in which `grade SUBMISSION` means `grade run SUBMISSION`; a word that is neither a command nor a file is no submission."""
+
+    group_class = _Group
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("--help", "--version", "-h"):
+            word, *more = _positional(self.commands["run"], args)
+            if re.fullmatch(r"\w[\w-]*", word) and not Path(word).exists():
+                ctx.fail(f"{word!r} is neither a command nor a file. {self.meant(word)}")
+            if more:
+                ctx.fail(f"One SUBMISSION was expected; {len(more) + 1} were given. To grade several: grade batch PATHS… --gradebook FILE.")
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+
+def _positional(command: click.Command, args: list[str]) -> list[str]:
+    """The arguments of a command that are no options; [""] where there is none, or the options are wrong (the command itself says what is)."""
+    try:
+        given, rest, _ = command.make_parser(click.Context(command)).parse_args(list(args))
+    except click.UsageError:
+        return [""]
+    return [str(given.get("submission") or ""), *rest]
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
@@ -151,7 +186,9 @@ def _console() -> "Console":
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    usage = "Usage: grade SUBMISSION [OPTIONS]\nTry 'grade --help' for help.\n\n" if code == 2 else ""
+    """End with a message; what is wrong with how a command was called comes after that command's usage."""
+    context = click.get_current_context()
+    usage = f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n\n" if code == 2 else ""
     _say(f"{usage}Error: {message}")
     sys.exit(code)
 
@@ -282,6 +319,7 @@ def batch(**given: Any) -> None:
 @click.option("--no-feedback", is_flag=True, help="Moodle: write grades only.")
 @click.option("--with-names", is_flag=True, help="csv: names beside the pseudonyms.")
 @click.option("--include-review", is_flag=True, help="Also those that a person should look at first.")
+@click.option("--overwrite", is_flag=True, help="Replace marks that somebody gave there; without it they are kept and listed.")
 @click.option(
     "--key",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -299,6 +337,7 @@ def export(**given: Any) -> None:
         options = exports.Options(
             with_names=given["with_names"],
             include_review=given["include_review"],
+            overwrite=given["overwrite"],
             assignment=given["assignment"],
             source=None if source is None else source.read_bytes(),
             file="" if source is None else source.name,
@@ -314,7 +353,7 @@ def export(**given: Any) -> None:
             click.echo(f"Written: {given['out'] / name}")
         for sentence in (*done.notes, *(f"Left out: {reason}" for reason in done.left_out)):
             _say(sentence)
-        click.echo(f"{done.written} {'mark' if done.written == 1 else 'marks'} written, {len(done.left_out)} left out.")
+        click.echo(f"{counted(done.written, 'mark')} written, {len(done.left_out)} left out.")
 
     _guarded(write)
 
@@ -337,7 +376,7 @@ def override(gradebook: str, student: str, criterion: str, points: float | None,
         with Gradebook.open(gradebook, create=False) as book:
             book.override(student, criterion, points, reason=reason, author=author)
         click.echo(
-            f"{student}, {criterion}: {'withdrawn' if withdraw else f'{points:g} points'}. Run grade batch or grade export for the new total."
+            f"{student}, {criterion}: {'withdrawn' if points is None else counted(points, 'point')}. Run grade batch or grade export for the new total."
         )
 
     _guarded(decide)
@@ -351,6 +390,10 @@ def rubric_group() -> None:
     """List, explain, check and make rubrics."""
 
 
+def _size(found: "Rubric") -> str:
+    return f"{counted(len(found.criteria), 'criterion')}, {counted(found.max_points, 'point')}"
+
+
 @rubric_group.command("list")
 def rubric_list() -> None:
     """The built-in rubrics."""
@@ -358,7 +401,7 @@ def rubric_list() -> None:
 
     for name in rubric.names():
         found = rubric.load(name)
-        click.echo(f"{found.id}  {found.title} (version {found.version}, {len(found.criteria)} criteria, {found.max_points:g} points)")
+        click.echo(f"{found.id}  {found.title} (version {found.version}, {_size(found)})")
 
 
 @rubric_group.command("show")
@@ -378,7 +421,7 @@ def rubric_check(path: str) -> None:
 
     def check() -> None:
         found = rubric.load(path)
-        click.echo(f"{found.path}: fine. {len(found.criteria)} criteria, {found.max_points:g} points.")
+        click.echo(f"{found.path}: fine. {_size(found)}.")
 
     _guarded(check)
 
@@ -475,7 +518,7 @@ def cache_status() -> None:
     damaged = sum(entry.state != "ok" for entry in found)
     seconds = sum(entry.seconds for entry in found)
     size = sum(entry.bytes for entry in found) / 1024
-    click.echo(f"{len(found)} verdicts, {size:,.0f} KiB, {damaged} damaged; measuring them took {seconds:,.0f} s.")
+    click.echo(f"{counted(len(found), 'verdict')}, {size:,.0f} KiB, {damaged} damaged; measuring them took {seconds:,.0f} s.")
     for verdict in sorted({entry.verdict for entry in found if entry.state == "ok"}):
         click.echo(f"  {verdict}: {sum(entry.verdict == verdict for entry in found)}")
 
@@ -504,7 +547,7 @@ def cache_clear() -> None:
     """Remove every kept verdict; they are measured anew when they are next needed."""
     from grader.training.cache import Cache, default_folder
 
-    _guarded(lambda: click.echo(f"{Cache(default_folder()).clear()} verdicts removed."))
+    _guarded(lambda: click.echo(f"{counted(Cache(default_folder()).clear(), 'verdict')} removed."))
 
 
 # ------------------------------------------------------------------ calibration
@@ -606,7 +649,7 @@ def _attacked(box: "Sandbox", *, as_json: bool) -> None:
     for outcome in session.run(box, dataset.default_store()):
         outcomes.append(outcome)
         if sys.stderr.isatty():
-            click.echo(f"\r{len(outcomes)} attacks made", err=True, nl=False)
+            click.echo(f"\r{counted(len(outcomes), 'attack')} made", err=True, nl=False)
     if sys.stderr.isatty():
         click.echo("\r", err=True, nl=False)
     click.echo(session.as_json(outcomes, box.name) if as_json else "\n".join(session.lines(outcomes, box.name)))
@@ -621,8 +664,7 @@ def _guarded(action: Any) -> None:
     try:
         action()
     except GraderError as error:
-        _say(f"Error: {error}")
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
 
 
 def main() -> None:

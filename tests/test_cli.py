@@ -66,6 +66,49 @@ def test_usage_errors_end_with_2_and_say_what_to_do(arguments, words, tmp_path):
     assert not (tmp_path / "out" / "report.json").exists()
 
 
+NO_FILE = "is neither a command nor a file."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage", "words"),
+    [
+        (["bacth", "class.zip"], "grade [OPTIONS]", f"'bacth' {NO_FILE} Did you mean 'batch'?"),
+        (["exprot"], "grade [OPTIONS]", f"'exprot' {NO_FILE} Did you mean 'export'?"),
+        (["Doctor", "--help"], "grade [OPTIONS]", f"'Doctor' {NO_FILE} Did you mean 'doctor'?"),
+        (["reviw", "class.db"], "grade [OPTIONS]", f"'reviw' {NO_FILE} The commands are run, batch, export,"),
+        (["reviw", "--help"], "grade [OPTIONS]", f"'reviw' {NO_FILE} The commands are run, batch, export,"),
+        (["--quiet", "--budget", "none", "bacth", "class.zip"], "grade [OPTIONS]", "Did you mean 'batch'?"),
+        (["übung"], "grade [OPTIONS]", NO_FILE),
+        (["a.ipynb", "b.ipynb", "--quiet"], "grade [OPTIONS]", "One SUBMISSION was expected; 2 were given. To grade several: grade batch"),
+        (["rubric", "chek", "x.toml"], "grade rubric [OPTIONS]", "'chek' is no command of grade rubric. Did you mean 'check'?"),
+        (["data", "improt"], "grade data [OPTIONS]", "Did you mean 'import'?"),
+        (["cache", "delete"], "grade cache [OPTIONS]", "The commands are status, verify, clear."),
+        (["--bugdet", "none", "a.ipynb"], "grade run [OPTIONS]", "--budget"),
+        (["batch"], "grade batch [OPTIONS] PATHS...", "Missing argument 'PATHS...'"),
+        (["batch", ".", "--gradebook", "x.db", "--rubric", "nope"], "grade batch [OPTIONS] PATHS...", 'under "nope"'),
+        (["batch", ".", "--gradebook", "x.db", "--format", "htlm"], "grade batch [OPTIONS] PATHS...", "html"),
+        (["export", "none.db", "--to", "csv"], "grade export [OPTIONS] GRADEBOOK", "found no such file"),
+        (["override", "none.db", "sub_a", "model.built", "--reason", "x"], "grade override [OPTIONS] GRADEBOOK", "expected POINTS"),
+        (["rubric", "show", "nope"], "grade rubric show [OPTIONS]", 'under "nope"'),
+        (["nope.ipynb", "--rubric", "nope"], "grade run [OPTIONS] SUBMISSION", 'under "nope"'),
+    ],
+)
+def test_a_usage_error_shows_the_commands_own_usage_and_what_may_be_meant(arguments, usage, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli.cli, arguments, prog_name="grade")
+    assert done.exit_code == 2, done.output
+    assert done.output.startswith(f"Usage: {usage}")
+    assert words in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_word_that_is_a_file_is_a_submission(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bacth").write_text("no notebook", encoding="utf-8")
+    done = CliRunner().invoke(cli.cli, ["bacth", "--out", "out"], prog_name="grade")
+    assert done.exit_code == 4, done.output
+
+
 @pytest.mark.slow
 def test_fail_under_and_formats(tmp_path):
     out = tmp_path / "out"

@@ -16,7 +16,7 @@ from grader.batch.records import Standing
 from grader.batch.summary import Said, lines
 from grader.errors import InfrastructureError, UsageError
 from grader.reports import replace_file
-from grader.reports.text import one_line
+from grader.words import one_line
 
 _STATE = ".class.json"
 _FINGERPRINTS = ".fingerprints.npz"

@@ -13,11 +13,12 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from grader.batch.records import Standing
 from grader.batch.similarity import Similar
-from grader.batch.summary import ENDINGS, counted, duration, percent
-from grader.batch.tally import BINS, OUTCOMES, Case, Costs, Line, Listed, Tally
+from grader.batch.summary import ENDINGS, duration, percent
+from grader.batch.tally import BINS, OUTCOMES, Case, Line, Listed, Tally
 from grader.records import Status
 from grader.reports import inert, view
-from grader.reports.text import clean, one_line, points_text
+from grader.reports.text import clean, points_text
+from grader.words import counted, one_line
 
 FILENAME = "class.html"
 _METAS = 4
@@ -97,7 +98,6 @@ def render(
     similar: Similar | None,
     *,
     generated_at: datetime,
-    costs: Costs | None = None,
     problems: int = 0,
 ) -> str:
     """The page.
@@ -107,7 +107,6 @@ def render(
         standings: one a student or group, read once; or their tally.
         similar: what the comparison found; None where nobody compared.
         generated_at: the time that the page states.
-        costs: what the batch cost; of the gradings that count where it is not given.
         problems: how many problems intake had. Their words name files, and files name students: they are not shown.
 
     Raises:
@@ -125,7 +124,6 @@ def render(
         headings=_headings(tally),
         flags=sorted(tally.flags.items(), key=lambda item: (-("info", "warning", "alert").index(item[1].severity), -item[1].count, item[0])),
         similar=similar,
-        costs=costs or tally.costs,
         problems=problems,
         generated_at=generated_at,
         bar=(BAR_WIDTH, BAR_HEIGHT),
@@ -176,7 +174,7 @@ def _histogram(tally: Tally) -> Histogram | None:
     most = max(columns, key=lambda column: column.count)
     low, middle, top = (_points(value * tally.max_score) for value in tally.quantiles(0, 0.5, 1))
     description = (
-        f"{counted(total, 'total', 'totals')} of {_points(tally.max_score)} points, from {low} to {top}; half of them are at {middle} or below. "
+        f"{counted(total, 'total')} of {_points(tally.max_score)} points, from {low} to {top}; half of them are at {middle} or below. "
         f"Most, {most.count:,} ({most.share}), lie in {most.label}."
     )
     edges = tuple((round(LEFT + slot * edge, 1), _points(tally.max_score * edge / BINS)) for edge in range(BINS + 1))

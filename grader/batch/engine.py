@@ -36,6 +36,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def at_work(self) -> tuple[int, int]:
+        """How many notebooks are in a box now, and how many models are in training."""
+        ...
+
+    @property
     def dataset(self) -> str:
         """Name and fingerprint of the images that it grades on."""
         ...
@@ -83,6 +88,11 @@ class Local:
     def slots(self) -> int:
         """How many items it works on at a time."""
         return self._slots
+
+    @property
+    def at_work(self) -> tuple[int, int]:
+        """See `Engine`."""
+        return self._workshop.at_work
 
     @property
     def dataset(self) -> str:

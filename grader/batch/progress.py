@@ -13,6 +13,7 @@ from rich.text import Text
 
 from grader.batch.supervisor import Progress, Recorded
 from grader.reports.text import plain_lines
+from grader.words import last_line
 
 _TICK_S = 5.0
 
@@ -29,7 +30,8 @@ def duration(seconds: float | None) -> str:
 
 def _counts(progress: Progress) -> str:
     parts = [f"{count} {status.replace('_', ' ')}" for status, count in sorted(progress.statuses.items())]
-    return ", ".join([*parts, f"{progress.running} running", *([f"{progress.suspects} to try again"] if progress.suspects else [])])
+    now = [f"{progress.running} running", *[f"{progress.training} training"] * bool(progress.training)]
+    return ", ".join([*parts, *now, *[f"{progress.suspects} to try again"] * bool(progress.suspects)])
 
 
 class _State(ProgressColumn):
@@ -145,6 +147,7 @@ class JsonLines:
             total=progress.total,
             done=progress.already + progress.done,
             running=progress.running,
+            training=progress.training,
             statuses=dict(progress.statuses),
             trained=progress.trained,
             reused=progress.reused,
@@ -172,5 +175,5 @@ def _line(result: Recorded) -> str:
     score = f"{result.score:g} of {result.max_score:g}" if result.score is not None else "no score"
     graded = result.graded
     trained = f", {graded.trained} trained" if graded.trained else ""
-    why = f": {graded.staff.strip().splitlines()[-1][:200]}" if graded.staff.strip() else ""
+    why = f": {last_line(graded.staff)}" if graded.staff.strip() else ""
     return f"{result.students[0]}{more}: {graded.status.replace('_', ' ')}, {score} ({graded.seconds:.1f} s{trained}){why}"

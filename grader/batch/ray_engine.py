@@ -27,6 +27,7 @@ from grader import dataset, pipeline, rubric
 from grader.batch.engine import Done, attempt, default_jobs
 from grader.batch.worker import Answer, Item, Workshop
 from grader.errors import GraderError, InfrastructureError, UsageError
+from grader.words import one_line
 
 _LOOK_S = 1.0
 """How often the cluster is asked for nodes that came or went."""
@@ -221,6 +222,11 @@ class Cluster:
         return sum(slot.ready for slot in self._slots)
 
     @property
+    def at_work(self) -> tuple[int, int]:
+        """See `Engine`: which of them train, the nodes do not tell."""
+        return sum(slot.ready and slot.waits is not None for slot in self._slots), 0
+
+    @property
     def dataset(self) -> str:
         """Name and fingerprint of the images, on this machine and on every node that grades."""
         return self._expected.dataset
@@ -279,7 +285,7 @@ class Cluster:
             except Exception as error:  # (Ray raises plain ones, too)
                 self._ray.shutdown()
                 if not left:
-                    said = " ".join(str(error).split())[:300]
+                    said = one_line(str(error), 300)
                     raise InfrastructureError(
                         f"--engine ray: the cluster ({address}) could not be used ({type(error).__name__}: {said}). `ray status` on this machine "
                         "tells whether one runs; `ray start --address HOST:PORT` makes this machine one of its nodes."

@@ -5,7 +5,7 @@ Running the same command again goes on where the last one ended, however it ende
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grader
@@ -58,7 +58,7 @@ class _HandIn:
 
 
 class Nobody:
-    """The names of a class whose key is not here, where `people_of` would make a new one: an export leaves out whoever it has to name."""
+    """The names of a class whose key is not here, where `people_of` would make a new one: an export leaves out those that it has to name."""
 
     def of(self, pseudonym: str) -> None:
         """Nobody is known."""
@@ -387,4 +387,9 @@ def exported(gradebook: str, to: str, options: export.Options, key: Path | None)
         names: export.Names = Nobody()
         if (key or beside(gradebook, ".key")).exists():
             names = people_of(gradebook, key, used.rubric)
-        return export.export(to, book.standings(key_id), names, options)
+        earlier = book.setting(f"exported {to}") or {}  # what the platform holds of these is ours
+        done = export.export(to, book.standings(key_id), names, replace(options, earlier=earlier))
+        known = earlier | {student: sorted({mark, *earlier.get(student, ())}) for student, mark in done.marks.items()}
+        if known != earlier:
+            book.set_setting(f"exported {to}", known)
+        return done

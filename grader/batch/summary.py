@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from grader.batch.tally import Costs, Line, Tally
-from grader.reports.text import one_line, plain_lines, points_text
+from grader.batch.tally import Line, Tally
+from grader.reports.text import plain_lines, points_text
+from grader.words import counted, one_line
 
 ENDINGS = {
     "graded": ("graded", "graded"),
@@ -33,20 +34,9 @@ class Said:
     indent: int = 0
 
 
-def lines(tally: Tally, costs: Costs | None = None, pairs: int | None = None) -> tuple[Said, ...]:
-    """The summary, line by line.
-
-    Args:
-        tally: the class.
-        costs: what the batch cost; of the gradings that count where it is not given.
-        pairs: how many pairs of similar works were found; None where nobody looked.
-    """
-    return (*_endings(tally), *_scores(tally), *_missed(tally), *_diagnoses(tally), *_person(tally, pairs), *_costs(costs or tally.costs))
-
-
-def print_summary(tally: Tally, console: Console, costs: Costs | None = None, pairs: int | None = None) -> None:
-    """Print the summary."""
-    print_lines(lines(tally, costs, pairs), console)
+def lines(tally: Tally, pairs: int | None = None) -> tuple[Said, ...]:
+    """The summary, line by line. `pairs`: how many pairs of similar works were found; None where nobody looked."""
+    return (*_endings(tally), *_scores(tally), *_missed(tally), *_diagnoses(tally), *_person(tally, pairs), *_costs(tally))
 
 
 def print_lines(said: Iterable[Said], console: Console) -> None:
@@ -55,11 +45,6 @@ def print_lines(said: Iterable[Said], console: Console) -> None:
     for line in said:
         text = plain_lines(line.text).encode(encoding, "replace").decode(encoding)
         console.print(Text(" " * line.indent + text, style=line.look), soft_wrap=True, highlight=False, emoji=False)
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """The count with its word: 1 student; 1,200 students."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def percent(part: float, whole: float) -> str:
@@ -74,8 +59,8 @@ def percent(part: float, whole: float) -> str:
 
 
 def _endings(tally: Tally) -> list[Said]:
-    hand_ins = f", {counted(tally.standings, 'hand-in', 'hand-ins')}" if tally.standings != tally.students else ""
-    said = [Said(text=f"{counted(tally.students, 'student', 'students')}{hand_ins}", look="bold")]
+    hand_ins = f", {counted(tally.standings, 'hand-in')}" if tally.standings != tally.students else ""
+    said = [Said(text=f"{counted(tally.students, 'student')}{hand_ins}", look="bold")]
     known = [status for status in ENDINGS if tally.statuses[status]] + sorted(set(tally.statuses) - set(ENDINGS))
     for status in known:
         count = tally.statuses[status]
@@ -91,7 +76,7 @@ def _scores(tally: Tally) -> list[Said]:
     low, quarter, middle, upper, high = (value * tally.max_score for value in tally.quantiles(0, 0.25, 0.5, 0.75, 1))
     said = [
         Said(text=""),
-        Said(text=f"Totals of {counted(len(tally.shares), 'hand-in', 'hand-ins')}, of {_points(tally.max_score)} points", look="bold"),
+        Said(text=f"Totals of {counted(len(tally.shares), 'hand-in')}, of {_points(tally.max_score)} points", look="bold"),
         Said(
             text=f"lowest {_points(low)}, lower quarter {_points(quarter)}, middle {_points(middle)}, upper quarter {_points(upper)}, highest {_points(high)}",
             indent=2,
@@ -100,7 +85,7 @@ def _scores(tally: Tally) -> list[Said]:
     if tally.pending.count:
         said.append(
             Said(
-                text=f"What a person still gives is not in them: {_points(tally.pending_points / tally.pending.count)} points on average, for {counted(tally.pending.count, 'hand-in', 'hand-ins')}.",
+                text=f"What a person still gives is not in them: {_points(tally.pending_points / tally.pending.count)} points on average, for {counted(tally.pending.count, 'hand-in')}.",
                 look="dim",
                 indent=2,
             )
@@ -123,7 +108,7 @@ def _missed_line(line: Line) -> str:
 def _diagnoses(tally: Tally) -> list[Said]:
     if not tally.checked:
         return []
-    said = [Said(text=""), Said(text=f"Training checks of {counted(tally.checked, 'hand-in', 'hand-ins')}", look="bold")]
+    said = [Said(text=""), Said(text=f"Training checks of {counted(tally.checked, 'hand-in')}", look="bold")]
     said.append(Said(text=f"{tally.learning:>5,}  every model learns", indent=2))
     return [*said, *(Said(text=f"{count:>5,}  {words}", indent=2) for words, count in tally.diagnoses.most_common(_FIRST))]
 
@@ -146,14 +131,11 @@ def _person(tally: Tally, pairs: int | None) -> list[Said]:
     return [Said(text=""), Said(text="For a person", look="bold"), *said] if said else []
 
 
-def _costs(costs: Costs) -> list[Said]:
-    asked = costs.trained + costs.reused
-    waited = "" if costs.elapsed is None else f", {duration(costs.elapsed)} on the clock"
-    saved = f", {costs.reused:,} taken from the cache ({percent(costs.reused, asked)} saved)" if asked else ""
-    return [
-        Said(text=""),
-        Said(text=f"{counted(costs.trained, 'model', 'models')} trained{saved}; {duration(costs.seconds)} of work{waited}.", look="dim"),
-    ]
+def _costs(tally: Tally) -> list[Said]:
+    asked = tally.trained + tally.reused
+    saved = f", {tally.reused:,} taken from the cache ({percent(tally.reused, asked)} saved)" if asked else ""
+    work = f"{counted(tally.trained, 'model')} trained{saved}; {duration(tally.seconds)} of work."
+    return [Said(text=""), Said(text=work, look="dim")]
 
 
 def duration(seconds: float) -> str:

@@ -9,6 +9,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
+from statistics import fmean
 from typing import Protocol
 
 from grader import pipeline
@@ -17,6 +19,7 @@ from grader.batch.records import Graded
 from grader.batch.shelf import Shelf
 from grader.batch.worker import Item, failed
 from grader.records import RunStatus
+from grader.words import last_line
 
 _WAIT_S = 0.25
 
@@ -37,18 +40,22 @@ class Work:
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """How far a run is; updated in place. Contents are counted, not students. Seconds are of this run."""
+    """How far a run is; updated in place. Contents are counted, not students.
+
+    `running`: notebooks that are in a box now, `training`: models. `took`: seconds of each result of this run from beginning to end, `began`: when
+    each content that is at work now was begun.
+    """
 
     total: int
     already: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     running: int = 0
+    training: int = 0
     trained: int = 0
     reused: int = 0
     suspects: int = 0
-    started: float = field(default_factory=time.monotonic)
-    plain_s: float = 0.0
-    train_s: float = 0.0
+    took: list[float] = field(default_factory=list)
+    began: dict[str, float] = field(default_factory=dict)
     slots: int = 1
 
     @property
@@ -58,11 +65,18 @@ class Progress:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that are left, from the phases measured so far: boxes 1 work side by side, trainings one after another. None before the first result."""
-        if not self.done:
+        """Seconds that are left, from what the results so far took: all the work shared by the slots, and no less than the longest at work now needs."""
+        if not self.took:
             return None
-        left = self.total - self.already - self.done
-        return max(self.plain_s / self.done * left / self.slots, self.train_s / self.done * left)
+        now = time.monotonic()
+        at_work = [self._rest(now - began) for began in self.began.values()]
+        waiting = max(self.total - self.already - self.done - len(at_work), 0)
+        return max([(sum(at_work) + waiting * fmean(self.took)) / max(self.slots, 1), *at_work])
+
+    def _rest(self, so_far: float) -> float:
+        """What a content still needs that took `so_far` seconds: as those that took longer did; where none did, as long again."""
+        longer = [took - so_far for took in self.took if took > so_far]
+        return fmean(longer) if longer else so_far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +120,6 @@ def supervise(
     """
     run = _Run(engine, record, watcher, progress, options, shelf)
     queue = deque(works)
-    progress.slots = engine.slots
     while queue or run.sent:
         while queue and len(run.sent) < engine.slots + 1:  # one more, so that no slot waits for this loop
             run.send(queue.popleft())
@@ -145,34 +158,41 @@ class _Run:
         if last:
             self._last.add(work.content)
         self._engine.submit(item, avoid=avoid)
-        self._progress.running = len(self.sent)
+        self._look()
+
+    def _look(self) -> None:
+        """What is at work: as many as the engine has slots, in the order in which they were sent."""
+        progress = self._progress
+        progress.slots = self._engine.slots
+        progress.running, progress.training = self._engine.at_work
+        for content in islice(self.sent, progress.slots):
+            progress.began.setdefault(content, time.monotonic())
 
     def take(self) -> None:
         for done in self._engine.done(_WAIT_S):
             work = self.sent.pop(done.item.content)
-            self._progress.running = len(self.sent)
+            took = time.monotonic() - self._progress.began.pop(work.content, time.monotonic())
             failed_here = done.answer is None or done.answer.graded.status == RunStatus.INFRA_ERROR.value
             if failed_here and work.content not in self._last:
                 self.suspects.append((work, done))
                 self._progress.suspects += 1
                 self._watcher.tell(f"{_named(work)}: {_reason(done)} It is tried again, alone, at the end.")
             else:
-                self._record(work, done)
+                self._record(work, done, took)
+        self._look()
         self._watcher.tick(self._progress)
 
-    def _record(self, work: Work, done: Done) -> None:
+    def _record(self, work: Work, done: Done, took: float) -> None:
         reason = "The machine failed twice while this was graded; it never counts against a student. Run the same command again."
         answer = done.answer or failed(done.item, RunStatus.INFRA_ERROR, reason, done.lost, self._options, done.worker)
         if self._shelf is not None:  # first: what is recorded is not graded again, so its report has to be there
             self._shelf.put(work.students if work.counts_for is None else work.counts_for, work.content, answer.files)
         self._keep(answer.graded)
         progress, graded = self._progress, answer.graded
-        train = graded.phases.get("train", 0.0)
         progress.statuses[graded.status] += 1
         progress.trained += graded.trained
         progress.reused += graded.reused
-        progress.train_s += train
-        progress.plain_s += max(graded.seconds - train, 0.0)
+        progress.took.append(took)
         self._watcher.recorded(Recorded(students=work.students, graded=graded, score=answer.score, max_score=answer.max_score), progress)
 
 
@@ -183,5 +203,5 @@ def _named(work: Work) -> str:
 
 def _reason(done: Done) -> str:
     if done.answer is None:
-        return f"its worker was lost ({(done.lost.strip().splitlines() or ['no word'])[-1][:200]})."
-    return (done.answer.graded.staff.strip().splitlines() or ["the machine failed it."])[-1][:300]
+        return f"its worker was lost ({last_line(done.lost, 'no output')})."
+    return last_line(done.answer.graded.staff, "the machine failed it.")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from grader.batch.points import has_total, in_force
 from grader.batch.records import Standing
 from grader.records import CriterionResult, ReportTraining, Status
-from grader.reports.text import clean, one_line
+from grader.reports.text import clean
+from grader.words import one_line
 
 MOST_LISTED = 1000
 """Students listed one by one under a heading; the counts beside are of all."""
@@ -41,16 +42,6 @@ _VERDICTS = {
     "doubtful": "Between guessing and learning",
     "not_measured": "Not measured",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """What a batch cost: models trained, verdicts that the cache knew, seconds of work, and of waiting (None: not known)."""
-
-    trained: int
-    reused: int
-    seconds: float
-    elapsed: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +103,10 @@ class Line:
 
 
 class Tally:
-    """The counts. `students` counts people (each member of a group), `standings` their hand-ins that count."""
+    """The counts. `students` counts people (each member of a group), `standings` their hand-ins that count.
+
+    `trained`, `reused` (verdicts that the cache knew) and `seconds` are what these gradings cost; equal hand-ins were graded once.
+    """
 
     def __init__(self, standings: Iterable[Standing] = ()) -> None:
         self.standings = 0
@@ -167,11 +161,6 @@ class Tally:
             self.pending_points += standing.pending_points
         self._cost(standing)
         self._report(standing)
-
-    @property
-    def costs(self) -> Costs:
-        """The cost of the gradings that count; equal hand-ins were graded once."""
-        return Costs(trained=self.trained, reused=self.reused, seconds=self.seconds)
 
     @property
     def most_missed(self) -> tuple[Line, ...]:

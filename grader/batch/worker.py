@@ -80,6 +80,11 @@ class Workshop:
         return f"{self._data.name}:{self._data.fingerprint[:16]}"
 
     @property
+    def at_work(self) -> tuple[int, int]:
+        """How many notebooks are in a box now, and how many models are in training."""
+        return self._pool.taken, int(self._boxes.trainer.training)
+
+    @property
     def lacks(self) -> tuple[str, ...]:
         """Why boxes are started cold, where they are."""
         return self._pool.lacks

@@ -12,8 +12,9 @@ from grader.records import Executed, Report, RunStatus, Status
 from grader.reports import as_json, view
 from grader.reports.as_markdown import criterion
 from grader.reports.escape_markdown import inline, table
-from grader.reports.text import cleaned, hundredths, one_line, plain_lines, points_text
+from grader.reports.text import cleaned, hundredths, plain_lines, points_text
 from grader.reports.view import Line
+from grader.words import one_line
 
 NAME = "github"
 FILENAME = "github-summary.md"

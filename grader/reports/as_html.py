@@ -12,7 +12,8 @@ from grader.records import Executed, Report, ReportTraining
 from grader.reports import appendix, inert, trained, view
 from grader.reports.band_chart import Figure, figure
 from grader.reports.chart import Chart, panels
-from grader.reports.text import cleaned, count_text, hundredths, one_line, points_text, shape_text
+from grader.reports.text import cleaned, count_text, hundredths, points_text, shape_text
+from grader.words import one_line
 
 NAME = "html"
 FILENAME = "report.html"

@@ -9,8 +9,9 @@ from xml.etree import ElementTree as ET
 
 from grader.records import Executed, Report, Status
 from grader.reports import view
-from grader.reports.text import cleaned, one_line, points_text
+from grader.reports.text import cleaned, points_text
 from grader.reports.view import Line
+from grader.words import one_line
 
 NAME = "junit"
 FILENAME = "junit.xml"

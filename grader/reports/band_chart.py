@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from grader.records import CurvePoint, ReportTraining, Rerun
 from grader.reports.chart import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Place, Tick, line
-from grader.reports.text import NOTHING, one_line
+from grader.reports.text import NOTHING
 from grader.reports.trained import GUESSING, Band, band, shown
+from grader.words import one_line
 
 HEIGHT = 250
 _MOST_SEEDS, _MOST_CURES, _MOST_ROWS = 8, 2, 120

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from grader.reports.text import NOTHING, one_line
+from grader.reports.text import NOTHING
 from grader.reports.view import finite
+from grader.words import one_line
 
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 34

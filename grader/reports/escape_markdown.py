@@ -6,7 +6,8 @@ Written for GitHub's Markdown, the strictest to please: it also links bare addre
 import re
 from collections.abc import Sequence
 
-from grader.reports.text import one_line, shorten
+from grader.reports.text import shorten
+from grader.words import one_line
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"}

@@ -8,8 +8,9 @@ from rich.text import Text
 
 from grader.records import Report, RunStatus, Status
 from grader.reports import trained, view
-from grader.reports.text import cleaned, hundredths, one_line, plain_lines, points_text
+from grader.reports.text import cleaned, hundredths, plain_lines, points_text
 from grader.reports.view import Line
+from grader.words import one_line
 
 _STYLES = {
     Status.PASS: "green",

@@ -71,12 +71,6 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
-def one_line(text: str, limit: int = 1000) -> str:
-    """`text` with every run of white space made one space, at most `limit` characters; a cut is shown by "…"."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
 def shorten(text: str, limit: int) -> str:
     """The first `limit` characters of `text`; a cut is said in words on a line of its own."""
     if len(text) <= limit:

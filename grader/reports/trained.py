@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 
 from grader.records import Counterfactual, Json, ReportTraining, Rerun
-from grader.reports.text import NOTHING, count_text, one_line
+from grader.reports.text import NOTHING, count_text
+from grader.words import one_line
 
 GUESSING = 0.10
 """Accuracy of guessing among ten balanced classes."""

@@ -17,7 +17,8 @@ from grader.records import (
     RunStatus,
     Status,
 )
-from grader.reports.text import NOTHING, count_text, hundredths, one_line, points_text
+from grader.reports.text import NOTHING, count_text, hundredths, points_text
+from grader.words import one_line
 
 WORDS: dict[Status, str] = {
     Status.PASS: "Passed",

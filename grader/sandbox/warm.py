@@ -311,6 +311,11 @@ class WarmPool:
         """The processes that stay between boxes."""
         return tuple(pid for warm in self._all if isinstance(warm, Warm) for pid in warm.residents)
 
+    @property
+    def taken(self) -> int:
+        """How many boxes are in use."""
+        return len(self._all) - self._free.qsize()
+
     def probe(self) -> TierState:
         """As the tier below."""
         return self._cold.probe()

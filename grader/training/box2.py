@@ -72,6 +72,7 @@ class Box2:
         self._known: dict[str, Graph | str] = {}
         self._versions: Mapping[str, str] = {}
         self._turn = threading.RLock()
+        self.training = False
         self._mine = threading.local()  # what this thread's requests took, waiting for others' aside
         self._start()
 
@@ -107,7 +108,11 @@ class Box2:
     def exclusive(self) -> Iterator[None]:
         """Keep other threads' requests waiting: one training run is several requests, and the box holds one at a time."""
         with self._turn:
-            yield
+            self.training = True
+            try:
+                yield
+            finally:
+                self.training = False
 
     # ------------------------------------------------------------------ rebuilding
 

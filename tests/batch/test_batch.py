@@ -281,6 +281,32 @@ def test_what_kills_its_worker_is_tried_alone_then_reported():
     assert progress.done == 3
 
 
+class Counting(Heard):
+    """Hears how many notebooks are said to run."""
+
+    def __init__(self):
+        super().__init__()
+        self.running = set()
+
+    def tick(self, progress):
+        self.running.add(progress.running)
+
+
+def test_as_many_are_said_to_run_as_run():
+    heard = Counting()
+    works = [
+        Work(content=name, students=(name,), load=lambda name=name: item(name, MODEL, "import time; time.sleep(1)")) for name in "abcd"
+    ]
+    progress = Progress(total=4)
+    with Local(options(), jobs=1) as engine:
+        supervise(works, engine, lambda _: True, heard, progress, options())
+        assert engine.at_work == (0, 0)
+    assert heard.running == {0, 1}
+    assert len(progress.took) == 4
+    assert min(progress.took) > 1
+    assert not progress.began
+
+
 def test_a_hand_in_that_changes_meanwhile_is_told_of_and_takes_nobody_along():
     kept, heard = {}, Heard()
     works = [

@@ -173,13 +173,99 @@ def test_canvas_needs_the_assignments_number(title):
 def test_canvas_takes_its_cells_from_the_exported_gradebook():
     options = Options(assignment="(9876)", source=BOOK.encode(), file="book.csv")
     exported = export("canvas-csv", CLASS, PEOPLE, options)
-    header, points, first, second = rows(exported)
+    header, points, first = rows(exported)
     assert header == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", ASSIGNMENT]
     assert points == ["    Points Possible", "", "", "", "", "20.00"]
     assert first == ["Doe, Jane", "101", "0042", "jane", "A, B", f"{CLASS[0].total / 5:.2f}"]
-    assert second[:2] == ["Roe", "102"]
-    assert exported.left_out == ("sub_c: not a student of the exported gradebook",)
+    mark = f"{CLASS[1].total / 5:.2f}"
+    assert exported.left_out == (
+        f"sub_b: 3 is there already, the grader's mark is {mark}; it is kept (--overwrite replaces it)",
+        "sub_c: not a student of the exported gradebook",
+    )
+    replaced = export("canvas-csv", CLASS, PEOPLE, replace(options, overwrite=True))
+    assert rows(replaced)[3][:2] + rows(replaced)[3][5:] == ["Roe", "102", mark]
+    assert f"1 mark was replaced (--overwrite): sub_b: 3 is there already, the grader's mark is {mark}." in replaced.notes
+    again = export("canvas-csv", CLASS, PEOPLE, replace(options, earlier={"sub_b": ["3.00"]}))
+    assert rows(again) == rows(replaced), "the mark that was exported before is ours"
     assert "Scaled to the 20 points of Canvas' assignment." in exported.notes
+
+
+@pytest.mark.parametrize(
+    ("there", "kept"),
+    [("EX", True), ("0.00", True), ("17", True), ("N/A", True), ("", False), ("-", False), ("{mark}", False), ("{mark}0", True)],
+)
+def test_canvas_keeps_what_is_there(there, kept):
+    book = BOOK.replace("A,5,3,1", f"A,5,{there.format(mark=f'{CLASS[1].total / 5:.2f}')},1")
+    exported = export("canvas-csv", CLASS[1:2], PEOPLE, Options(assignment=ASSIGNMENT, source=book.encode()))
+    assert exported.written == (not kept)
+    assert len(exported.left_out) == kept
+
+
+@pytest.mark.parametrize(
+    ("stated", "points"),
+    [
+        ('"1,000"', 1000),
+        ('"1,000.00"', 1000),
+        ("1000.00", 1000),
+        ("1 000", 1000),
+        ("1\u202f000", 1000),
+        ('"1\u00a0000,00"', 1000),
+        ('"1.000,00"', 1000),
+        ("1'000.5", 1000.5),
+        ('"1,234,567"', 1234567),
+        ('"12,5"', 12.5),
+        ("0.125", 0.125),
+        ("1", 1),
+    ],
+)
+def test_canvas_points_possible_are_read_for_what_they_are(stated, points):
+    book = BOOK.replace(",20.00,", f",{stated},")
+    exported = export("canvas-csv", CLASS[:1], PEOPLE, Options(assignment=ASSIGNMENT, source=book.encode()))
+    _, possible, row = rows(exported)
+    assert possible[-1] == f"{points + 1e-9:.2f}", "as Canvas reads it: of 1,000 it would make 1"
+    assert float(row[-1]) == pytest.approx(CLASS[0].total * points / 100, abs=0.006)
+    words = "1 point" if points == 1 else f"{points:,g} points"
+    assert f"Scaled to the {words} of Canvas' assignment." in exported.notes
+
+
+@pytest.mark.parametrize("stated", ["1.000", '"1,00,000"', "1e3", "ten", "1 00", '"1,000,00"', "1.000.00", "10 pts", "\u0661\u0660"])
+def test_canvas_points_possible_that_cannot_be_read_for_sure_are_refused(stated):
+    book = BOOK.replace(",20.00,", f",{stated},")
+    with pytest.raises(UsageError, match=r"book.csv: the points possible .* cannot be read as one number for sure"):
+        export("canvas-csv", CLASS[:1], PEOPLE, Options(assignment=ASSIGNMENT, source=book.encode(), file="book.csv"))
+
+
+def test_canvas_points_possible_in_a_file_with_semicolons():
+    book = BOOK.replace(",", ";").replace('"Doe; Jane"', "Doe").replace('"A; B"', "A")
+    for stated in ("1,000", "1.000"):  # there a comma may be the decimal one
+        with pytest.raises(UsageError, match="cannot be read"):
+            export("canvas-csv", CLASS[:1], PEOPLE, Options(assignment=ASSIGNMENT, source=book.replace("20.00", stated).encode()))
+    exported = export("canvas-csv", CLASS[:1], PEOPLE, Options(assignment=ASSIGNMENT, source=book.replace("20.00", "1.000,00").encode()))
+    assert "Scaled to the 1,000 points of Canvas' assignment." in exported.notes
+
+
+@pytest.mark.parametrize(
+    ("title", "says"),
+    [
+        ("Final Project", "may import nothing"),
+        ("The final", "may import nothing"),
+        ("Current events", "may import nothing"),
+        ("Lab 3 Final Score", "imports nothing"),
+        ("Unposted Current Score", "imports nothing"),
+        ("Final Grade of the CNN", "imports nothing"),
+        ("Override Score", "imports nothing"),
+        ("Semifinals", ""),
+        ("CNN on CIFAR 10", ""),
+    ],
+)
+@pytest.mark.parametrize("source", [None, BOOK])
+def test_canvas_titles_that_canvas_takes_for_its_own(title, says, source):
+    source = source and source.replace("CNN on CIFAR 10", title).encode()
+    exported = export("canvas-csv", CLASS[:1], PEOPLE, Options(assignment=f"{title} (9876)", source=source))
+    said = [note for note in exported.notes if "own totals" in note]
+    assert len(said) == bool(says)
+    assert all(f"{says} into it: {title} (9876)." in note for note in said)
+    assert any("The import replaces marks" in note for note in exported.notes) == (source is None)
 
 
 @pytest.mark.parametrize(

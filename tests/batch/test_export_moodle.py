@@ -75,7 +75,7 @@ def unchanged(before, after, delimiter=",", encoding="utf-8", allowed=(4, 9)):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
 def test_only_grade_and_feedback_change(end, encoding):
     before = sheet(end=end, encoding=encoding)
-    exported = run(before)
+    exported = run(before, overwrite=True)
     after = exported.files["moodle.csv"]
     assert unchanged(before, after) == {(1, 4), (1, 9), (2, 4)}
     table = cells(after, encoding=encoding)
@@ -87,13 +87,13 @@ def test_only_grade_and_feedback_change(end, encoding):
 
 
 def test_what_cannot_be_graded_is_told():
-    exported = run(sheet())
+    exported = run(sheet(), overwrite=True)
     assert sorted(exported.left_out) == [
         "grades.csv, line 5: the identifier has no mark here; the row is as it was",
         "sub_d: grades.csv, line 6: Moodle says that this grade cannot be changed; the row is as it was",
         "sub_z: no row of grades.csv has its identifier",
     ]
-    assert "1 rows hold feedback by somebody else; it was kept." in exported.notes
+    assert "1 row holds feedback by somebody else; it was kept." in exported.notes
     assert not any(name in said for said in (*exported.left_out, *exported.notes) for name in ("Doe", "jane", "Participant"))
 
 
@@ -111,9 +111,47 @@ def test_a_second_time_changes_nothing():
     assert run(once).files["moodle.csv"] == once
 
 
+MARK = f"{CLASS[1].total / 2:.2f}"
+TYPED = f"12.00 is there already, the grader's mark is {MARK}"
+
+
+def test_a_grade_that_somebody_typed_is_kept_and_listed():
+    exported = run(sheet())
+    after = exported.files["moodle.csv"]
+    assert unchanged(sheet(), after) == {(1, 4), (1, 9)}
+    assert cells(after)[2][4] == "12.00"
+    assert f"sub_b: grades.csv, line 3: {TYPED}; the row is as it was (--overwrite replaces it)" in exported.left_out
+    assert (exported.written, set(exported.marks)) == (1, {"sub_a"})
+
+
+def test_a_grade_that_somebody_typed_is_replaced_where_asked_for_and_listed():
+    exported = run(sheet(), overwrite=True)
+    assert cells(exported.files["moodle.csv"])[2][4] == MARK
+    assert f"1 mark was replaced (--overwrite): sub_b: {TYPED}." in exported.notes
+
+
+@pytest.mark.parametrize(
+    ("there", "earlier", "now"),
+    [
+        ("12.00", ("12.00",), MARK),  # ours, from an earlier export
+        ("12,00", ("10.00", "12.00"), MARK),
+        ("-", (), MARK),
+        (" ", (), MARK),
+        ("0.00", (), "0.00"),  # a zero is a mark
+        ("12.01", ("12.00",), "12.01"),
+        (MARK + "0", (), MARK + "0"),  # the same mark
+    ],
+)
+def test_whose_grade_it_is(there, earlier, now):
+    row = ROWS[1].replace(",12.00,", f',"{there}",')
+    exported = run(sheet([row]), CLASS[1:2], earlier={"sub_b": earlier})
+    assert cells(exported.files["moodle.csv"])[1][4] == now
+    assert (exported.written == 1) == (there == now == MARK + "0" or now == MARK)
+
+
 def test_columns_are_found_in_another_language_by_what_stands_in_them():
     before = sheet(GERMAN_ROWS, GERMAN)
-    exported = run(before, CLASS[:2])
+    exported = run(before, CLASS[:2], overwrite=True)
     after = exported.files["moodle.csv"]
     assert unchanged(before, after, ";", allowed=(3, 8)) == {(1, 3), (1, 8), (2, 3), (2, 8)}
     assert [row[3] for row in cells(after, ";")[1:]] == [f"{each.total / 2:.2f}".replace(".", ",") for each in CLASS[:2]]

@@ -30,14 +30,22 @@ def test_durations_in_words(seconds, words):
     assert duration(seconds) == words
 
 
-def test_the_time_left_comes_from_the_phases():
-    progress = state(slots=2)
-    assert progress.left_s is None
-    progress.statuses["graded"] += 2
-    progress.plain_s, progress.train_s = 20.0, 6.0
-    assert progress.left_s == pytest.approx(4 * 10 / 2)  # boxes 1 decide
-    progress.train_s = 200.0
-    assert progress.left_s == pytest.approx(4 * 100)  # trainings decide, one after another
+@pytest.mark.parametrize(
+    ("took", "at_work", "total", "left"),
+    [
+        ([], [3], 10, None),  # nothing is known yet
+        ([10, 10], [], 10, 4 * 10 / 2),  # six are to do, four already done, shared by two
+        ([10, 10], [5, 5], 10, (5 + 5 + 2 * 10) / 2),
+        ([10, 20], [10], 7, 10),  # the last one takes as long as the one that took longer
+        ([10, 10], [50], 7, 50),  # longer than any before: not "7 s", as long again
+        ([10, 10, 100], [50, 2], 9, 50),
+    ],
+)
+def test_the_time_left_is_what_the_results_say(took, at_work, total, left, monkeypatch):
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+    progress = Progress(total=total, already=4, slots=2, took=took, began={str(number): 1000.0 - s for number, s in enumerate(at_work)})
+    progress.statuses["graded"] += len(took)
+    assert progress.left_s == (None if left is None else pytest.approx(left))
 
 
 def test_lines_tell_each_result_and_are_harmless():
@@ -67,7 +75,7 @@ def test_quiet_says_only_what_a_person_has_to_know():
 def test_json_lines_are_objects():
     stream = io.StringIO()
     lines = JsonLines(stream)
-    progress = state(running=3)
+    progress = state(running=2, training=1)
     lines.recorded(recorded(staff=HOSTILE), progress)
     lines.tick(progress)
     lines.tell(HOSTILE)
@@ -75,7 +83,7 @@ def test_json_lines_are_objects():
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [event["event"] for event in events] == ["recorded", "progress", "note"]  # a tick that comes too soon says nothing
     assert events[0]["students"] == ["sub_a", "sub_b"]
-    assert (events[1]["total"], events[1]["done"], events[1]["running"]) == (10, 4, 3)
+    assert [events[1][name] for name in ("total", "done", "running", "training")] == [10, 4, 2, 1]
 
 
 def test_the_display_on_a_terminal_counts_and_shows_what_went_wrong():

@@ -25,7 +25,8 @@ from grader.records import Cell, CellOutput, CellRun, Executed, Json, Notebook, 
 from grader.reports import as_github, as_gradescope, as_html, as_json, as_junit, as_markdown, schema
 from grader.reports.escape_markdown import block, code, inline
 from grader.reports.terminal import print_report
-from grader.reports.text import clean, one_line, plain_lines
+from grader.reports.text import clean, plain_lines
+from grader.words import one_line
 
 SEEDS = [make() for make in SAMPLES.values()]
 VALIDATOR = jsonschema.Draft202012Validator(schema.schema())

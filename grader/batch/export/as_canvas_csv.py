@@ -1,36 +1,60 @@
 """`canvas.csv`, to be imported into Canvas' gradebook: `Student, ID, …, Section, Title (id)`; students are matched by ID.
 
 Only students who have a mark are in it: to Canvas, an empty cell is a change of the mark that is there. Comments need Canvas' API. With the exported
-gradebook at hand its columns, its students' cells and its points possible are kept, and whoever is not in it is left out.
+gradebook at hand its columns and its students' cells are kept, marks are scaled to its points possible, and whoever is not in it, or has a mark
+of somebody else's there, is left out.
 """
 
 import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from grader.batch.export.common import Exported, Options, Recipient, addressed, defused, number, require, scaled, two_decimals
+from grader.batch.export.common import (
+    Exported,
+    Options,
+    Recipient,
+    addressed,
+    defused,
+    notes_on,
+    number,
+    require,
+    scaled,
+    settled,
+    two_decimals,
+    typed,
+)
 from grader.batch.export.names import Identity, Names
 from grader.batch.records import Standing
 from grader.errors import UsageError
+from grader.reports.text import clean
+from grader.words import counted, one_line
 
 NAME = "canvas-csv"
 FILENAME = "canvas.csv"
 _TITLE = re.compile(r".*\((\d+)\)\s*", re.DOTALL | re.ASCII)
 _POINTS = "    Points Possible"
 _HEADER = ("Student", "ID", "SIS Login ID", "Section")
+_TOTALS = re.compile(r"(?:Current|Final|Override) (?:Score|Points|Grade)|Override Status")
+_LIKE_TOTALS = re.compile(r"\b(?:Current|Final|Override)\b", re.IGNORECASE)
+"""Canvas' importer drops every column with one of the former in its title, as its own totals have it; older ones went by less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Gradebook:
-    """What is taken from an exported gradebook: the columns about students, the assignment's header and points, each student's cells by ID."""
+    """What is taken from an exported gradebook: the columns about students, the assignment's header and points, each student's cells and mark by ID.
+
+    `thousands` is what groups digits in its numbers (`common.number`): a file with commas between its cells has no decimal comma before three digits.
+    """
 
     header: tuple[str, ...]
     title: str
-    points: str
+    points: float | None
     students: dict[str, tuple[str, ...]]
+    marks: dict[str, str]
+    thousands: str
 
 
 def export(standings: Iterable[Standing], names: Names, options: Options) -> Exported:
@@ -45,21 +69,37 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
     book = _gradebook(options, match[1]) if options.source is not None else None
     header = book.header if book is not None else _HEADER
     found, left_out = addressed(standings, names, options, _user, "a numeric Canvas user id (anonymous hand-ins have none)")
-    rows = []
+    rows, marks, replaced = [], {}, []
     for user, recipient in found.items():
-        if book is not None and user not in book.students:
-            left_out.append(f"{recipient.pseudonym}: not a student of the exported gradebook")
-            continue
-        about = book.students[user] if book is not None else (_shown(recipient, options), user, "", "")
-        rows.append([*about, two_decimals(_mark(recipient.standing, book))])
+        mark = two_decimals(_mark(recipient.standing, book))
+        about: tuple[str, ...] = (_shown(recipient, options), user, "", "")
+        if book is not None:
+            if user not in book.students:
+                left_out.append(f"{recipient.pseudonym}: not a student of the exported gradebook")
+                continue
+            about, there = book.students[user], book.marks[user]
+            if there.strip() == "N/A":
+                left_out.append(f"{recipient.pseudonym}: Canvas has not assigned it to this student (N/A)")
+                continue
+            if typed(there, mark, recipient.pseudonym, options, book.thousands):
+                if not options.overwrite:
+                    left_out.append(f"{recipient.pseudonym}: {settled(there, mark)}; it is kept (--overwrite replaces it)")
+                    continue
+                replaced.append(f"{recipient.pseudonym}: {settled(there, mark)}")
+        rows.append([*about, mark])
+        marks[recipient.pseudonym] = mark
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow([*header, book.title if book is not None else defused(title)])
-    if book is not None and book.points:
-        writer.writerow([_POINTS, *[""] * (len(header) - 1), book.points])
+    if book is not None and book.points is not None:
+        writer.writerow([_POINTS, *[""] * (len(header) - 1), two_decimals(book.points)])  # of 1,000 Canvas would make 1
     writer.writerows(rows)
     return Exported(
-        files={FILENAME: text.getvalue().encode("utf-8")}, written=len(rows), left_out=tuple(left_out), notes=_notes(found, book)
+        files={FILENAME: text.getvalue().encode("utf-8")},
+        written=len(rows),
+        marks=marks,
+        left_out=tuple(left_out),
+        notes=(*_notes(found, book, title), *notes_on(found.values(), replaced)),
     )
 
 
@@ -76,20 +116,20 @@ def _shown(recipient: Recipient, options: Options) -> str:
 
 def _mark(standing: Standing, book: _Gradebook | None) -> float:
     total = standing.total or 0.0  # `addressed` gives only standings that have one
-    points = number(book.points) if book is not None else None
+    points = book.points if book is not None else None
     return total if points is None or points <= 0 else scaled(total, standing.max_score, points)
 
 
-def _notes(found: dict[str, Recipient], book: _Gradebook | None) -> tuple[str, ...]:
-    pending = sum(recipient.standing.pending_points > 0 for recipient in found.values())
-    points = number(book.points) if book is not None else None
-    most = {recipient.standing.max_score for recipient in found.values()}
-    notes = []
-    if points and any(not math.isclose(points, each) for each in most):
-        notes.append(f"Scaled to the {points:g} points of Canvas' assignment.")
-    if pending:
-        notes.append(f"{pending} of the marks count what is decided; a person still has to give points.")
-    return tuple(notes)
+def _notes(found: dict[str, Recipient], book: _Gradebook | None, title: str) -> Iterator[str]:
+    named = one_line(clean(book.title if book is not None else title), 120)
+    points = book.points if book is not None else None
+    if points and any(not math.isclose(points, recipient.standing.max_score) for recipient in found.values()):
+        yield f"Scaled to the {counted(points, 'point')} of Canvas' assignment."
+    if _LIKE_TOTALS.search(named):
+        surely = "imports nothing into" if _TOTALS.search(named) else "may import nothing into"
+        yield f"Canvas takes a column with such a title for one of its own totals and {surely} it: {named}. Rename the assignment in Canvas, then export its gradebook again."
+    if book is None:
+        yield "The import replaces marks that are in Canvas already. To keep those that somebody gave, name the gradebook exported from there (--worksheet)."
 
 
 def _gradebook(options: Options, assignment: str) -> _Gradebook:
@@ -102,7 +142,8 @@ def _gradebook(options: Options, assignment: str) -> _Gradebook:
             f"{where}: a gradebook exported by Canvas (CSV, UTF-8) was expected; this is other text. Export it again."
         ) from error
     first = text.partition("\n")[0]
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ","))
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     header = rows[0] if rows else []
     if len(header) < 4 or "Student" not in header[0] or header[1].strip() != "ID" or "Section" not in header:
         raise UsageError(
@@ -114,15 +155,25 @@ def _gradebook(options: Options, assignment: str) -> _Gradebook:
             f"{where}: one column of the assignment ({assignment}) was expected; {len(columns)} were found. Check the number in --assignment."
         )
     about = header.index("Section") + 1
-    points = next((_cell(row, columns[0]) for row in rows[1:3] if row and row[0].strip() == _POINTS.strip()), "")
-    students = {
-        row[1].strip(): tuple(_kept(_cell(row, place)) for place in range(about))
-        for row in rows[1:]
-        if len(row) > 1 and row[1].strip().isascii() and row[1].strip().isdigit()
-    }
-    if "read only" in points:
+    stated = next((_cell(row, columns[0]).strip() for row in rows[1:3] if row and row[0].strip() == _POINTS.strip()), "")
+    of_students = {row[1].strip(): row for row in rows[1:] if len(row) > 1 and row[1].strip().isascii() and row[1].strip().isdigit()}
+    if "read only" in stated:
         raise UsageError(f"{where}: Canvas marks this assignment's column as read only, so it would ignore the import.")
-    return _Gradebook(header=tuple(header[:about]), title=header[columns[0]], points=points, students=students)
+    thousands = "," if delimiter == "," else ""
+    points = number(stated, thousands)
+    if stated and points is None:
+        raise UsageError(
+            f"{where}: the points possible of the assignment, {one_line(clean(stated), 40)!r}, cannot be read as one number for sure, so no mark can be "
+            "scaled to them. Write them without a mark between thousands (1000.00) in this file."
+        )
+    return _Gradebook(
+        header=tuple(header[:about]),
+        title=header[columns[0]],
+        points=points,
+        students={user: tuple(_kept(_cell(row, place)) for place in range(about)) for user, row in of_students.items()},
+        marks={user: _cell(row, columns[0]) for user, row in of_students.items()},
+        thousands=thousands,
+    )
 
 
 def _cell(row: Sequence[str], place: int) -> str:

@@ -2,20 +2,21 @@
 
 The worksheet is in the language of whoever downloaded it, and Moodle compares it with the language of whoever uploads it. So nothing is made anew:
 the columns are found by their English headers, else by what stands in them and where, and the user can name them. The mark is scaled to the
-worksheet's maximum grade. Rows without a mark stay as they are.
+worksheet's maximum grade. Rows without a mark stay as they are, and so do those with a grade that somebody else gave.
 """
 
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from grader.batch.export.common import Exported, Options, Recipient, addressed, number, scaled, two_decimals
+from grader.batch.export.common import Exported, Options, addressed, notes_on, number, scaled, settled, two_decimals, typed
 from grader.batch.export.names import Identity, Names
 from grader.batch.export.worksheet import Row, Worksheet, read
 from grader.batch.records import Standing
 from grader.errors import UsageError
-from grader.reports.text import clean, one_line
+from grader.reports.text import clean
+from grader.words import counted, one_line
 
 NAME = "moodle"
 FILENAME = "moodle.csv"
@@ -61,7 +62,8 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
     replaced: dict[tuple[int, int], str] = {}
     seen: set[str] = set()
     kept_feedback = 0
-    written = 0
+    marks: dict[str, str] = {}
+    overwritten = []
     for place, row in enumerate(sheet.rows[1:], 1):
         participant = _number_of(row, columns.identifier)
         recipient = found.get(participant)
@@ -74,10 +76,16 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
         if because:
             left_out.append(f"{recipient.pseudonym}: {where}, line {row.line}: {because}; the row is as it was")
             continue
-        written += 1
-        maximum = row.cells[columns.maximum].value
-        mark = _mark(recipient.standing, maximum)
-        if number(row.cells[columns.grade].value) != number(mark):
+        there = row.cells[columns.grade].value
+        mark = _mark(recipient.standing, row.cells[columns.maximum].value)
+        if typed(there, mark, recipient.pseudonym, options):
+            if not options.overwrite:
+                kept = f"{settled(there, mark)}; the row is as it was (--overwrite replaces it)"
+                left_out.append(f"{recipient.pseudonym}: {where}, line {row.line}: {kept}")
+                continue
+            overwritten.append(f"{recipient.pseudonym}: {settled(there, mark)}")
+        marks[recipient.pseudonym] = mark
+        if number(there) != number(mark):
             replaced[place, columns.grade] = mark
         if options.feedback and columns.feedback is not None:
             before = row.cells[columns.feedback].value
@@ -86,8 +94,8 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
             elif (text := _feedback(recipient.standing)) != before:
                 replaced[place, columns.feedback] = text
     left_out += [f"{found[number_].pseudonym}: no row of {where} has its identifier" for number_ in found if number_ not in seen]
-    notes = _notes(found.values(), columns, options, kept_feedback)
-    return Exported(files={FILENAME: sheet.with_cells(replaced)}, written=written, left_out=tuple(left_out), notes=notes)
+    notes = (*_notes(columns, options, kept_feedback), *notes_on(found.values(), overwritten))
+    return Exported(files={FILENAME: sheet.with_cells(replaced)}, written=len(marks), marks=marks, left_out=tuple(left_out), notes=notes)
 
 
 def _participant(identity: Identity) -> str:
@@ -105,7 +113,7 @@ def _obstacle(row: Row, columns: _Columns) -> str:
     if len(row.cells) <= max(columns.grade, columns.maximum, columns.feedback or 0):
         return "it has fewer columns than the first line"
     if not (number(row.cells[columns.maximum].value) or 0) > 0:
-        return "its maximum grade is no number above zero"
+        return "its maximum grade cannot be read as a number above zero"
     if columns.changeable is not None and row.cells[columns.changeable].value.strip().lower() == "no":
         return "Moodle says that this grade cannot be changed"
     return ""
@@ -142,16 +150,11 @@ def _escaped(text: str) -> str:
     return html.escape(one_line(clean(text), 500)).encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
-def _notes(found: Iterable[Recipient], columns: _Columns, options: Options, kept: int) -> tuple[str, ...]:
-    notes = []
+def _notes(columns: _Columns, options: Options, kept: int) -> Iterator[str]:
     if options.feedback and columns.feedback is None:
-        notes.append("Feedback was not written: its column was not recognised. Name it (feedback=HEADER) or ask for none.")
+        yield "Feedback was not written: its column was not recognised. Name it (--column feedback=HEADER) or ask for none (--no-feedback)."
     if kept:
-        notes.append(f"{kept} rows hold feedback by somebody else; it was kept.")
-    pending = sum(recipient.standing.pending_points > 0 for recipient in found)
-    if pending:
-        notes.append(f"{pending} of the marks count what is decided; a person still has to give points.")
-    return tuple(notes)
+        yield f"{counted(kept, 'row holds', 'rows hold')} feedback by somebody else; it was kept."
 
 
 # ------------------------------------------------------------------ finding the columns

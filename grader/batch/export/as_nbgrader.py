@@ -1,7 +1,8 @@
 """Marks into nbgrader's `gradebook.db`, through nbgrader's own interface. Writing twice gives what writing once gives.
 
 The assignment, its notebook and a grade cell for each criterion are made where they are not there. Automatic points are nbgrader's `auto_score`, a
-person's are its `manual_score`; what a person still has to give awaits manual grading there. The late penalty is nbgrader's own.
+person's are its `manual_score`; what a person still has to give awaits manual grading there. Points that somebody gave there stay. The late penalty is
+nbgrader's own.
 """
 
 import re
@@ -18,7 +19,8 @@ from grader.batch.points import in_force
 from grader.batch.records import Standing
 from grader.errors import UsageError
 from grader.records import CriterionResult, Status
-from grader.reports.text import clean, one_line
+from grader.reports.text import clean
+from grader.words import counted, one_line
 
 NAME = "nbgrader"
 _NAME = re.compile(r"[^+/\\\x00-\x1f]{1,120}")
@@ -42,12 +44,13 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
         gradebook.update_or_create_assignment(assignment)
         gradebook.update_or_create_notebook(options.notebook, assignment)
         cells: dict[str, str] = {}
-        for student, recipient in found.items():
-            _write(api, gradebook, student, recipient, options, cells)
+        given = [said for student, recipient in found.items() for said in _write(api, gradebook, student, recipient, options, cells)]
         gradebook.db.commit()
     pending = sum(recipient.standing.pending_points > 0 for recipient in found.values())
-    notes = (f"{pending} of the marks await manual grading in nbgrader.",) if pending else ()
-    return Exported(files={}, written=len(found), left_out=tuple(left_out), notes=notes)
+    notes = [f"{counted(pending, 'mark awaits', 'marks await')} manual grading in nbgrader."] * bool(pending)
+    kept = "were replaced where the criterion is decided here" if options.overwrite else "are kept"
+    notes += [f"Points that somebody gave in nbgrader {kept}: {'; '.join(given)}."] * bool(given)
+    return Exported(files={}, written=len(found), left_out=tuple(left_out), notes=tuple(notes))
 
 
 def _student(identity: Identity) -> str:
@@ -90,8 +93,8 @@ def _opened(options: Options) -> Iterator[tuple[Any, Any]]:
             gradebook.close()
 
 
-def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options: Options, cells: dict[str, str]) -> None:
-    """One student's submission: a grade for each criterion, and the penalty."""
+def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options: Options, cells: dict[str, str]) -> Iterator[str]:
+    """One student's submission: a grade for each criterion, and the penalty. Yields where somebody else's points were found."""
     standing, identity = recipient.standing, recipient.identity
     criteria = standing.report.criteria if standing.report is not None else ()
     _make_cells(gradebook, criteria, options, cells)
@@ -106,7 +109,6 @@ def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options
     notebook.late_submission_penalty = standing.penalty or 0.0
     by_cell = {grade.cell_id: grade for grade in notebook.grades}
     decided = in_force(standing.overrides)
-    withdrawn = {made.criterion for made in standing.overrides} - decided.keys()
     for line in criteria:
         cell = cells[cell_name(line.id)]
         grade = by_cell.get(cell)
@@ -114,10 +116,15 @@ def _write(api: Any, gradebook: Any, student: str, recipient: Recipient, options
             grade = api.Grade(cell_id=cell, notebook=notebook)
             gradebook.db.add(grade)
         grade.auto_score = standing.machine.get(line.id, line.earned)
-        if line.id in decided:
-            grade.manual_score = decided[line.id].points
-        elif line.id in withdrawn:
-            grade.manual_score = None
+        ours = {made.points for made in standing.overrides if made.criterion == line.id}
+        typed = grade.manual_score is not None and grade.manual_score not in ours
+        points = decided[line.id].points if line.id in decided else None
+        if typed:
+            yield f"{recipient.pseudonym}, {line.id}: {grade.manual_score:g}" + (
+                f", decided here: {points:g}" if points is not None else ""
+            )
+        if ours and (options.overwrite or not typed):
+            grade.manual_score = points
         grade.needs_manual_grade = grade.auto_score is None and grade.manual_score is None
     gradebook.db.commit()
 

@@ -1,8 +1,7 @@
 """What all exports share: who gets which mark, who gets none and why, and text that commands nothing in a spreadsheet."""
 
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -12,10 +11,16 @@ from grader.batch.export.names import Identity, Names
 from grader.batch.points import SCORED, has_total
 from grader.batch.records import Standing
 from grader.errors import UsageError
-from grader.reports.text import clean, one_line
+from grader.reports.text import clean
+from grader.words import counted, one_line
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CENT = Decimal("0.01")
+_BLANKS = re.compile("[\u00a0\u2007\u2009\u202f]")
+_NUMBER = re.compile(
+    r"(?P<sign>-?)(?P<whole>[1-9]\d{0,2}(?P<group>[., '])\d{3}(?:(?P=group)\d{3}){0,3}|\d{1,12})(?:(?P<mark>[.,])(?P<part>\d{1,10}))?",
+    re.ASCII,
+)
 _NO_SCORE = {
     "waiting": "not graded yet; run grade batch again",
     "started": "not graded yet; run grade batch again",
@@ -23,7 +28,7 @@ _NO_SCORE = {
     "grader_error": "the grader failed on it; a person has to look at it",
     "ungradable": "it could not be graded; a person has to decide",
 }
-REVIEW = "a person has to look at it first (include_review writes it as it is)"
+REVIEW = "a person has to look at it first (--include-review writes it as it is)"
 UNKNOWN = "who is behind this pseudonym is not known; keep the names file beside the gradebook"
 
 
@@ -35,7 +40,8 @@ class Options:
     `Title (id)`, or nbgrader's name of the assignment. `source`: the file downloaded from the platform (canvas-csv: the exported gradebook, may be
     left out; moodle: the grading worksheet), `file` its name. `columns` names the worksheet's columns where they are not found: `identifier`,
     `grade`, `maximum`, `feedback`, each a header or a number from 1. `feedback`: whether the worksheet's feedback is written. `database`: nbgrader's
-    gradebook.db; `notebook` the notebook's name in it, `course` the course's.
+    gradebook.db; `notebook` the notebook's name in it, `course` the course's. `overwrite`: whether a mark that somebody gave there is replaced;
+    `earlier`: the marks that were exported in this format before, by pseudonym: they are ours, so a newer one replaces them.
     """
 
     with_names: bool = False
@@ -48,6 +54,8 @@ class Options:
     database: Path | None = None
     notebook: str = "submission"
     course: str = "default_course"
+    overwrite: bool = False
+    earlier: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +63,12 @@ class Exported:
     """What came of an export. `files`: content by file name (none where the export writes elsewhere); `written`: students whose mark is in it.
 
     `left_out`: who is not, by pseudonym (or line of the platform's file), each with the reason. `notes`: what else a person should know.
+    `marks`: what was written of whom, where the platform is one that tells what it holds when it is asked again.
     """
 
     files: Mapping[str, bytes]
     written: int
+    marks: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -172,13 +182,39 @@ def scaled(value: float, most: float, to: float) -> float:
     return value if most == to or not most > 0 else value * to / most
 
 
-def number(text: str) -> float | None:
-    """A number as platforms write it: `10.00`, `10,00` (a decimal comma), nothing else."""
-    found = text.strip().replace("\u00a0", "")
-    if not re.fullmatch(r"-?\d{1,12}(?:[.,]\d{1,10})?", found, re.ASCII):
+def number(text: str, thousands: str | None = None) -> float | None:
+    """A number as platforms write it: `10.00`, `10,00`, `1,000.00`, `1.000,00`, `1 000`; None for anything else, and for what may be two numbers.
+
+    `thousands`: the mark that groups digits where one comma or point stands before the last three of them (`1,000`); of another one there the
+    number is not known. None: such a mark is a decimal one, as of platforms that group no digits.
+    """
+    match = _NUMBER.fullmatch(_BLANKS.sub(" ", text.strip()).replace("\u2019", "'"))
+    if match is None or (match["mark"] and match["mark"] == match["group"]):
         return None
-    value = float(found.replace(",", "."))
-    return value if math.isfinite(value) else None
+    sign, whole, group, mark, part = match["sign"], match["whole"], match["group"], match["mark"], match["part"] or "0"
+    if group in (",", ".") and not mark and whole.count(group) == 1 and thousands != group:
+        if thousands is not None:
+            return None
+        whole, _, part = whole.partition(group)
+    return float(f"{sign}{re.sub('[^0-9]', '', whole)}.{part}")
+
+
+def typed(there: str, mark: str, pseudonym: str, options: Options, thousands: str | None = None) -> bool:
+    """Whether the platform holds a mark that somebody else gave: one that is neither this `mark` nor one that was exported before."""
+    ours = [mark, *options.earlier.get(pseudonym, ())]
+    return there.strip() not in {"", "-"} and number(there, thousands) not in map(number, ours)
+
+
+def settled(there: str, mark: str) -> str:
+    """Both marks, for a sentence on which of them counts."""
+    return f"{one_line(clean(there), 40)} is there already, the grader's mark is {mark}"
+
+
+def notes_on(found: Iterable[Recipient], replaced: Sequence[str]) -> list[str]:
+    """What an instructor should know of the marks that were written, `replaced` in the place of others."""
+    pending = sum(recipient.standing.pending_points > 0 for recipient in found)
+    notes = [f"{counted(pending, 'mark counts', 'marks count')} only what is decided; a person still has to give points."] * bool(pending)
+    return notes + [f"{counted(len(replaced), 'mark was', 'marks were')} replaced (--overwrite): {'; '.join(replaced)}."] * bool(replaced)
 
 
 def require(given: str, option: str, example: str) -> str:
