@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from grader.pipeline import Outcome
     from grader.rubric import Rubric
-    from grader.sandbox import Sandbox
+    from grader.sandbox import Limits, Sandbox
 
 EXIT_CODES = """\b
 Exit codes: 0 graded, 1 graded but below --fail-under, 2 usage, configuration
@@ -74,6 +74,22 @@ def cli() -> None:
     """
 
 
+def _limits(command: Any) -> Any:
+    """The options of `grade run` and `grade batch` that bound one notebook."""
+    seconds = click.FloatRange(min=1)
+    for option in (
+        click.option("--timeout", "wall_s", type=seconds, metavar="SECONDS", help="Bound on a whole notebook [default: 600]."),
+        click.option("--cell-timeout", "cell_s", type=seconds, metavar="SECONDS", help="Bound on each cell of a notebook [default: 120]."),
+        click.option(
+            "--memory",
+            metavar="SIZE",
+            help="Memory of a notebook: 8GiB, 6144MiB or 6144 (MiB) [default: 12GiB as on Colab, at most 60% of the machine's].",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command(epilog=EXIT_CODES)
 @click.argument("submission")
 @click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by.")
@@ -109,6 +125,7 @@ def cli() -> None:
 @click.option(
     "--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Bound on the whole run; what is not decided by then is skipped."
 )
+@_limits
 @click.option(
     "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
 )
@@ -125,6 +142,7 @@ def run(**given: Any) -> None:
 
     console = _console()
     _end_on_signals()
+    limits = _limits_of(given)
     options = pipeline.Options(
         rubric=given["rubric"],
         budget=given["budget"],
@@ -138,6 +156,7 @@ def run(**given: Any) -> None:
         use_cache=not given["no_cache"],
         allow_fetch=given["allow_fetch"],
         hosts=given["hosts"],
+        limits=limits,
     )
     try:
         outcome = pipeline.grade(given["submission"], options)
@@ -145,6 +164,16 @@ def run(**given: Any) -> None:
         _fail(str(error), error.exit_code)
     _show(outcome, console, quiet=given["quiet"], verbose=given["verbose"])
     sys.exit(_exit_code(outcome, given["fail_under"]))
+
+
+def _limits_of(given: dict[str, Any], side_by_side: int = 1) -> "Limits":
+    from grader.errors import UsageError
+    from grader.sandbox import Limits
+
+    try:
+        return Limits.of(given.pop("memory"), given.pop("cell_s"), given.pop("wall_s"), side_by_side)
+    except UsageError as error:
+        _fail(str(error), error.exit_code)
 
 
 def _show(outcome: "Outcome", console: "Console", *, quiet: bool, verbose: bool) -> None:
@@ -218,6 +247,7 @@ def _say(message: str) -> None:
 @click.option("--no-cache", is_flag=True, help="Measure anew what the cache of training verdicts knows.")
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator.")
 @click.option("--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Bound on each submission.")
+@_limits
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -265,6 +295,7 @@ def batch(**given: Any) -> None:
     """Grade a class: folders, or the downloads of Canvas, Moodle, Gradescope or nbgrader. The same command again goes on where it ended."""
     from grader import pipeline
     from grader.batch import progress, session, summary
+    from grader.batch.engine import default_jobs
     from grader.errors import GraderError
 
     console = _console()
@@ -275,6 +306,7 @@ def batch(**given: Any) -> None:
         formats=tuple(dict.fromkeys(name.strip() for name in given.pop("formats").split(",") if name.strip() and name.strip() != "json")),
         deadline_s=given.pop("deadline"),
         use_cache=not given.pop("no_cache"),
+        limits=_limits_of(given, given["jobs"] or default_jobs()),
     )
     json_lines, quiet = given.pop("json_lines"), given.pop("quiet")
     plan = session.Plan(**given, options=options)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from grader import dataset
+from grader.machine import default_memory_mib, group_values, meminfo, memory_limit, own_group, read_small
 
 State = Literal["ok", "lacking", "broken"]
 
@@ -316,7 +317,7 @@ def _cores(root: Path) -> Symptom:
 
 
 def _memory(root: Path) -> Symptom:
-    total, available = (_meminfo(root, key) for key in ("MemTotal", "MemAvailable"))
+    total, available = (meminfo(root, key) for key in ("MemTotal", "MemAvailable"))
     if total is None or available is None:
         return Symptom(
             name="memory",
@@ -325,11 +326,12 @@ def _memory(root: Path) -> Symptom:
             costs="Whether the memory suffices is not known.",
             mend="Make /proc visible.",
         )
-    limit = _memory_limit(root)
+    limit = memory_limit(root)
     free = min(available, limit) if limit is not None else available
     found = f"{available / GIB:.1f} of {total / GIB:.1f} GiB available"
     if limit is not None and limit < total:
         found += f", limited by the control group to {limit / GIB:.1f} GiB"
+    found += f"; a notebook may use {default_memory_mib(root=root) / 1024:.4g} GiB (--memory)"
     if free >= NEEDED_MEMORY:
         return Symptom(name="memory", state="ok", found=found)
     return Symptom(
@@ -342,7 +344,7 @@ def _memory(root: Path) -> Symptom:
 
 
 def _processor(root: Path) -> Symptom:
-    text = _read(root / "proc/cpuinfo")
+    text = read_small(root / "proc/cpuinfo")
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
     have = set(flags[1].split()) if flags else set()
@@ -390,7 +392,7 @@ def _nvidia_smi() -> str | None:
 
 
 def _cgroups(root: Path) -> Symptom:
-    version, own = _own_group(root, "memory")
+    version, own = own_group(root, "memory")
     if version:
         return Symptom(name="control groups", state="ok", found=f"version {version} ({own})")
     return Symptom(
@@ -402,56 +404,13 @@ def _cgroups(root: Path) -> Symptom:
     )
 
 
-def _own_group(root: Path, controller: str) -> tuple[int, Path]:
-    """The version of the control groups (2, 1, or 0 for none) and this process's group in them."""
-    top = root / "sys/fs/cgroup"
-    version = 2 if (top / "cgroup.controllers").is_file() else 1 if (top / controller).is_dir() else 0
-    top = top / controller if version == 1 else top
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        number, controllers, path = (*line.split(":", 2), "", "")[:3]
-        if number == "0" if version == 2 else controller in controllers.split(","):
-            own = top / path.lstrip("/")
-            return version, own if own.is_dir() else top  # inside a container the path may be the outer one
-    return version, top
-
-
-def _group_values(root: Path, controller: str, file: str, file_1: str) -> Iterator[str]:
-    """What a file says in this process's control group and in every group above it; `file_1` is its name in version 1."""
-    version, own = _own_group(root, controller)
-    for folder in (own, *own.parents) if version else ():
-        if folder == root / "sys/fs":
-            return
-        if text := _read(folder / (file_1 if version == 1 else file)):
-            yield text
-
-
 def _cpu_share(root: Path) -> float | None:
     """How many cores' time the control group grants, None where there is no limit."""
     shares = []
-    quotas = _group_values(root, "cpu", "cpu.max", "cpu.cfs_quota_us")
-    periods = _group_values(root, "cpu", "cpu.max", "cpu.cfs_period_us")
+    quotas = group_values(root, "cpu", "cpu.max", "cpu.cfs_quota_us")
+    periods = group_values(root, "cpu", "cpu.max", "cpu.cfs_period_us")
     for quota, period in zip(quotas, periods, strict=False):
         words = (quota.split()[0], period.split()[-1])
         if all(word.isascii() and word.isdigit() and int(word) > 0 for word in words):  # "max" and -1 stand for no limit
             shares.append(int(words[0]) / int(words[1]))
     return min(shares, default=None)
-
-
-def _memory_limit(root: Path) -> int | None:
-    """The control group's memory limit in bytes, None where there is none."""
-    limits = _group_values(root, "memory", "memory.max", "memory.limit_in_bytes")
-    return min((int(text) for text in limits if text.isascii() and text.isdigit()), default=None)
-
-
-def _meminfo(root: Path, key: str) -> int | None:
-    """A line of /proc/meminfo in bytes."""
-    match = re.search(rf"^{key}:\s*(\d+) kB$", _read(root / "proc/meminfo"), re.MULTILINE)
-    return int(match[1]) * 1024 if match else None
-
-
-def _read(path: Path) -> str:
-    """A small file's text, stripped; empty where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -17,6 +17,7 @@ import grader
 from grader import checks, dataset, evidence, notebook, reports, rubric, sandbox, scoring, sources
 from grader import graph as graphs
 from grader.errors import GraderError, InfrastructureError, NotGradable, UsageError
+from grader.machine import USUAL_MIB
 from grader.records import (
     Audit,
     CellRun,
@@ -313,7 +314,7 @@ def _boxes(box: sandbox.Sandbox, options: Options, data: Path, device: str) -> I
 
 def box2(box: sandbox.Sandbox, options: Options, data: Path | None, device: str) -> Box2:
     """A box 2 as the options ask for it; `data` None: it only rebuilds."""
-    return Box2(box, options.limits, data=data, backend=options.backend, device=device if data is not None else "cpu")
+    return Box2(box, Limits(memory_mib=USUAL_MIB), data=data, backend=options.backend, device=device if data is not None else "cpu")
 
 
 def _trained(

@@ -51,7 +51,7 @@ def test_every_line_says_what_is_there_and_each_lack_what_it_costs(examine):
     rows = examine()
     assert rows["python"].state == "ok"
     assert rows["sandbox bubblewrap"] == doctor.Symptom(name="sandbox bubblewrap", state="ok", found="Namespaces.")
-    assert rows["memory"].found == "8.0 of 16.0 GiB available"
+    assert rows["memory"].found == "8.0 of 16.0 GiB available; a notebook may use 9.5 GiB (--memory)"
     assert rows["processor"].found == "Example 9000: avx2, avx512f, avx512_bf16"
     assert rows["processor"].state == "ok"
     assert rows["control groups"].found.startswith("version 2 (")
@@ -77,10 +77,18 @@ def test_a_sandbox_is_lacking_where_another_works_and_broken_where_none_does(exa
 @pytest.mark.parametrize(
     ("available", "limit", "expected"),
     [
-        (8388608, "max", ("ok", "8.0 of 16.0 GiB available")),
-        (8388608, str(1536 << 20), ("lacking", "8.0 of 16.0 GiB available, limited by the control group to 1.5 GiB")),
-        (8388608, str(512 << 20), ("broken", "8.0 of 16.0 GiB available, limited by the control group to 0.5 GiB")),
-        (524288, "max", ("broken", "0.5 of 16.0 GiB available")),
+        (8388608, "max", ("ok", "8.0 of 16.0 GiB available; a notebook may use 9.5 GiB (--memory)")),
+        (
+            8388608,
+            str(1536 << 20),
+            ("lacking", "8.0 of 16.0 GiB available, limited by the control group to 1.5 GiB; a notebook may use 1 GiB (--memory)"),
+        ),
+        (
+            8388608,
+            str(512 << 20),
+            ("broken", "8.0 of 16.0 GiB available, limited by the control group to 0.5 GiB; a notebook may use 1 GiB (--memory)"),
+        ),
+        (524288, "max", ("broken", "0.5 of 16.0 GiB available; a notebook may use 9.5 GiB (--memory)")),
     ],
 )
 def test_memory_is_what_the_control_group_leaves(examine, machine, available, limit, expected):
@@ -113,7 +121,7 @@ def test_version_1_control_groups_are_read_too(examine, machine):
         (machine / "sys/fs/cgroup" / name).parent.mkdir(exist_ok=True)
         (machine / "sys/fs/cgroup" / name).write_text(text)
     rows = examine()
-    assert rows["memory"].found.endswith("limited by the control group to 3.0 GiB")
+    assert rows["memory"].found.endswith("limited by the control group to 3.0 GiB; a notebook may use 1.75 GiB (--memory)")
     assert rows["processor cores"].found.endswith("limited by the control group to 0.5")
     assert rows["control groups"].found == f"version 1 ({machine}/sys/fs/cgroup/memory)"
 

@@ -48,13 +48,19 @@ def test_a_failing_cell_is_the_students_result_and_later_cells_count(tmp_path):
 @pytest.mark.parametrize(
     ("code", "limits", "words"),
     [
-        ("while True: pass", Limits(cell_s=30), None),
-        ("import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass", Limits(cell_s=30), "could not be interrupted"),
-        ("x = []\nwhile True: x.append(bytearray(b'1' * (64 << 20)))", Limits(memory_mib=4000), "GiB of memory"),
+        ("while True: pass", Limits(cell_s=30), "longer than 30 s (--cell-timeout)"),
+        (
+            "import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass",
+            Limits(cell_s=30),
+            "30 s (--cell-timeout) and could not be interrupted",
+        ),
+        ("x = []\nwhile True: x.append(bytearray(b'1' * (64 << 20)))", Limits(memory_mib=4000), "3.906 GiB of memory (--memory)"),
+        ("import numpy as np; np.ones((60000, 224, 224, 3))", Limits(memory_mib=4096), "a notebook may use 4 GiB of memory: --memory"),
+        ("import time; time.sleep(60)", Limits(wall_s=15), "longer than 15 s altogether (--timeout)"),
         ("import os; os._exit(3)", Limits(), "exit code 3"),
         ("import os; os.kill(os.getpid(), 9)", Limits(), "ended by SIGKILL"),
     ],
-    ids=["timeout", "deaf to the timeout", "memory", "exit", "killed"],
+    ids=["timeout", "deaf to the timeout", "memory", "one array", "the whole", "exit", "killed"],
 )
 def test_limits_and_deaths_are_the_students_result_and_what_ran_before_counts(code, limits, words, tmp_path):
     outcome = grade_file(write(tmp_path / "a.ipynb", MODEL, code), limits=limits)
@@ -62,8 +68,7 @@ def test_limits_and_deaths_are_the_students_result_and_what_ran_before_counts(co
     assert outcome.report.cells[0].status == "ok"
     assert outcome.report.cells[1].status in ("timeout", "error")
     assert statuses(outcome.report)["data.normalized"] == "pass"
-    if words:
-        assert words in outcome.report.reason
+    assert words in f"{outcome.report.reason} {outcome.report.cells[1].error.message}"
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ FLOORS = [
     {"training", "rubric", "doctor"},
     {"sandbox", "checks", "sources", "notebook", "scoring", "reports", "evidence", "dataset"},
     {"decode", "graph", "syntax"},
-    {"errors", "records", "words"},
+    {"errors", "records", "machine", "words"},
 ]
 HEIGHT = {room: -index for index, floor in enumerate(FLOORS) for room in floor}
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

@@ -22,6 +22,7 @@ from grader.batch.summary import Said
 from grader.batch.supervisor import Progress, Watcher, Work, supervise
 from grader.batch.worker import FILE, Item
 from grader.errors import GraderError, InfrastructureError, NothingToGrade, UsageError
+from grader.machine import machine_mib
 from grader.records import Executed, HandedIn
 from grader.sources.classes import read_class
 
@@ -124,7 +125,13 @@ def grading_key(options: pipeline.Options, fingerprint: str) -> GradingKey:
         rubric_version=lines.version,
         rubric_sha256=lines.sha256,
         tool=grader.__version__,
-        settings={"budget": options.budget, "seed": options.seed, "dataset": fingerprint, "deadline_s": options.deadline_s},
+        settings={
+            "budget": options.budget,
+            "seed": options.seed,
+            "dataset": fingerprint,
+            "deadline_s": options.deadline_s,
+            **{name: getattr(options.limits, name) for name in options.limits.chosen},
+        },
     )
 
 
@@ -303,6 +310,17 @@ def engine_of(plan: Plan) -> Engine:
     return Local(plan.options, jobs=plan.jobs or default_jobs())
 
 
+def _crowded(plan: Plan) -> str:
+    """What to say where the notebooks that run side by side may together use more memory than there is; empty where they may not."""
+    jobs, limits, most = plan.jobs or default_jobs(), plan.options.limits, machine_mib()
+    if plan.engine != "local" or not most or jobs * limits.memory_mib <= most:
+        return ""
+    return (
+        f"{jobs} notebooks side by side may use {limits.memory} each, more than this machine has ({most / 1024:.3g} GiB): where it runs short, "
+        "the kernel ends notebooks that did nothing wrong. Use fewer --jobs, or less --memory."
+    )
+
+
 def grade_all(opened: Class, plan: Plan, works: Sequence[Work], watcher: Watcher, progress: Progress) -> None:
     """Grade what is to be done, each result into the gradebook as it comes. Raises InfrastructureError, and whatever a signal raises."""
     if not works:
@@ -320,6 +338,8 @@ def grade_all(opened: Class, plan: Plan, works: Sequence[Work], watcher: Watcher
         def record(graded: Graded) -> bool:
             return opened.book.record(opened.key_id, graded, regrade=rounds[graded.content])
 
+        if crowded := _crowded(plan):
+            watcher.tell(crowded)
         supervise(works, engine, record, watcher, progress, plan.options, shelf)
         for lack in engine.lacks:
             watcher.tell(lack)

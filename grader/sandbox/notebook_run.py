@@ -18,6 +18,9 @@ PROGRAM = Path(__file__).resolve().parent / "inside"
 _GRACE_S = 5.0
 """Seconds a cell may go on after its own time limit (it is interrupted inside first) before the host ends the box."""
 
+_NO_ROOM = ("MemoryError", "_ArrayMemoryError", "ResourceExhaustedError")
+"""What Python, NumPy and TensorFlow raise where the box's limit gives them no more memory."""
+
 
 def start_notebook(
     cells: tuple[Cell, ...], sandbox: Sandbox, limits: Limits, data: Path, seed: int = 0, *, train: Mapping[str, Any] | None = None
@@ -66,9 +69,9 @@ def collect_notebook(
         if collector.current_cell != current:
             current, cell_started = collector.current_cell, now
         if current is not None and now - cell_started > limits.cell_s + _GRACE_S:
-            running.stop("timeout", f"Cell {current} ran longer than {limits.cell_s:g} s and could not be interrupted.")
+            running.stop("timeout", f"Cell {current} ran longer than {limits.cell_s:g} s (--cell-timeout) and could not be interrupted.")
         if deadline is not None and now > deadline:
-            running.stop("deadline", "Time for grading was up before the notebook had run to its end.")
+            running.stop("deadline", "Time for grading (--deadline) was up before the notebook had run to its end.")
     ending = running.ending
     assert ending is not None
     if ending.lost:
@@ -85,10 +88,10 @@ def collect_notebook(
     if ending.name == "ok" and not collector.finished:
         place = f" in cell {collector.current_cell}" if collector.current_cell is not None else ""
         record = replace(record, ending="killed", detail=f"The notebook ended its own process{place}.")
-    return replace(record, cells=_complete(record, cells, collector.current_cell))
+    return replace(record, cells=_complete(record, cells, collector.current_cell, limits))
 
 
-def _complete(record: RunRecord, cells: tuple[Cell, ...], current: int | None) -> tuple[CellRun, ...]:
+def _complete(record: RunRecord, cells: tuple[Cell, ...], current: int | None, limits: Limits) -> tuple[CellRun, ...]:
     """One `CellRun` for every code cell: those that the box did not report were cut off (the current one) or never reached."""
     known = {run.index: run for run in record.cells}
     result = []
@@ -100,5 +103,8 @@ def _complete(record: RunRecord, cells: tuple[Cell, ...], current: int | None) -
             status = "timeout" if record.ending in ("timeout", "deadline") else "error"
             error = CellError(type="Stopped", message=record.detail)
             run = CellRun(index=cell.index, status="timeout" if status == "timeout" else "error", error=error)
+        if run is not None and run.error is not None and run.error.type in _NO_ROOM:
+            said = f"{run.error.message.rstrip('.')} (a notebook may use {limits.memory} of memory: --memory)".lstrip()
+            run = replace(run, error=replace(run.error, message=said))
         result.append(run or CellRun(index=cell.index, status="skipped"))
     return tuple(result)

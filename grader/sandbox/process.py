@@ -224,7 +224,7 @@ class Running:
         else:
             killed = by_signal = -code if code < 0 else code - 128
             if killed in (signal.SIGXCPU, signal.SIGKILL) and self.cpu_s >= self._limits.cpu_s - _CPU_SLACK_S:
-                detail = f"The notebook used more than {self._limits.cpu_s} s of processor time."
+                detail = f"The notebook used more than {self._limits.cpu_s} s of processor time (twice --timeout)."
             elif 0 < killed < 65:
                 with contextlib.suppress(ValueError):
                     killed = signal.Signals(killed)
@@ -240,7 +240,7 @@ class Running:
         return Ending(name="memory", detail=self._memory_detail())
 
     def _memory_detail(self) -> str:
-        return f"The notebook used more than {self._limits.memory_mib / 1024:g} GiB of memory."
+        return f"The notebook used more than {self._limits.memory} of memory (--memory)."
 
     def _kill(self) -> None:
         family = [*descendants(self._process.pid), self._process.pid]
@@ -259,7 +259,7 @@ class Running:
             return
         self._next_watch = now + _WATCH_EVERY_S
         if now - self._started > limits.wall_s:
-            self.stop("timeout", f"The notebook ran longer than {limits.wall_s:g} s altogether.")
+            self.stop("timeout", f"The notebook ran longer than {limits.wall_s:g} s altogether (--timeout).")
             return
         if self._written > limits.output_mib << 20:
             self.stop("output", f"The notebook wrote more than {limits.output_mib} MiB of output.")

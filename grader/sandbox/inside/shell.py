@@ -298,7 +298,11 @@ def run_cells(shell, outputs, cells, context, limits, after_cell):
         seconds = time.perf_counter() - started
         body = None
         if status == "timeout":
-            body = {"type": "Timeout", "message": f"the cell ran longer than {limits['cell_s']:g} s and was interrupted", "line": None}
+            body = {
+                "type": "Timeout",
+                "message": f"the cell ran longer than {limits['cell_s']:g} s (--cell-timeout) and was interrupted",
+                "line": None,
+            }
         elif error is not None:
             body = describe_error(error)
             if body["line"] is None:
