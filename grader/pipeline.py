@@ -79,12 +79,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A finished run: what was written and the exit code of its ending. `staff` is for the terminal of the person who runs `grade`."""
+    """A finished run: what was written and its exit code. `staff` is for the terminal of the person who runs `grade`, `evidence` (None: no score) what was judged."""
 
     executed: Executed
     files: tuple[Path, ...]
     exit_code: int
     staff: str = ""
+    evidence: Evidence | None = None
 
     @property
     def report(self) -> Report:
@@ -168,7 +169,7 @@ def execute(
             RunStatus.GRADER_ERROR, f"A defect in the grader ({type(error).__name__}) stopped it; a person has to look at this submission."
         )
         exit_code, staff = GraderError.exit_code, traceback.format_exc()
-    return Outcome(executed=executed, files=(), exit_code=exit_code, staff=staff)
+    return Outcome(executed=executed, files=(), exit_code=exit_code, staff=staff, evidence=None if exit_code else draft.found)
 
 
 def unreached(status: RunStatus, reason: str, options: Options, *, file: str, sha256: str) -> Outcome:
@@ -203,6 +204,7 @@ class _Draft:
         self.environment: dict[str, Any] = {"grader": grader.__version__, "python": platform.python_version(), "hardware": _hardware()}
         self.notebook: Notebook | None = None
         self.cells: tuple[CellRun, ...] = ()
+        self.found: Evidence | None = None
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -276,7 +278,7 @@ def _graded(
             attempted = bool(rebuilt) or not notebook.untouched(read, anchors)
             seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)
             found = evidence.build(read, seen, rebuilt, attempted=attempted, out_of_time=record.ending == "deadline")
-            found = _trained(found, lines, boxes, options, data, device, deadline)
+            draft.found = found = _trained(found, lines, boxes, options, data, device, deadline)
     with draft.timed("judge"):
         results = tuple(_judge(line, found) for line in lines.criteria)
     return _report(draft, lines, found, results, record)

@@ -183,11 +183,11 @@ class ModelClaim:
     cell: int
     kind: Literal["Sequential", "Functional", "Subclassed"]
     names: tuple[str, ...] = ()
-    config: Json = None  # the Keras configuration, or None where there is none; `unbuildable` says why
+    config: Json = field(default=None, repr=False)  # the Keras configuration, or None where there is none; `unbuildable` says why
     unbuildable: str | None = None
     traced: bool = False
     input_shape: tuple[int | None, ...] | None = None
-    layers: tuple[LayerClaim, ...] = ()
+    layers: tuple[LayerClaim, ...] = field(default=(), repr=False)
     pretrained: str | None = None
     frozen: tuple[str, ...] = ()
     parameters: int | None = None  # of the object itself, once it is built; the configuration's are those of the rebuilt graph
@@ -413,7 +413,7 @@ class Graph:
     """A model rebuilt symbolically from allow-listed parts: exact shapes and parameter counts, nothing allocated."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    nodes: tuple[Node, ...]
+    nodes: tuple[Node, ...] = field(repr=False)
     outputs: tuple[int, ...]
     parameters: int
     trainable_parameters: int

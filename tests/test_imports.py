@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "grader"
 FLOORS = [
     {"__main__"},
-    {"cli"},
+    {"cli", "pytest_plugin"},
     {"review", "lms"},
     {"batch", "attacks"},
     {"pipeline", "calibrate"},

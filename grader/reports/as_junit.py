@@ -66,14 +66,15 @@ def _case(suite: ET.Element, report: Report, line: Line) -> None:
     case.append(_properties(properties))
     message = one_line(f"{line.points} points. {result.message}")
     if result.status in {Status.FAIL, Status.PARTIAL}:
-        ET.SubElement(case, "failure", type=result.status.value, message=message).text = _details(line)
+        ET.SubElement(case, "failure", type=result.status.value, message=message).text = details(line)
     elif result.status is Status.ERROR:
-        ET.SubElement(case, "error", type="grader_error", message=message).text = _details(line)
+        ET.SubElement(case, "error", type="grader_error", message=message).text = details(line)
     elif result.status in {Status.SKIP, Status.MANUAL} and line.earned is None:
         ET.SubElement(case, "skipped", message=message)
 
 
-def _details(line: Line) -> str:
+def details(line: Line) -> str:
+    """Why a criterion lost points: the message, what was expected and found, and what to do next, a line each."""
     result = line.result
     parts = (
         result.message,
