@@ -62,7 +62,8 @@ class HandedIn:
 
     `reference` is what `sources.resolve` reads. `student` identifies the student (or the group) on the platform and is never empty; `members` are the
     students of a group, in the same kind of identifier. `ids` holds every identifier that an export back to the platform needs. `attempt` counts
-    from 1 where the platform tells; `submitted_at` is aware of its zone; `late` is what the platform says where it gives no time.
+    from 1 where the platform tells; `submitted_at` is aware of its zone; `late` is what the platform says where it gives no time. `refusal`: why
+    there is nothing to read, in words that name nobody.
     """
 
     platform: Literal["canvas", "moodle", "gradescope", "nbgrader", "repositories", "folder", "csv"]
@@ -76,6 +77,7 @@ class HandedIn:
     seconds_late: float | None = None
     late: bool | None = None
     ids: Mapping[str, str] = field(default_factory=dict)
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,20 +7,24 @@ A policy is a TOML file:
     at_most_percent = 50      # of the maximum; 100 where it is left out
     grace_minutes = 15
     due = 2026-11-01T23:59:00+01:00
+    zone = "Europe/Berlin"
 
     [exceptions.sub_3f9a1c07d2e4]
     due = 2026-11-08T23:59:00+01:00    # or: excused = true
 
-The grace moves the due time: a day is begun where it ends, not before. Lateness is what the platform says; else the submission's time against `due`; a
-student's own due time goes before both. Where neither is known, the penalty is not known either: nothing is guessed.
+The grace moves the due time: a day is begun where it ends, not before. A day is one by the clock of `zone`, from the due time to the same time of the next
+date, so that the day on which summer time ends has 25 hours; without `zone`, or where the time of submission is not known, it is 24 hours. `hours` of
+a cut-off are always hours. Lateness is what the platform says; else the submission's time against `due`; a student's own due time goes before both.
+Where neither is known, the penalty is not known either: nothing is guessed.
 """
 
 import json
 import math
 import tomllib
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -62,6 +66,7 @@ class LatePolicy(BaseModel):
     hours: _NotNegative | None = None
     grace_minutes: _NotNegative = 0.0
     due: AwareDatetime | None = None
+    zone: str | None = None
     exceptions: dict[str, LateException] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -71,8 +76,13 @@ class LatePolicy(BaseModel):
             raise ValueError('kind = "per_day" needs one of percent and points')
         if self.kind == "cut_off" and self.hours is None:
             raise ValueError('kind = "cut_off" needs hours')
-        wanted = {"none": (), "per_day": ("percent", "points", "at_most_percent"), "cut_off": ("hours",)}[self.kind]
-        for name in ("percent", "points", "at_most_percent", "hours"):
+        if self.zone is not None:
+            try:
+                ZoneInfo(self.zone)
+            except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+                raise ValueError(f"zone: expected a time zone such as Europe/Berlin, found {self.zone!r}") from error
+        wanted = {"none": (), "per_day": ("percent", "points", "at_most_percent", "zone"), "cut_off": ("hours",)}[self.kind]
+        for name in ("percent", "points", "at_most_percent", "zone", "hours"):
             if name not in wanted and getattr(self, name) is not None:
                 raise ValueError(f'{name} means nothing with kind = "{self.kind}"')
         return self
@@ -142,8 +152,17 @@ def penalty(
     else:
         most = max_score * (policy.at_most_percent or 100) / 100
         a_day = policy.points if policy.points is not None else max_score * (policy.percent or 0.0) / 100
-        lost = min(a_day * math.ceil(late / _DAY_S), most)
+        lost = min(a_day * _days(policy, late, submitted_at), most)
     return max(0.0, min(round(lost * _CENT) / _CENT, score))
+
+
+def _days(policy: LatePolicy, late: float, submitted_at: datetime | None) -> int:
+    """Days begun, for a lateness above zero."""
+    if policy.zone is not None and submitted_at is not None:
+        zone = ZoneInfo(policy.zone)
+        due, handed_in = ((submitted_at - timedelta(seconds=before)).astimezone(zone).replace(tzinfo=None) for before in (late, 0))
+        late = (handed_in - due).total_seconds()
+    return max(math.ceil(late / _DAY_S), 1)
 
 
 def _lateness(

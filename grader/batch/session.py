@@ -182,7 +182,7 @@ def _looked_at(handed_in: Sequence[HandedIn], people: Identities, read: sources.
     known = book.known()
     for handed in handed_in:
         student = people.enter(handed)
-        data, refusal = _bytes(read, handed)
+        data, refusal = (b"", handed.refusal) if handed.refusal else _bytes(read, handed)
         sha256 = hashlib.sha256(data or f"{student}: {refusal}".encode()).hexdigest()
         content, code = known.get(sha256, ""), ""
         if not content:

@@ -16,6 +16,7 @@ from grader import syntax
 from grader.errors import NotGradable
 from grader.notebook.text import MAX_KEPT, middle_out
 from grader.records import Json
+from grader.words import one_line
 
 LARGE = 8 * 2**20
 """Bytes from which a file is cut down before it is parsed."""
@@ -34,7 +35,9 @@ _MAGIC = (
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
     (b"\x89HDF", "an HDF5 file (saved weights)"),
-    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x1f\x8b", "a gzip archive (perhaps .tar.gz)"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf", "a 7z archive"),
     (b"\xd0\xcf\x11\xe0", "an old Office document"),
@@ -54,9 +57,10 @@ def load(data: bytes) -> tuple[dict[str, Json], list[str]]:
     """
     if not data.strip(b" \t\r\n\0"):
         raise NotGradable(f"The file is empty ({len(data)} bytes). Save the notebook and hand it in again.")
-    for magic, what in _MAGIC:
-        if data.startswith(magic):
-            raise NotGradable(f"A notebook (.ipynb) was expected; the file is {what}. {_AGAIN}")
+    what = next((what for magic, what in _MAGIC if data.startswith(magic)), "a tar archive" if data[257:262] == b"ustar" else "")
+    if what:
+        again = "Unpack it and hand in the notebook (.ipynb) that is in it." if "archive" in what else _AGAIN
+        raise NotGradable(f"A notebook (.ipynb) was expected; the file is {what}. {again}")
     text, repairs = _decode(data)
     if len(text) > LARGE:
         text = _cut_large(text, repairs)
@@ -166,10 +170,28 @@ def _broken(text: str, error: json.JSONDecodeError) -> str:
         if _ends_early(text, error):
             place = f"after {len(text)} characters, in line {text.count(chr(10)) + 1}"
             return f"The file is cut off: it begins as a notebook and ends in the middle of it, {place}. {_AGAIN}"
-        return f"The file is no valid JSON: {error.msg} at {where}. It was perhaps edited by hand. {_AGAIN}"
+        return f"The file is no valid JSON, which a notebook is: at {where}, {_slip(text, error)}. Correct this place in a text editor, or undo the edit. {_AGAIN}"
     if _is_python(text):
         return "A notebook (.ipynb) was expected; the file is a Python script. Hand in the notebook itself, not its export as .py."
-    return f"A notebook (.ipynb) was expected; the file is no JSON ({error.msg} at {where}). {_AGAIN}"
+    return f"A notebook (.ipynb) was expected; the file is other text, which begins with {one_line(start, 40)!r}. {_AGAIN}"
+
+
+def _slip(text: str, error: json.JSONDecodeError) -> str:
+    """What is wrong where the parser stopped, in words that say what to change there."""
+    found = one_line(text[error.pos : error.pos + 200], 20)
+    if error.msg.startswith("Illegal trailing comma") or (found[:1] in {"}", "]"} and text[: error.pos].rstrip().endswith(",")):
+        return f"there is one comma too many, before {found.lstrip(', ')[:1]!r}"
+    return {
+        "Expecting property name enclosed in double quotes": f"a name in double quotes was expected, and {found!r} was found",
+        "Expecting ',' delimiter": "a comma or a closing bracket is missing",
+        "Expecting ':' delimiter": "a colon is missing after a name",
+        "Expecting value": f"a value was expected, and {found!r} was found",
+        "Invalid control character at": "a text in quotes has a line end or tab in it (written \\n or \\t there), or its closing quote is missing",
+        "Invalid \\escape": "a backslash in a text has to be doubled (\\\\)",
+        "Invalid \\uXXXX escape": "\\u needs four hexadecimal digits after it",
+        "Unterminated string starting at": "the closing quote of a text is missing; the text begins",
+        "Extra data": "the notebook ends and more text follows",
+    }.get(error.msg.removesuffix(": "), error.msg)
 
 
 def _ends_early(text: str, error: json.JSONDecodeError) -> bool:

@@ -1,17 +1,20 @@
 """What every kind of source shares: the size cap, the display name, and how a `Submission` is made of bytes."""
 
 import hashlib
+import json
 import unicodedata
 from collections.abc import Iterable
 
 from grader.errors import NotGradable
 from grader.records import Submission
+from grader.words import cut
 
 MAX_BYTES = 128 * 2**20
 """The largest notebook that is read, in bytes."""
 MAX_NAME = 120
 SUFFIX = ".ipynb"
 _NAMES_SHOWN = 10
+_PARSED_HERE = 8 * 2**20
 
 
 def submission(data: bytes, name: str, source: str) -> Submission:
@@ -28,7 +31,7 @@ def display_name(name: str) -> str:
     base = "".join(character for character in base if not unicodedata.category(character).startswith("C")).strip()
     if len(base) > MAX_NAME:
         tail = SUFFIX if base.lower().endswith(SUFFIX) else ""
-        base = base[: MAX_NAME - len(tail) - 1] + "…" + tail
+        base = cut(base, MAX_NAME - len(tail)) + tail
     return base or "notebook" + SUFFIX
 
 
@@ -48,6 +51,19 @@ def is_notebook_name(path: str) -> bool:
     return ours and parts[-1].lower().endswith(SUFFIX)
 
 
+def holds_notebook(data: bytes) -> bool:
+    """Whether bytes are a JSON object with cells, whatever the file is called. A very large one is only looked at, not parsed: reading it comes later."""
+    if not data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return False
+    if len(data) > _PARSED_HERE:
+        return b'"cells"' in data or b'"worksheets"' in data
+    try:
+        value = json.loads(data.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and ("cells" in value or "worksheets" in value)
+
+
 def listing(names: Iterable[str]) -> str:
     """Name at most ten things, sorted, for a message."""
     shown = sorted(names)
@@ -60,4 +76,4 @@ def display_path(path: str) -> str:
     clean = path  # printable says more than is asked, and is said without looking at each character from here
     if not path.isprintable():
         clean = "".join(character for character in path if not unicodedata.category(character).startswith("C"))
-    return clean if len(clean) <= 200 else clean[:199] + "…"
+    return cut(clean, 200)

@@ -5,7 +5,6 @@ no cookies, no credentials, one size cap, one deadline. A Colab address is trans
 """
 
 import ipaddress
-import json
 import re
 import time
 import urllib.request
@@ -16,7 +15,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from grader.errors import InfrastructureError, NotGradable, NothingToGrade, UsageError
 from grader.records import Submission
-from grader.sources.common import display_path, submission
+from grader.sources.common import display_path, holds_notebook, submission
 
 if TYPE_CHECKING:
     import httpx
@@ -30,7 +29,6 @@ TIMEOUT_S = 20.0
 """For connecting and for each wait on the network."""
 DEADLINE_S = 180.0
 """For one fetch, all hops together."""
-_PARSED_HERE = 8 * 2**20
 _BY_HAND = "Download the notebook (in Colab: File, Download, Download .ipynb) and grade the file."
 
 
@@ -248,16 +246,5 @@ def _check_body(data: bytes, shown: str) -> None:
         )
     if start.startswith(b"version https://git-lfs"):
         raise NotGradable(f"{shown}: a notebook was expected; a Git LFS pointer came. Download the notebook itself and grade the file.")
-    if not start.startswith(b"{") or not _holds_cells(data):
+    if not holds_notebook(data):
         raise NotGradable(f"{shown}: a notebook was expected; {len(data)} bytes came that are none. Check where the link leads.")
-
-
-def _holds_cells(data: bytes) -> bool:
-    """Whether a body is a JSON object with cells. A very large one is only looked at, not parsed: reading it comes later, in pieces."""
-    if len(data) > _PARSED_HERE:
-        return b'"cells"' in data or b'"worksheets"' in data
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and ("cells" in value or "worksheets" in value)

@@ -27,6 +27,11 @@ def graded(tmp_path_factory):
     with zipfile.ZipFile(folder / "hw submissions.zip", "w") as archive:
         archive.writestr("doejane_1001_501_hw.ipynb", json.dumps(notebook(MODEL)))
         archive.writestr("roerichard_LATE_1002_502_hw.ipynb", json.dumps(notebook("print('another exercise')")))
+        archive.writestr("poeedgar_1003_503_hw.ipynb.json", "{'cells': []}")
+        archive.writestr("loemary_1004_504_hw.tar.gz", b"\x1f\x8b\x08")
+        archive.writestr("moejoe_1005_505_hw.py", "import keras\n")
+        archive.writestr("moejoe_1005_506_data.csv", "a,b\n")
+        archive.writestr("zoeann_1006_507_hw.ipynb.txt", json.dumps(notebook(MODEL)))
     done = grade(folder, "batch", "hw submissions.zip", "--gradebook", "class.db", "--budget", "none", "--json-lines")
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
@@ -46,9 +51,28 @@ def marks(folder):
 def test_machines_are_told_line_by_line(graded):
     events = [json.loads(line) for line in graded[1].splitlines()]
     assert {event["event"] for event in events} >= {"recorded", "progress"}
-    assert sorted(event["status"] for event in events if event["event"] == "recorded") == ["graded", "ungradable"]
-    assert events[-1]["done"] == events[-1]["total"] == 2
-    assert "jane" not in graded[1]
+    told = [event for event in events if event["event"] == "recorded"]
+    assert sorted((event["status"], len(event["students"])) for event in told) == [("graded", 2), *[("ungradable", 1)] * 4]
+    assert events[-1]["done"] == events[-1]["total"] == 5
+    assert max(event["running"] for event in events if event["event"] == "progress") <= len(os.sched_getaffinity(0))
+    said = "\n".join(line for line in graded[1].splitlines() if '"note"' not in line)  # notes name files, for the instructor's eyes
+    assert not any(name in said for name in ("jane", "poe", "loe", "moe", "zoe"))
+
+
+def test_what_is_no_notebook_is_in_the_gradebook_and_in_every_exports_list(graded):
+    folder, _ = graded
+    with Gradebook.open(folder / "class.db") as book:
+        standings = list(book.standings())
+    assert len(standings) == 6
+    for to, more in (("csv", ()), ("canvas-csv", ("--assignment", "HW 1 (77)"))):
+        done = grade(folder, "export", "class.db", "--to", to, "--out", "listed", *more)
+        assert "2 marks written, 4 left out" in done.stdout, done.stderr
+        for words in (
+            "he file is no valid JSON, which a notebook is: at line 1, column 2, a name in double quotes was expected",
+            "he file is a gzip archive (perhaps .tar.gz). Unpack it",
+            "A notebook (.ipynb) was expected; 2 other files were handed in.",
+        ):
+            assert words in done.stderr
 
 
 def test_the_second_run_says_the_same_and_grades_nothing(graded):
@@ -66,7 +90,7 @@ def test_names_come_back_at_export(graded):
     folder, _ = graded
     done = grade(folder, "export", "class.db", "--to", "canvas-csv", "--assignment", "HW 1 (77)", "--out", "up")
     assert done.returncode == 0, done.stderr
-    assert "1 mark written, 1 left out" in done.stdout
+    assert "2 marks written, 4 left out" in done.stdout
     rows = list(csv.reader(io.StringIO((folder / "up" / "canvas.csv").read_text(encoding="utf-8"))))
     assert rows[0][-1] == "HW 1 (77)"
     assert [(row[1], row[-1]) for row in rows if row[1] == "1001"] == [("1001", f"{marks(folder)['graded'].total:.2f}")]
@@ -93,7 +117,7 @@ def test_without_its_key_nobody_is_named_and_none_is_made(graded, tmp_path):
     (tmp_path / "class.db").write_bytes((folder / "class.db").read_bytes())
     done = grade(tmp_path, "export", "class.db", "--to", "canvas-csv", "--assignment", "HW 1 (77)", "--out", "up")
     assert done.returncode == 0, done.stderr
-    assert "0 marks written, 2 left out" in done.stdout
+    assert "0 marks written, 6 left out" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix in (".key", ".names")) == []
 
 

@@ -54,6 +54,39 @@ def test_cut_off():
     assert off(policy(kind="cut_off", hours=0), 1) == 60.0
 
 
+SUMMER_ENDS, SUMMER_BEGINS = datetime(2026, 10, 24, 21, 59, tzinfo=UTC), datetime(2026, 3, 28, 22, 59, tzinfo=UTC)
+"""23:59 in Berlin, the evening before the clock is set back, and forward."""
+
+
+@pytest.mark.parametrize(
+    ("due", "after", "zone", "days"),
+    [
+        (SUMMER_ENDS, timedelta(hours=24, minutes=31), "Europe/Berlin", 1),
+        (SUMMER_ENDS, timedelta(hours=24, minutes=31), None, 2),
+        (SUMMER_ENDS, timedelta(hours=24, minutes=31), "UTC", 2),
+        (SUMMER_ENDS, timedelta(hours=24, minutes=31), "America/New_York", 2),  # there it ends a week later
+        (SUMMER_ENDS, timedelta(hours=25), "Europe/Berlin", 1),
+        (SUMMER_ENDS, timedelta(hours=25, seconds=1), "Europe/Berlin", 2),
+        (SUMMER_ENDS, timedelta(seconds=1), "Europe/Berlin", 1),
+        (SUMMER_ENDS, timedelta(days=7, hours=1), "Europe/Berlin", 7),
+        (SUMMER_BEGINS, timedelta(hours=23), "Europe/Berlin", 1),
+        (SUMMER_BEGINS, timedelta(hours=23, minutes=30), "Europe/Berlin", 2),
+        (SUMMER_BEGINS, timedelta(hours=23, minutes=30), None, 1),
+        (datetime(2026, 10, 25, 0, 50, tzinfo=UTC), timedelta(minutes=20), "Europe/Berlin", 1),  # 02:50, then 02:10
+    ],
+)
+def test_a_day_is_one_by_the_calendar_of_the_zone(due, after, zone, days):
+    of = policy(kind="per_day", points=1, due=due, zone=zone)
+    assert off(of, submitted_at=due + after) == days
+    assert off(policy(kind="per_day", points=1, zone=zone), after.total_seconds(), submitted_at=due + after) == days
+    grace = policy(kind="per_day", points=1, due=due, zone=zone, grace_minutes=10)
+    assert off(grace, submitted_at=due + after + timedelta(minutes=10)) == days
+
+
+def test_where_only_the_seconds_are_known_a_day_has_24_hours():
+    assert off(policy(kind="per_day", points=1, zone="Europe/Berlin"), DAY + 1) == 2
+
+
 def test_what_is_not_known_is_not_guessed():
     for of in (policy(kind="per_day", percent=10), policy(kind="cut_off", hours=1)):
         assert off(of) is None
@@ -127,6 +160,10 @@ def test_the_documentations_file(tmp_path):
         ('kind = "per_day"\npercent = true', "percent: Input should be a valid number"),
         ('kind = "per_day"\npercent = 10\nhours = 2', "hours means nothing"),
         ('kind = "cut_off"', "needs hours"),
+        ('kind = "cut_off"\nhours = 2\nzone = "UTC"', "zone means nothing"),
+        ('kind = "per_day"\npercent = 10\nzone = "Berlin"', "expected a time zone such as Europe/Berlin, found 'Berlin'"),
+        ('kind = "per_day"\npercent = 10\nzone = "../etc/passwd"', "expected a time zone"),
+        ('kind = "per_day"\npercent = 10\nzone = ""', "expected a time zone"),
         ('kind = "cut_off"\nhours = 2\npercent = 10', "percent means nothing"),
         ('kind = "none"\nat_most_percent = 10', "at_most_percent means nothing"),
         ('kind = "none"\ngrace = 15', "grace: Extra inputs are not permitted"),

@@ -29,9 +29,16 @@ def spread(folder, members):
 
 
 def with_data(members):
-    """Pairs of name and bytes; every notebook differs."""
+    """Pairs of name and bytes; every notebook differs, and what is not named as one is none."""
     pairs = members.items() if isinstance(members, dict) else ((name, None) for name in members)
-    return [(name, NOTEBOOK[:-2] + f'"n": "{name!a}"}}}}'.encode() if data is None else data) for name, data in pairs]
+    return [
+        (name, (notebook(name) if ".ipynb" in name.lower() else f"text of {name}".encode()) if data is None else data)
+        for name, data in pairs
+    ]
+
+
+def notebook(name):
+    return NOTEBOOK[:-2] + f'"n": "{name!a}"}}}}'.encode()
 
 
 GRADESCOPE = """\

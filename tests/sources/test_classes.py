@@ -22,7 +22,11 @@ from grader.sources.classes import PLATFORMS, read_class
 
 
 def files(found):
-    return {handed.student: handed.file for handed in found.handed_in}
+    return {handed.student: handed.file for handed in found.handed_in if not handed.refusal}
+
+
+def refused(found):
+    return {handed.student: handed.refusal for handed in found.handed_in if handed.refusal}
 
 
 def csv(tmp_path, text):
@@ -75,6 +79,7 @@ def test_the_newest_of_later_uploads(tmp_path):
 def test_what_cannot_be_told_is_left_to_a_person(tmp_path, names, others):
     found = read_class([spread(tmp_path / "x", [*names, *others, "z/hw.ipynb"])])
     assert "cy" not in files(found)
+    assert refused(found) == {"cy": "2 notebooks were handed in together, and nothing tells which one counts."}
     (problem,) = found.problems
     assert "one notebook was expected in a hand-in; there are 2" in problem
     assert all(name in problem for name in names)
@@ -116,7 +121,9 @@ def test_archives_that_were_handed_in(tmp_path):
     for path in (zipped(tmp_path / "x.zip", members), spread(tmp_path / "x", members)):
         found = read_class([path])
         assert files(found) == {"1": "hw.ipynb", "2": "hw.ipynb", "3": "hw.ipynb"}
-        assert [resolve(one.reference).data for one in found.handed_in] == [NOTEBOOK + digit for digit in (b"1", b"2", b"3")]
+        assert [resolve(one.reference).data for one in found.handed_in if not one.refusal] == [
+            NOTEBOOK + digit for digit in (b"1", b"2", b"3")
+        ]
         problems = "\n".join(found.problems)
         for words in (
             "d_4_4_work.zip was handed in",
@@ -126,6 +133,10 @@ def test_archives_that_were_handed_in(tmp_path):
             "h_8_8_a.zip!b.ipynb",
         ):
             assert words in problems
+        said = refused(found)
+        assert set(said) == {"4", "5", "6", "7", "8"}
+        assert said["4"] == said["6"] == "A notebook (.ipynb) was expected; the archive that was handed in holds none."
+        assert said["5"] == said["7"] == "A notebook (.ipynb) was expected; the archive that was handed in could not be read."
 
 
 # ------------------------------------------------------------------ the mapping
@@ -373,7 +384,7 @@ def test_three_thousand_members(tmp_path, name):
     plain, by_rows = read_class([path]), read_class([path], mapping=mapped)
     assert time.perf_counter() - start < 10  # 1 s where nothing else runs
     assert len(by_rows.handed_in) == 3_000
-    assert len(plain.handed_in) == (3_000 if name != "x_1_{0}_hw.ipynb" else 0)
+    assert len(files(plain)) == (3_000 if name != "x_1_{0}_hw.ipynb" else 0)
 
 
 def test_a_time_stamp_for_each_of_many(tmp_path):
@@ -463,5 +474,5 @@ def test_every_reference_can_be_read(members, platform):
             found = read_class([path], platform=platform)
         except GraderError:
             return
-        read = [resolve(one.reference) for one in found.handed_in]
+        read = [resolve(one.reference) for one in found.handed_in if one.file.lower().endswith(".ipynb") and not one.refusal]
     assert len({submission.sha256 for submission in read}) == len(read)

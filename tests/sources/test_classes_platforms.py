@@ -96,7 +96,7 @@ def test_canvas_anonymous(build):
 
 def test_canvas_without_a_notebook(build):
     found = read_class([build([*CANVAS, "roejohn_1005_505_report.pdf", "poejim_1006_text.html", "loemary_LATE_1007_link.html"])])
-    assert len(found.handed_in) == 4
+    assert {one.student: one.file for one in found.handed_in[4:]} == {"1005": "report.pdf", "1006": "text.html", "1007": "link.html"}
     assert len(found.problems) == 3
     for name, problem in zip(
         ("loemary_LATE_1007_link.html", "poejim_1006_text.html", "roejohn_1005_505_report.pdf"), found.problems, strict=True
@@ -141,6 +141,7 @@ def test_a_stranger_among_canvas_files(build):
 def test_moodle(build, form):
     found = read_class([build([form(name) for name in MOODLE] + [form("Ann Roe_304_assignsubmission_onlinetext/onlinetext.html")])])
     told = by_student(found)
+    assert told.pop("304").file == "onlinetext.html", "in the class, though it cannot be graded"
     assert {student: (one.name, dict(one.ids)) for student, one in told.items()} == {
         "301": ("Jane Doe", {"participant": "301"}),
         "302": ("Zoë van der Müller", {"participant": "302"}),
@@ -279,6 +280,39 @@ def test_nbgrader_inbound(tmp_path):
     assert [(one.student, one.ids["assignment"], one.submitted_at.hour) for one in alone.handed_in] == [("bob", "ps1", 9)]
 
 
+INBOUND = ["bo+Lab 3+CNN+2026-03-01 10:00:00 UTC", "a+b+c+d+2026-03-01 10:00:00.5 UTC+q8x", "x@y+z+ps 1+2026-03-01 10_00_00 UTC"]
+
+
+@pytest.mark.parametrize("name", INBOUND)
+@pytest.mark.parametrize("others", [[], ["cy+hw+2026-03-02 09:00:00 UTC", "di+hw+2026-03-02 09:00:00 UTC"]])
+def test_nbgrader_inbound_where_the_student_ends_is_unclear(build, name, others):
+    found = read_class([build([f"{one}/hw.ipynb" for one in (name, *others)], "inbound")])
+    assert [one.student for one in found.handed_in] == ["cy", "di"][: len(others)]
+    assert any(f"where the student ends is unclear in {name}." in problem for problem in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "student"),
+    [
+        (INBOUND[0], "CNN", "bo+Lab 3"),
+        (INBOUND[0], "Lab 3", None),
+        (INBOUND[1], "d", "a+b+c"),
+        (INBOUND[2], "ps 1", "x@y+z"),
+    ],
+)
+def test_nbgrader_inbound_is_settled_by_the_assignments_name(build, name, other, student):
+    found = read_class([build([f"{one}/hw.ipynb" for one in (name, f"cy+{other}+2026-03-02 09:00:00 UTC")], "inbound")])
+    assert {one.student: one.ids["assignment"] for one in found.handed_in} == {"cy": other} | ({student: other} if student else {})
+    assert len(found.problems) == (0 if student else 2)
+
+
+def test_nbgrader_inbound_mapped_by_a_person(tmp_path):
+    inbound = spread(tmp_path / "inbound", [f"{INBOUND[0]}/hw.ipynb", "cy+hw+2026-03-02 09:00:00 UTC/hw.ipynb"])
+    (tmp_path / "m.csv").write_text(f"file,student\n{INBOUND[0]},bo\n", encoding="utf-8")
+    found = read_class([inbound], mapping=tmp_path / "m.csv")
+    assert {one.student for one in found.handed_in} == {"bo", "cy"}
+
+
 @pytest.mark.parametrize("stamp", [b"yesterday", b"2015-13-40 99:00:00 UTC", b"0001-01-01 00:00:00 +14:00", b"\xff" * 20, b"x" * 2_000])
 def test_nbgrader_a_time_that_is_none(build, stamp):
     found = read_class([build(COURSE | {"submitted/alice/ps1/timestamp.txt": stamp})])
@@ -358,6 +392,65 @@ def test_one_spelling_of_a_name(tmp_path):
     assert resolve(found.handed_in[0].reference).data
 
 
+NAMES = ["{}.ipynb.json", "{}.ipynb.txt", "{}.ipynb (1)", "{}.json", "{}.txt", "{}", "{}.ipynb.html", "{}.ipynb_"]
+UNREADABLE = ["{}.tar.gz", "{}.rar", "{}.7z", "{}.py", "{}.html", "{}.pdf", "{}.ipynb.txt", "{}.ipynb.json", "{}.tgz", "{}.docx"]
+FORMS = {
+    "folder": "{}",
+    "folders": "s{0}/{1}",
+    "canvas": "who_{0}_9{0}_{1}",
+    "moodle": "Who {0}_{0}_assignsubmission_file/{1}",
+    "nbgrader": "submitted/s{0}/ps1/{1}",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_work_by_another_name_is_in_the_class(build, form):
+    """What is a notebook by its content is graded, whatever it is called; what is none stays in the class."""
+    members = {FORMS[form].format(number, f"ok{number}.ipynb") if form != "folder" else f"ok{number}.ipynb": None for number in range(3)}
+    notebooks = [name.format(f"n{number}") for number, name in enumerate(NAMES)]
+    others = [name.format(f"o{number}") for number, name in enumerate(UNREADABLE)]
+    for number, name in enumerate([*notebooks, *others], 10):
+        path = name if form == "folder" else FORMS[form].format(number, name)
+        members[path] = NOTEBOOK[:-1] + f', "n": {number}}}'.encode() if name in notebooks else b"\x1f\x8b " + name.encode()
+    found = read_class([build(members)])
+    told = {one.file: one for one in found.handed_in}
+    assert set(told) == {"ok0.ipynb", "ok1.ipynb", "ok2.ipynb", *notebooks, *others}
+    assert len({one.student for one in found.handed_in}) == len(told)
+    assert len(found.problems) == len(others)
+    assert not any(one.refusal for one in found.handed_in), "the one file's content says best what it is"
+    for name in notebooks:
+        assert resolve(told[name].reference).data.startswith(NOTEBOOK[:-1])
+    if form == "folder":
+        assert {told[name].student for name in (*notebooks, *others)} == {*(f"n{n}" for n in range(8)), *(f"o{n}" for n in range(10))}
+
+
+def test_hand_ins_of_several_files_or_none(build):
+    members = {
+        "A B_1_assignsubmission_file/hw.ipynb": None,
+        "A C_2_assignsubmission_file/work.py": None,
+        "A C_2_assignsubmission_file/data.csv": None,
+        "A D_3_assignsubmission_file/notes/readme.md": None,
+        "A E_4_assignsubmission_file/hw.ipynb.json": None,
+        "A E_4_assignsubmission_file/model.h5": b"\x89HDF",
+    }
+    found = by_student(read_class([build(members)]))
+    assert {student: one.refusal for student, one in found.items()} == {
+        "1": "",
+        "2": "A notebook (.ipynb) was expected; 2 other files were handed in.",
+        "3": "",
+        "4": "",
+    }
+    assert found["4"].file == "hw.ipynb.json"
+
+
+def test_a_folder_of_other_things_is_nobodys(build):
+    found = read_class(
+        [build({"ada.ipynb": None, "bo/hw.ipynb": None, "data/x.csv": None, "data/y.npy": b"1", "README": None, "r.md": None})]
+    )
+    assert [one.student for one in found.handed_in] == ["ada", "bo"]
+    assert len(found.problems) == 2
+
+
 # ------------------------------------------------------------------ forced platforms, and nothing at all
 
 
@@ -388,7 +481,9 @@ def test_nothing_there(tmp_path):
 
 def test_a_path_that_is_no_notebook(tmp_path):
     (tmp_path / "report.pdf").write_bytes(b"%PDF")
-    found = read_class([tmp_path / "report.pdf", *spread(tmp_path / "x", ["ada.ipynb"]).iterdir()])
-    assert [one.student for one in found.handed_in] == ["ada"]
-    (problem,) = found.problems
-    assert "report.pdf" in problem
+    (tmp_path / "roster.csv").write_bytes(b"a,b")
+    paths = [tmp_path / "report.pdf", tmp_path / "roster.csv"]
+    found = read_class([*paths, *spread(tmp_path / "x", ["ada.ipynb"]).iterdir()])
+    assert [one.student for one in found.handed_in] == ["ada", "report"]
+    assert [name in problem for name, problem in zip(("roster.csv", "report.pdf"), found.problems, strict=True)] == [True, True]
+    assert read_class(paths).handed_in == (), "alone, it may be a class that is packed as we cannot read it"

@@ -1,7 +1,8 @@
 """The hand-ins of a class: which notebook is whose, as the platform's own download tells it. One platform, one file.
 
 `read_class` is the only door. It lists names and reads small side files (Gradescope's metadata, nbgrader's time stamps); of notebooks it reads nothing,
-and of an archive that a student handed in the table of contents. Nothing is unpacked, and no name is used as a path.
+of an archive that a student handed in the table of contents, and of a hand-in without either whether one of its files is a notebook by another
+name. Nothing is unpacked, and no name is used as a path.
 """
 
 from collections.abc import Sequence
@@ -65,7 +66,8 @@ def read_class(paths: Sequence[Path], *, mapping: Path | None = None, names: str
         platform: one of `PLATFORMS`; `auto` recognises the layout of each path.
 
     Returns:
-        One entry for each student's (or group's) attempt, sorted by student; every file that could not be placed is in a sentence of `problems`.
+        One entry for each student's (or group's) attempt, sorted by student, also where it holds no notebook; every file that could not be placed is in a
+        sentence of `problems`.
 
     Raises:
         UsageError: the mapping or expression cannot be used, the forced platform does not fit, several nbgrader assignments are there.
@@ -92,10 +94,10 @@ def read_class(paths: Sequence[Path], *, mapping: Path | None = None, names: str
             problems += unmapped
         _check_assignments(pieces)
         problems += _nobodys(pieces)
-        hand_ins, without = choice.notebooks(choice.groups(piece for piece in pieces if piece.student))
+        hand_ins, without, none = choice.notebooks(choice.groups(piece for piece in pieces if piece.student))
         chosen, several = choice.one_each(hand_ins)
-        handed_in, unordered = choice.attempts(chosen)
-    problems += (*without, *several, *unordered)
+        handed_in, unordered = choice.attempts(chosen + without)
+    problems += (*none, *several, *unordered)
     if not handed_in and not problems:
         raise NothingToGrade(
             f"{naming(str(path) for path in paths) or 'No path'}: notebooks were expected; nothing was found. Check the path."

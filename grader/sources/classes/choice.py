@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from grader.errors import GraderError
 from grader.records import HandedIn
-from grader.sources.classes.layout import Piece, naming, stem
+from grader.sources.classes.layout import GIVEN, Piece, naming, stem
+from grader.sources.classes.nbgrader import TIMESTAMP
+from grader.words import counted
 
 BY_MAPPING = "name the one that counts in a mapping CSV (columns file, student)"
 _SUFFIX = re.compile(r"(.+)-(\d{1,3})", re.ASCII | re.DOTALL)
@@ -26,33 +28,47 @@ def groups(pieces: Iterable[Piece]) -> list[Group]:
     return list(found.values())
 
 
-def notebooks(hand_ins: Iterable[Group]) -> tuple[list[Group], list[str]]:
-    """The notebooks of each hand-in; where there is none, those of its archives, else a sentence."""
+def notebooks(hand_ins: Iterable[Group]) -> tuple[list[Group], list[Piece], list[str]]:
+    """The notebooks of each hand-in: by name, else in its archives, else by content; the hand-ins without one, and a sentence on each of them.
+
+    A hand-in without a notebook stays in the class, as one that cannot be graded: where the platform knows its students, or a file's name is one of
+    work. A folder of other things is nobody's.
+    """
     found: list[Group] = []
+    without: list[Piece] = []
     problems: list[str] = []
     for group in hand_ins:
         direct = [piece for piece in group if piece.file.is_notebook or (piece.chosen and not piece.file.is_zip)]
         packed = [piece for piece in group if piece.file.is_zip and (piece.member or not direct)]
+        other = [piece for piece in group if piece not in packed and piece.file.name != TIMESTAMP]
+        problem = (
+            f"{group[0].source.where}: a notebook (.ipynb) was expected; only {naming(piece.file.whole for piece in group)} was handed in. "
+            "Ask for the notebook; where one of these is it, name it in a mapping CSV (columns file, student)."
+        )
         try:
             inner = [unpacked for piece in packed for unpacked in _unpacked(piece)]
+            work = direct + inner or [piece for piece in other if piece.source.holds_notebook(piece.file)]
+            what = "the archive that was handed in holds none"
         except GraderError as error:
-            problems.append(f"{error} No notebook was read from it.")
+            work, problem = [], f"{error} No notebook was read from it."
+            what = "the archive that was handed in could not be read"
+        if work:
+            found.append(work)
             continue
-        if direct or inner:
-            found.append(direct + inner)
-        else:
-            problems.append(
-                f"{group[0].source.where}: a notebook (.ipynb) was expected; only {naming(piece.file.whole for piece in group)} was handed in. "
-                "Ask for the notebook; where one of these is it, name it in a mapping CSV (columns file, student)."
-            )
-    return found, problems
+        problems.append(problem)
+        if group[0].platform in _KNOWN_STUDENTS or any(piece.file.is_work for piece in group):
+            what = what if packed else f"{counted(len(other), 'other file was', 'other files were')} handed in"
+            alone = not packed and len(other) == 1  # its content says best what it is
+            without.append(replace((other or group)[0], refusal="" if alone else f"A notebook (.ipynb) was expected; {what}."))
+    return found, without, problems
 
 
 def one_each(hand_ins: Sequence[Group]) -> tuple[list[Piece], list[str]]:
     """The notebook that counts of each hand-in.
 
     Of several, it is the one named as most other hand-ins' notebooks are, or the newest of those that differ from that name only by the suffix that a
-    platform gives later uploads (`work.ipynb`, `work-1.ipynb`, `work-2.ipynb`). Where that leaves none or several, a sentence names the files.
+    platform gives later uploads (`work.ipynb`, `work-1.ipynb`, `work-2.ipynb`). Where that leaves none or several, a sentence names the files, and the
+    hand-in cannot be graded.
     """
     usual = _usual(hand_ins)
     pieces: list[Piece] = []
@@ -67,6 +83,9 @@ def one_each(hand_ins: Sequence[Group]) -> tuple[list[Piece], list[str]]:
             problems.append(
                 f"{where}: one notebook was expected in a hand-in; there are {len(chosen)}: {files}. To grade one, {BY_MAPPING}."
             )
+            if chosen[0].platform in _KNOWN_STUDENTS or where != GIVEN:  # the name of a file that was given by itself may be nobody's
+                why = f"{len(chosen)} notebooks were handed in together, and nothing tells which one counts."
+                pieces.append(replace(chosen[0], refusal=why))
             continue
         if len(chosen) > 1:
             told.append(piece.file.whole)

@@ -6,13 +6,13 @@ EXPECTED = "STUDENT.ipynb or STUDENT/work.ipynb"
 
 
 def read(files: Files) -> Found:
-    """Read the names. Files at the top that are neither notebook nor archive belong to nobody."""
+    """Read the names. Files at the top belong to nobody where neither their name nor their content is that of work."""
     files = _level(files)
     pieces: list[Piece] = []
     loose: list[File] = []
     for file in files.files:
         top, slash, _ = file.path.partition("/")
-        if len(file.path) > MAX_PATH or not (slash or file.is_notebook or file.is_zip):
+        if len(file.path) > MAX_PATH or not (slash or file.is_work or files.holds_notebook(file)):
             loose.append(file)
         else:
             student = tidy(top if slash else stem(top))

@@ -16,19 +16,26 @@ from typing import BinaryIO, Literal
 from zipfile import ZipInfo
 
 from grader.decode import clean_text
-from grader.errors import NotGradable, UsageError
+from grader.errors import GraderError, NotGradable, UsageError
 from grader.records import HandedIn
 from grader.sources import archive, local
-from grader.sources.common import SUFFIX, display_name, display_path, is_notebook_name
+from grader.sources.common import MAX_BYTES, SUFFIX, display_name, display_path, holds_notebook, is_notebook_name
 
 Platform = Literal["canvas", "moodle", "gradescope", "nbgrader", "repositories", "folder", "csv"]
 
+GIVEN = "the notebooks given"
+"""Where the files are that were named one by one."""
 MAX_PATH = 1_000
 """Characters of a path that are matched against a layout's names; a longer one is told of and passed over."""
 MAX_WRAPPERS = 4
 """Folders that hold nothing but one folder, which are looked into."""
 ZIP = ".zip"
 _PATHS_SHOWN = 10
+_WORK = re.compile(
+    r"(.+?)(?:\.ipynb(?:[ (._~-].*)?|\.(?:zip|tar(?:\.\w{1,4})?|tgz|gz|bz2|xz|rar|7z|py|html?|pdf|docx?|odt|rtf)|(?P<text>\.(?:json|txt)))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Names of files that somebody hands in who was asked for a notebook; a `text` may as well be something else."""
 _JUNK = frozenset({"thumbs.db", "desktop.ini"})
 _MOMENT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?", re.ASCII | re.IGNORECASE
@@ -53,6 +60,12 @@ class File:
     def is_notebook(self) -> bool:
         """Whether the name is a notebook's."""
         return is_notebook_name(self.path)
+
+    @property
+    def is_work(self) -> bool:
+        """Whether somebody who was asked for a notebook hands in a file of such a name: an archive, a script, an export, `a.ipynb.txt`."""
+        match = _WORK.fullmatch(self.name)
+        return match is not None and not match["text"]
 
     @property
     def is_zip(self) -> bool:
@@ -85,6 +98,17 @@ class Files:
         if len(data) > limit:
             raise NotGradable(f"{self.where}: {display_path(file.whole)} has {len(data)} bytes; at most {limit} were expected.")
         return data
+
+    def holds_notebook(self, file: File) -> bool:
+        """Whether a file is a notebook by its content, whatever it is called."""
+        try:
+            if isinstance(file.handle, Path):  # a look at its beginning spares most files the reading
+                with os.fdopen(local.open_without_waiting(file.handle), "rb") as opened:
+                    if b"{" not in opened.read(64):
+                        return False
+            return holds_notebook(self.read(file, MAX_BYTES))
+        except (GraderError, OSError):
+            return False
 
     def within(self, file: File) -> "Iterator[File]":
         """Yield the notebooks of an archive among the files. Raises NotGradable or UsageError where it cannot be read."""
@@ -122,6 +146,7 @@ class Piece:
     """One file of one hand-in, as its layout tells it; the fields are those of `HandedIn`. `student` is empty where the layout tells none.
 
     `shown` is the file's name without what the platform put before it. `chosen`: a person named exactly this file (and, of an archive, this `member`).
+    `refusal`: why the hand-in cannot be graded, whatever the file holds; it names neither file nor person.
     """
 
     file: File
@@ -138,6 +163,7 @@ class Piece:
     ids: Mapping[str, str] = field(default_factory=dict)
     chosen: bool = False
     member: str = ""
+    refusal: str = ""
 
     def handed_in(self, attempt: int | None) -> HandedIn:
         """The hand-in that this file is."""
@@ -153,6 +179,7 @@ class Piece:
             seconds_late=self.seconds_late,
             late=self.late,
             ids=self.ids,
+            refusal=self.refusal,
         )
 
 
@@ -171,11 +198,9 @@ def tidy(text: str) -> str:
 
 
 def stem(name: str) -> str:
-    """A notebook's or archive's file name without its suffix."""
-    for suffix in (SUFFIX, ZIP):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
+    """The name of a notebook, an archive or another file that may be work without its suffixes: `ada` of `ada.ipynb`, `ada.ipynb.json`, `ada.tar.gz`."""
+    match = _WORK.fullmatch(name)
+    return name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else match[1] if match else name
 
 
 def moment(text: str, *, zoned: bool = True) -> datetime | None:
@@ -210,7 +235,7 @@ def given(paths: Iterable[Path], stack: ExitStack) -> Iterator[Files]:
 
     """
     singles: list[File] = []
-    problems: list[str] = []
+    others: list[File] = []
     for path in dict.fromkeys(paths):
         shown = str(path)
         if not local.exists(path):
@@ -223,12 +248,18 @@ def given(paths: Iterable[Path], stack: ExitStack) -> Iterator[Files]:
             opened = archive.Archive(_open(path, stack), display_path(shown))
             files, refused = _members(opened, shown)
             yield Files(where=opened.where, name=stem(path.name), files=files, opened=opened, problems=tuple(refused))
-        elif is_notebook_name(path.name):
-            singles.append(File(path=unicodedata.normalize("NFC", path.name), whole=shown, reference=shown, handle=path))
         else:
-            problems.append(f"{display_path(shown)}: a folder, a zip archive or a notebook (.ipynb) was expected; it is passed over.")
-    if singles or problems:
-        yield Files(where="the notebooks given", name="", files=tuple(singles), problems=tuple(problems))
+            file = File(path=unicodedata.normalize("NFC", path.name), whole=shown, reference=shown, handle=path)
+            (singles if file.is_notebook else others).append(file)
+    loose = Files(where=GIVEN, name="", files=())
+    work = [file for file in others if (file.is_work and singles) or loose.holds_notebook(file)]
+    problems = [
+        f"{display_path(file.whole)}: a folder, a zip archive or a notebook (.ipynb) was expected; it is passed over."
+        for file in others
+        if file not in work
+    ]
+    if singles or others:
+        yield replace(loose, files=(*singles, *work), problems=tuple(problems))
 
 
 def _is_text(name: str) -> bool:

@@ -1,6 +1,7 @@
 """nbgrader: `submitted/<student>/<assignment>/…` of a course, or the exchange's inbound folders `<student>+<assignment>+<timestamp>[+random]`.
 
-`timestamp.txt` in a hand-in's folder says when it was handed in (UTC where it names no zone).
+`timestamp.txt` in a hand-in's folder says when it was handed in (UTC where it names no zone). A `+` more in an inbound folder's name leaves open where
+the student ends: an assignment that another folder names for sure settles it, else the folder belongs to nobody.
 """
 
 import re
@@ -8,16 +9,17 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from grader.errors import GraderError
-from grader.sources.classes.layout import MAX_PATH, File, Files, Found, Piece, moment, tidy
+from grader.sources.classes.layout import MAX_PATH, File, Files, Found, Piece, moment, naming, tidy
 from grader.sources.common import display_path
 
 EXPECTED = "submitted/STUDENT/ASSIGNMENT/work.ipynb, as in an nbgrader course"
 TIMESTAMP = "timestamp.txt"
 _STAMP_BYTES = 1_000
-_INBOUND = re.compile(r"(?P<student>.+)\+(?P<assignment>[^+]+)\+(?P<timestamp>\d{4}-\d\d-\d\d \d\d[:_]\d\d[^+]*)(?:\+[^+]*)?", re.DOTALL)
+_INBOUND = re.compile(r"(?P<who>[^+]+(?:\+[^+]+)+)\+(?P<timestamp>\d{4}-\d\d-\d\d \d\d[:_]\d\d[^+]*)(?:\+[^+]*)?", re.DOTALL)
 
 Place = tuple[str, str, str, str]
-"""Student, assignment, the folder's own timestamp (or nothing), and the folder that is the hand-in, with a slash at its end unless it is the top."""
+"""Student (nothing where it is unclear), assignment, the folder's own timestamp (or nothing), and the folder that is the hand-in, with a slash at its end
+unless it is the top."""
 
 
 def recognises(files: Files) -> bool:
@@ -37,13 +39,22 @@ def read(files: Files) -> Found:
     """Read the folders; `student` is nbgrader's student id."""
     placed: list[tuple[File, Place]] = []
     loose: list[File] = []
+    unclear: dict[str, None] = {}
     course = any(file.path.startswith("submitted/") for file in files.files)
     for file, place in _places(files):
-        if place is not None:
+        if place is not None and place[0]:
             placed.append((file, place))
+        elif place is not None:
+            loose.append(file)
+            unclear[place[3].rstrip("/") or files.name] = None
         elif not course:
             loose.append(file)  # of a course, the other folders are the instructor's
     problems: list[str] = []
+    if unclear:
+        problems.append(
+            f"{files.where}: STUDENT+ASSIGNMENT+TIME was expected as a folder's name; where the student ends is unclear in {naming(unclear)}. "
+            "Name each file's student in a mapping CSV (columns file, student)."
+        )
     times: dict[str, datetime | None] = {}
     for file, (_, _, stamp, folder) in placed:
         if file.path == folder + TIMESTAMP:
@@ -76,6 +87,9 @@ def _places(files: Files) -> Iterator[tuple[File, Place | None]]:
     lead = _lead(files)
     alone = _INBOUND.fullmatch(files.name)
     inside = any(file.path.startswith("submitted/") for file in files.files)
+    tops = {file.path.partition("/")[0] for file in files.files if len(file.path) <= MAX_PATH}
+    inbound = {top: match for top in tops if (match := _INBOUND.fullmatch(top))}
+    sure = {match["who"].partition("+")[2] for match in inbound.values() if match["who"].count("+") == 1}
     for file in files.files:
         top, slash, rest = file.path.partition("/")
         if len(file.path) > MAX_PATH:
@@ -83,12 +97,20 @@ def _places(files: Files) -> Iterator[tuple[File, Place | None]]:
         elif inside:
             yield file, _by_folders(rest.split("/"), "submitted/") if top == "submitted" else None
         elif alone:
-            yield file, (alone["student"], alone["assignment"], alone["timestamp"], "")
-        elif slash and (match := _INBOUND.fullmatch(top)):
-            yield file, (match["student"], match["assignment"], match["timestamp"], top + "/")
+            yield file, (*_split(alone["who"], set()), alone["timestamp"], "")
+        elif slash and top in inbound:
+            yield file, (*_split(inbound[top]["who"], sure), inbound[top]["timestamp"], top + "/")
         else:
             place = _by_folders([*(lead or ()), *file.path.split("/")], "")
             yield file, place and (*place[:3], "".join(f"{part}/" for part in file.path.split("/")[: 2 - len(lead or ())]))
+
+
+def _split(who: str, sure: set[str]) -> tuple[str, str]:
+    """Student and assignment of `STUDENT+ASSIGNMENT`; nothing for both where several splits are possible and not just one has an assignment of `sure`."""
+    parts = who.split("+")
+    splits = [("+".join(parts[:end]), "+".join(parts[end:])) for end in range(1, len(parts))]
+    known = splits if len(splits) == 1 else [split for split in splits if split[1] in sure]
+    return known[0] if len(known) == 1 else ("", "")
 
 
 def _by_folders(parts: list[str], before: str) -> Place | None:

@@ -26,7 +26,7 @@ def read(files: Files) -> Found:
     for file in files.files:
         top, slash, _ = file.path.partition("/")
         if not slash or len(file.path) > MAX_PATH:
-            if stem(top) == top or file.is_notebook:
+            if not file.is_zip:
                 loose.append(file)
                 continue
             top = stem(top)  # a repository that was downloaded as an archive
