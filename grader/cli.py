@@ -4,6 +4,7 @@ import difflib
 import re
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -133,16 +134,18 @@ def _limits(command: Any) -> Any:
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator.")
 @click.option("--allow-fetch", is_flag=True, help="Allow SUBMISSION to be a link.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A further host that links may lead to.")
+@click.option("--json-lines", is_flag=True, help="Tell how it goes, and the result, as one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="One line only.")
 @click.option("--verbose", is_flag=True, help="Every detail, and for defects of the grader the traceback.")
 def run(**given: Any) -> None:
     """Grade one submission (the default command)."""
-    from grader import pipeline
+    from grader import display, pipeline
     from grader.errors import GraderError
 
     console = _console()
     _end_on_signals()
-    limits = _limits_of(given)
+    limits, json_lines, quiet = _limits_of(given), given["json_lines"], given["quiet"]
+    watch = display.watcher(_console(stderr=True), json_lines=json_lines, quiet=quiet)
     options = pipeline.Options(
         rubric=given["rubric"],
         budget=given["budget"],
@@ -157,13 +160,18 @@ def run(**given: Any) -> None:
         allow_fetch=given["allow_fetch"],
         hosts=given["hosts"],
         limits=limits,
+        watch=watch,
     )
     try:
-        outcome = pipeline.grade(given["submission"], options)
+        with closing(watch):
+            outcome = pipeline.grade(given["submission"], options)
     except GraderError as error:  # nothing was graded, or the report of it cannot be written
         _fail(str(error), error.exit_code)
-    _show(outcome, console, quiet=given["quiet"], verbose=given["verbose"])
-    sys.exit(_exit_code(outcome, given["fail_under"]))
+    if not json_lines:
+        _show(outcome, console, quiet=quiet, verbose=given["verbose"])
+    code = _exit_code(outcome, given["fail_under"])
+    watch("recorded", **display.result(outcome.report), exit_code=code, files=[str(path) for path in outcome.files])
+    sys.exit(code)
 
 
 def _limits_of(given: dict[str, Any], side_by_side: int = 1) -> "Limits":
@@ -208,10 +216,10 @@ def _end_on_signals() -> None:
         signal.signal(which, end)
 
 
-def _console() -> "Console":
+def _console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
-    return Console()
+    return Console(stderr=stderr)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -18,6 +18,7 @@ from grader import checks, dataset, evidence, notebook, reports, rubric, sandbox
 from grader import graph as graphs
 from grader.errors import GraderError, InfrastructureError, NotGradable, UsageError
 from grader.machine import USUAL_MIB
+from grader.progress import Watch, nobody
 from grader.records import (
     Audit,
     CellRun,
@@ -75,6 +76,7 @@ class Options:
     cache: Path | None = None
     use_cache: bool = True
     limits: Limits = Limits()  # noqa: RUF009 (frozen)
+    watch: Watch = nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,7 @@ def grade(reference: str | Submission, options: Options, stdin: BinaryIO | None 
         if written:
             written[-1].unlink(missing_ok=True)
         raise
+    options.watch("phase", phase="report")
     return replace(done, files=tuple(reports.write(done.executed, options.out, options.formats)))
 
 
@@ -151,7 +154,7 @@ def execute(
     head = ReportRubric(id=lines.id, version=lines.version, sha256=lines.sha256)
     name = reference.file if isinstance(reference, Submission) else Path(reference).name[:120]
     unknown = ReportSubmission(id="", file=name, sha256="", source="")
-    draft = _Draft(rubric=head, submission=unknown, max_score=lines.max_points, started=started, begun=begun)
+    draft = _Draft(rubric=head, submission=unknown, max_score=lines.max_points, started=started, begun=begun, watch=options.watch)
     begun(draft)
     try:
         executed, exit_code, staff = _graded(reference, options, stdin, lines, draft, boxes), 0, ""
@@ -181,6 +184,7 @@ def unreached(status: RunStatus, reason: str, options: Options, *, file: str, sh
         max_score=lines.max_points,
         started=time.monotonic(),
         begun=lambda _draft: None,
+        watch=options.watch,
     )
     code = {RunStatus.UNGRADABLE: NotGradable.exit_code, RunStatus.INFRA_ERROR: InfrastructureError.exit_code}.get(
         status, GraderError.exit_code
@@ -195,10 +199,17 @@ class _Draft:
     """What is known of the report so far, for endings that come early."""
 
     def __init__(
-        self, *, rubric: ReportRubric, submission: ReportSubmission, max_score: float, started: float, begun: "Callable[[_Draft], None]"
+        self,
+        *,
+        rubric: ReportRubric,
+        submission: ReportSubmission,
+        max_score: float,
+        started: float,
+        begun: "Callable[[_Draft], None]",
+        watch: Watch,
     ) -> None:
         self.rubric, self.submission, self.max_score = rubric, submission, max_score
-        self.started, self.begun = started, begun
+        self.started, self.begun, self.watch = started, begun, watch
         self.timings: dict[str, float] = {}
         self.notices: list[str] = []
         self.environment: dict[str, Any] = {"grader": grader.__version__, "python": platform.python_version(), "hardware": _hardware()}
@@ -208,7 +219,8 @@ class _Draft:
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
-        """Add the seconds of a phase to the timings."""
+        """Tell of a phase, and add its seconds to the timings."""
+        self.watch("phase", phase=phase)
         begun = time.monotonic()
         try:
             yield
@@ -304,7 +316,7 @@ def _refuse_other_exercises(read: Notebook, found: notebook.Recognition) -> None
 def _run(read: Notebook, box: sandbox.Sandbox, options: Options, data: Path, deadline: float | None) -> RunRecord:
     limits = options.limits
     with start_notebook(read.cells, box, limits, data, options.seed) as running:
-        return collect_notebook(running, read.cells, limits, deadline)
+        return collect_notebook(running, read.cells, limits, deadline, watch=options.watch)
 
 
 @contextmanager
@@ -339,6 +351,7 @@ def _trained(
         backend=options.backend,
         seed=options.seed,
         cache=Cache(options.cache or default_folder()) if options.use_cache else None,
+        watch=options.watch,
     )
 
     def by_own_code(role: str, model: Model, setting: Setting) -> Training:

@@ -12,10 +12,10 @@ FLOORS = [
     {"review", "lms"},
     {"batch", "attacks"},
     {"pipeline", "calibrate"},
-    {"training", "rubric", "doctor"},
+    {"training", "rubric", "doctor", "display"},
     {"sandbox", "checks", "sources", "notebook", "scoring", "reports", "evidence", "dataset"},
     {"decode", "graph", "syntax"},
-    {"errors", "records", "machine", "words"},
+    {"errors", "records", "machine", "progress", "words"},
 ]
 HEIGHT = {room: -index for index, floor in enumerate(FLOORS) for room in floor}
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

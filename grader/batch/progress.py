@@ -1,6 +1,5 @@
 """How a run looks while it goes on: a live display on a terminal, plain lines elsewhere, one JSON object a line for machines."""
 
-import json
 import sys
 import time
 from typing import TextIO
@@ -11,21 +10,13 @@ from rich.progress import Progress as Display
 from rich.progress import Task as DisplayTask
 from rich.text import Text
 
+from grader import display
 from grader.batch.supervisor import Progress, Recorded
+from grader.display import duration
 from grader.reports.text import plain_lines
 from grader.words import last_line
 
 _TICK_S = 5.0
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in words a person reads: 48 s, 12 min, 3 h 20 min; "unknown time" for None."""
-    if seconds is None:
-        return "unknown time"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _counts(progress: Progress) -> str:
@@ -104,17 +95,15 @@ class Lines:
         """Nothing is left open."""
 
 
-class JsonLines:
+class JsonLines(display.JsonLines):
     """For machines: `{"event": "recorded" | "progress" | "note", …}`, one a line; pseudonyms only."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._next = 0.0
+    _next = 0.0
 
     def recorded(self, result: Recorded, progress: Progress) -> None:
         """See `supervisor.Watcher`."""
         graded = result.graded
-        self._write(
+        self.write(
             "recorded",
             students=list(result.students),
             status=graded.status,
@@ -134,15 +123,12 @@ class JsonLines:
 
     def tell(self, sentence: str) -> None:
         """See `supervisor.Watcher`."""
-        self._write("note", text=plain_lines(sentence))
-
-    def close(self) -> None:
-        """Nothing is left open."""
+        self.write("note", text=plain_lines(sentence))
 
     def _progress(self, progress: Progress) -> None:
         self._next = time.monotonic() + _TICK_S
         left = progress.left_s
-        self._write(
+        self.write(
             "progress",
             total=progress.total,
             done=progress.already + progress.done,
@@ -153,9 +139,6 @@ class JsonLines:
             reused=progress.reused,
             left_s=None if left is None else round(left, 1),
         )
-
-    def _write(self, event: str, **fields: object) -> None:
-        print(json.dumps({"event": event, **fields}, ensure_ascii=True), file=self._stream, flush=True)
 
 
 Watching = Live | Lines | JsonLines

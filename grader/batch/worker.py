@@ -9,6 +9,7 @@ from typing import Self
 
 from grader import dataset, pipeline, reports, sandbox
 from grader.batch.records import Graded
+from grader.display import result
 from grader.errors import InfrastructureError
 from grader.records import RunStatus, Submission
 from grader.sandbox import Job
@@ -117,19 +118,18 @@ def answer(item: Item, outcome: pipeline.Outcome, options: pipeline.Options, wor
     """The answer for an item, its report written out in the formats that the options name."""
     report = outcome.report
     files = {reports.FORMATS[name].FILENAME: reports.FORMATS[name].render(outcome.executed) for name in ("json", *options.formats)}
+    told = result(report)
+    score = told.pop("score")
+    del told["max_score"]
     graded = Graded(
         content=item.content,
-        status=report.status.value,
         report=files["report.json"],
-        seconds=report.timings.get("total", 0.0),
         phases=report.timings,
-        trained=sum(not check.cached and check.verdict != "not_measured" for check in report.training),
-        reused=sum(check.cached for check in report.training),
         worker=worker,
         staff=outcome.staff,
+        **told,
     )
-    scored = report.status in (RunStatus.GRADED, RunStatus.NEEDS_REVIEW)
-    return Answer(graded=graded, files=files, score=report.score if scored else None, max_score=report.max_score)
+    return Answer(graded=graded, files=files, score=score, max_score=report.max_score)
 
 
 def failed(item: Item, status: RunStatus, reason: str, staff: str, options: pipeline.Options, worker: str) -> Answer:

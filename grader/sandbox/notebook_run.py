@@ -9,6 +9,7 @@ from typing import Any
 
 from grader.decode import RunCollector
 from grader.errors import FrameError, GraderError, InfrastructureError
+from grader.progress import Watch, nobody
 from grader.records import Cell, CellError, CellRun, RunRecord
 from grader.sandbox.base import Job, Sandbox
 from grader.sandbox.limits import Limits
@@ -46,15 +47,18 @@ def collect_notebook(
     deadline: float | None = None,
     *,
     enough: Callable[[RunCollector], bool] | None = None,
+    watch: Watch = nobody,
 ) -> RunRecord:
     """Take frames until the box ends. `deadline` is a `time.monotonic()` value at which the run is cut short (ending `deadline`).
 
-    `enough` is asked after every read whether what came is all that is wanted; the box is ended then (ending `enough`).
+    `enough` is asked after every read whether what came is all that is wanted; the box is ended then (ending `enough`). `watch` is told of each cell.
 
     Never raises for what the student's code does: a limit, a crash or a malformed frame is the record's `ending`. Raises GraderError
     where the box died before it ran the first cell, InfrastructureError where it was killed from outside by then.
     """
     collector = RunCollector()
+    code = {cell.index: cell.source for cell in cells if cell.kind == "code"}
+    numbers = {index: number for number, index in enumerate(code, 1)}
     cell_started, current = time.monotonic(), None
     while (frames := running.read()) is not None:
         for kind, body in frames:
@@ -63,6 +67,10 @@ def collect_notebook(
             except FrameError as error:
                 running.stop("garbled", f"The notebook's process sent something unreadable ({error}).")
                 break
+            if kind == "start" and collector.current_cell in code:
+                cell = collector.current_cell
+                first = next((line.strip() for line in code[cell].splitlines() if line.strip()), "")
+                watch("cell", number=numbers[cell], of=len(code), cell=cell, code=first[:200])
         if enough is not None and enough(collector):
             running.stop("enough", "Everything that was wanted had come.")
         now = time.monotonic()

@@ -5,9 +5,10 @@ How sure the verdict is, is counted in `reference/<rubric>/README.md`.
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from grader.records import BandPoint, Counterfactual, CurvePoint, Rerun, Training, Verdict
+from grader.progress import Watch, nobody
+from grader.records import BandPoint, Checkpoint, Counterfactual, CurvePoint, Rerun, Training, Verdict
 from grader.training.bands import Bands
 from grader.training.box2 import BoxDied, TrainingRefused
 from grader.training.course import EPOCH_IMAGES, SHORT, Budget, Trainer, follow, whole
@@ -35,11 +36,13 @@ class Setting:
     backend: str = "tensorflow"
     dataset: str = ""
     first_seed: int = 0
+    watch: Watch = nobody
 
 
 def judge(box: Trainer, role: str, specification: Specification, setting: Setting, deadline: float | None = None) -> Training:
     """The verdict on a specification. Raises InfrastructureError where box 2 fails."""
     began = time.monotonic()
+    box = Watched(box, role, setting.watch)
     head = Training(
         role=role,
         verdict="not_measured",
@@ -97,11 +100,33 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
     return replace(result, reason=result.reason or reasoned(result), review=_review(result), images=spent, seconds=_since(began))
 
 
+class Watched:
+    """A trainer that tells how far each of its runs is."""
+
+    def __init__(self, box: Trainer, role: str, watch: Watch) -> None:
+        self._box, self._watch, self._role = box, watch, role
+        self._run: dict[str, Any] = {}
+
+    def open(self, specification: Specification, *, seed: int, precision: str, most_steps: int, deadline: float | None = None) -> None:
+        """See `Trainer`."""
+        self._run = {"role": self._role, "seed": seed, "images": 0, "most": most_steps * specification.batch_size, "accuracy": None}
+        self._watch("checkpoint", **self._run)
+        self._box.open(specification, seed=seed, precision=precision, most_steps=most_steps, deadline=deadline)
+
+    def advance(self, steps: int, *, evaluate: int = 0, probe: bool = False, deadline: float | None = None) -> Checkpoint:
+        """See `Trainer`."""
+        point = self._box.advance(steps, evaluate=evaluate, probe=probe, deadline=deadline)
+        self._run |= {"images": point.images, **({"accuracy": point.held.accuracy} if point.held else {})}
+        self._watch("checkpoint", **self._run)
+        return point
+
+
 class _Follower:
     """`follow` with everything but the specification and the seed filled in."""
 
     def __init__(self, box: Trainer, role: str, setting: Setting, deadline: float | None) -> None:
         self._box, self._setting, self._deadline = box, setting, deadline
+        self.role, self.watch = role, setting.watch
         self.band: Callable[[int], BandPoint] = lambda images: setting.bands.at(role, images)
 
     def __call__(self, specification: Specification, seed: int) -> Rerun:
@@ -205,6 +230,7 @@ def _intervene(one: _Follower, failing: Rerun, interventions: list[Intervention]
     for intervention in interventions:
         if one.out_of_time:
             break
+        one.watch("trying", role=one.role, change=intervention.change)
         try:
             again = one(intervention.changed, failing.seed)
         except TrainingRefused:

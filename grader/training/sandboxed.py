@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -80,6 +81,8 @@ def measure(
             head = replace(head, notes=(*head.notes, f"Callbacks are not repeated ({', '.join(fit.callbacks[:4])})."))
         for index in range(seeds):
             attempt = _Attempt(fit, lambda images: setting.bands.at(role, images), checkpoints)
+            attempt.tell = partial(setting.watch, "checkpoint", role=role, seed=setting.first_seed + index, most=checkpoints[-1])
+            attempt.tell(images=0, accuracy=None)
             reruns.append(attempt.make(cells, box, limits, data, setting.first_seed + index, deadline))
             if reruns[-1].ending in ("learns", "cut"):
                 break
@@ -136,6 +139,7 @@ class _Attempt:
         self._lack = ""
         self._sure = True
         self._taken = 0
+        self.tell: Callable[..., None] = lambda **_: None
 
     def make(self, cells: tuple[Cell, ...], box: Sandbox, limits: Limits, data: Path, seed: int, deadline: float | None) -> Rerun:
         """Run it. Raises _NotScored where no verdict came of it."""
@@ -191,6 +195,7 @@ class _Attempt:
                 held=held,
             )
         )
+        self.tell(images=images, accuracy=held.accuracy)
         self._ending = course.standing(
             held, limits, off_guessing(held.loss, 0.0, 0)
         )  # how it did in training is a claim, and counts for nothing

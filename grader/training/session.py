@@ -11,6 +11,7 @@ from typing import Literal
 
 from grader.dataset import Dataset
 from grader.errors import InfrastructureError, RebuildRefused
+from grader.progress import Watch, nobody
 from grader.records import Evidence, Model, Training
 from grader.training import bands as bands_of
 from grader.training.box2 import Box2, OutOfTime
@@ -33,6 +34,7 @@ class Plan:
     backend: str = "tensorflow"
     seed: int = 0
     cache: Cache | None = None
+    watch: Watch = nobody
 
 
 def precision_for(device: str) -> str:
@@ -60,6 +62,7 @@ def setting_for(plan: Plan, data: Dataset) -> Setting | None:
         backend=plan.backend,
         dataset=f"{data.name}:{data.fingerprint[:16]}",
         first_seed=plan.seed,
+        watch=plan.watch,
     )
 
 
@@ -82,27 +85,30 @@ def train_roles(
     setting = setting_for(plan, data)
     found: dict[str, Training] = {}
     by_key: dict[str, Training] = {}
-    for role in roles:
-        match = evidence.roles.get(role)
-        if match is None or match.model is None:
-            continue
+
+    def trained(role: str, model: Model) -> Training:
         if setting is None:
             reason = (
                 f"The model was not trained again: this rubric has no thresholds for the data set {data.name} (grade calibrate makes them)."
             )
-            found[role] = Training(role=role, verdict="not_measured", reason=reason, budget=plan.budget)
-            continue
+            return Training(role=role, verdict="not_measured", reason=reason, budget=plan.budget)
         try:
-            specification = specify(match.model)
+            specification = specify(model)
         except RebuildRefused as refusal:
             with box.exclusive():  # not in the box, but on its processors
-                found[role] = _by_the_other_way(role, match.model, setting, plan, evidence, f"{refusal}", otherwise)
-            continue
+                return _by_the_other_way(role, model, setting, plan, evidence, f"{refusal}", otherwise)
         try:
-            found[role] = _one(box, role, specification, setting, plan, by_key, deadline)
+            return _one(box, role, specification, setting, plan, by_key, deadline)
         except OutOfTime:
             reason = "Out of time: the deadline came before the model could be trained again."
-            found[role] = Training(role=role, verdict="not_measured", reason=reason, budget=plan.budget)
+            return Training(role=role, verdict="not_measured", reason=reason, budget=plan.budget)
+
+    models = {role: match.model for role in roles if (match := evidence.roles.get(role)) is not None and match.model is not None}
+    for number, (role, model) in enumerate(models.items(), 1):
+        plan.watch("training", role=role, number=number, of=len(models))
+        found[role] = done = trained(role, model)
+        shown = {"accuracy": done.shown.accuracy if done.shown else None, "images": done.shown.images if done.shown else 0}
+        plan.watch("trained", role=role, verdict=done.verdict, seconds=done.seconds, cached=done.cached, **shown)
     return found
 
 

@@ -1,0 +1,214 @@
+"""How a run looks while it goes on: a line that stays in place on a terminal, a line a phase elsewhere, one JSON object a line for machines."""
+
+import json
+import sys
+import time
+import unicodedata
+from contextlib import suppress
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from grader.records import Report
+from grader.reports.text import clean, plain_lines
+from grader.reports.view import ROLES, has_score
+from grader.words import counted, one_line
+
+_PHASES = {
+    "read": "reading the notebook",
+    "data": "preparing the images",
+    "run": "starting the sandbox",
+    "rebuild": "rebuilding the models",
+    "judge": "judging",
+    "report": "writing the report",
+}
+_SAID = ("read", "data", "rebuild", "report")
+"""The phases that a log names; cells and trainings have lines of their own."""
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words a person reads: 48 s, 12 min, 3 h 20 min; "unknown time" for None."""
+    if seconds is None:
+        return "unknown time"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+class Pace:
+    """The time that is left of the trainings, from the images a second so far; the models still to come take as many images as those before."""
+
+    def __init__(self) -> None:
+        self.left_s: float | None = None
+        self._began: float | None = None
+        self._done = self._seen = 0
+        self._number, self._of = 1, 1
+
+    def take(self, event: str, fields: dict[str, Any]) -> None:
+        """Note an event."""
+        if event == "training":
+            self._began = self._began or time.monotonic()
+            self._number, self._of, self.left_s = fields["number"], fields["of"], None
+        elif event == "checkpoint" and self._began is not None:
+            images, most = fields["images"], fields["most"]
+            self._done += max(images - self._seen, 0)
+            self._seen = images
+            seconds = time.monotonic() - self._began
+            before = self._done - images if self._number > 1 else 0
+            each = before / (self._number - 1) if before else most
+            if images and seconds > 0:
+                self.left_s = (max(most - images, 0) + (self._of - self._number) * each) * seconds / self._done
+
+
+def _model(role: str) -> str:
+    return ROLES.get(role, role)
+
+
+def _even(text: str) -> str:
+    """One line for a terminal: what commands it, has no width of its own, or one that terminals disagree on, is left out."""
+    letters = unicodedata.normalize("NFC", one_line(clean(text)))
+    return "".join(letter for letter in letters if letter.isprintable() and unicodedata.category(letter) not in ("Mn", "Me", "Cf", "Co"))
+
+
+def _training(fields: dict[str, Any], change: str) -> str:
+    reached = f", accuracy {fields['accuracy']:.2f}" if fields["accuracy"] is not None else ""
+    seed = f" (seed {fields['seed']})" if fields["seed"] else ""
+    changed = f", with a change: {change}" if change else ""
+    return f"{_model(fields['role'])}{seed}: {fields['images']:,} of {fields['most']:,} images{reached}{changed}"
+
+
+def _verdict(fields: dict[str, Any]) -> str:
+    reached = f", accuracy {fields['accuracy']:.2f}" if fields["accuracy"] is not None else ""
+    images = f" after {counted(fields['images'], 'image')}" if fields["images"] else ""
+    how = "known from an earlier run" if fields["cached"] else duration(fields["seconds"])
+    return f"{_model(fields['role'])}: {fields['verdict'].replace('_', ' ')}{reached}{images} ({how})"
+
+
+class OnTerminal:
+    """For a terminal: what is done now, and for how long, on one line that is never wrapped and is gone at the end."""
+
+    def __init__(self, console: Console) -> None:
+        self._pace, self._text, self._change, self._since = Pace(), "", "", time.monotonic()
+        self._console = console
+        self._utf = console.encoding.lower().startswith("utf")
+        self._spinner = Spinner("dots" if self._utf else "line")
+        self._live = Live(
+            console=console,
+            get_renderable=self._rendered,
+            refresh_per_second=5,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+
+    def __call__(self, event: str, /, **fields: Any) -> None:
+        """See `progress.Watch`."""
+        self._pace.take(event, fields)
+        if event == "phase" and fields["phase"] in _PHASES:
+            self._pace.left_s = None
+            self._now(_PHASES[fields["phase"]])
+        elif event == "cell":
+            self._now(f"cell {fields['number']} of {fields['of']}: {fields['code']}")
+        elif event == "training":
+            self._change = ""
+            self._now(f"{_model(fields['role'])}: training it again ({fields['number']} of {fields['of']})")
+        elif event == "trying":
+            self._change = fields["change"]
+        elif event == "checkpoint":
+            self._text = _even(_training(fields, self._change))
+        elif event == "trained":
+            self._live.console.print(Text(_verdict(fields)), soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the line away."""
+        self._live.stop()
+
+    def _now(self, text: str) -> None:
+        self._text, self._since = _even(text), time.monotonic()
+
+    def _rendered(self) -> Table:
+        left = self._pace.left_s
+        when = f"about {duration(left)} left" if left is not None else duration(time.monotonic() - self._since)
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.width = max(self._console.width - 1, 20)
+        grid.add_column(width=1)
+        grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis" if self._utf else "crop")
+        grid.add_column(no_wrap=True, justify="right")
+        text = self._text if self._utf else self._text.encode("ascii", "replace").decode()
+        grid.add_row(self._spinner, Text(text), Text(when, style="dim"))
+        return grid
+
+
+class InLines:
+    """For a log: a line a phase, a line a training and its verdict; nothing where there is no stream."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def __call__(self, event: str, /, **fields: Any) -> None:
+        """See `progress.Watch`."""
+        if event == "phase" and fields["phase"] in _SAID:
+            self._say(_PHASES[fields["phase"]].capitalize())
+        elif event == "cell" and fields["number"] == 1:
+            self._say(f"Running {counted(fields['of'], 'cell')}")
+        elif event == "training":
+            self._say(f"{_model(fields['role'])}: training it again ({fields['number']} of {fields['of']})")
+        elif event == "trained":
+            self._say(_verdict(fields))
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+    def _say(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # nobody reads it any more: that changes no result
+            if self._stream is not None:
+                print(f"{plain_lines(text)}.", file=self._stream, flush=True)
+
+
+def result(report: Report) -> dict[str, Any]:
+    """What became of a submission, in a few words and numbers. `score`: None where there is none; `trained`, `reused`: models, now and from the cache."""
+    return {
+        "status": report.status.value,
+        "score": report.score if has_score(report) else None,
+        "max_score": report.max_score,
+        "seconds": report.timings.get("total", 0.0),
+        "trained": sum(not check.cached and check.verdict != "not_measured" for check in report.training),
+        "reused": sum(check.cached for check in report.training),
+    }
+
+
+class JsonLines:
+    """For machines: one JSON object a line, ASCII only."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._pace = stream, Pace()
+
+    def __call__(self, event: str, /, **fields: Any) -> None:
+        """See `progress.Watch`."""
+        self._pace.take(event, fields)
+        if event == "checkpoint":
+            fields["left_s"] = None if self._pace.left_s is None else round(self._pace.left_s, 1)
+        self.write(event, **{name: plain_lines(value) if isinstance(value, str) else value for name, value in fields.items()})
+
+    def write(self, event: str, **fields: object) -> None:
+        """One object."""
+        with suppress(OSError, ValueError):
+            print(json.dumps({"event": event, **fields}, ensure_ascii=True), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def watcher(console: Console, *, json_lines: bool, quiet: bool) -> OnTerminal | InLines | JsonLines:
+    """The display that fits: JSON where asked for, one line in place on a terminal (whatever the environment says of colours), lines elsewhere."""
+    if json_lines:
+        return JsonLines(sys.stdout)
+    if not quiet and sys.stderr is not None and sys.stderr.isatty() and not console.is_dumb_terminal:
+        return OnTerminal(console)
+    return InLines(None if quiet else sys.stderr)
