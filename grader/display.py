@@ -44,25 +44,31 @@ class Pace:
     """The time that is left of the trainings, from the images a second so far; the models still to come take as many images as those before."""
 
     def __init__(self) -> None:
-        self.left_s: float | None = None
-        self._began: float | None = None
-        self._done = self._seen = 0
-        self._number, self._of = 1, 1
+        self._ends: float | None = None
+        self._at = self._seconds = 0.0
+        self._run = self._timed = self._done = self._before = 0
+        self._to_come = 0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds; None where nothing is trained, or not measured yet."""
+        return None if self._ends is None else max(self._ends - time.monotonic(), 0.0)
 
     def take(self, event: str, fields: dict[str, Any]) -> None:
         """Note an event."""
+        now = time.monotonic()
+        if event in ("phase", "training"):
+            self._ends = None
         if event == "training":
-            self._began = self._began or time.monotonic()
-            self._number, self._of, self.left_s = fields["number"], fields["of"], None
-        elif event == "checkpoint" and self._began is not None:
+            self._before, self._to_come = self._done // max(fields["number"] - 1, 1), fields["of"] - fields["number"]
+        elif event == "checkpoint":
             images, most = fields["images"], fields["most"]
-            self._done += max(images - self._seen, 0)
-            self._seen = images
-            seconds = time.monotonic() - self._began
-            before = self._done - images if self._number > 1 else 0
-            each = before / (self._number - 1) if before else most
-            if images and seconds > 0:
-                self.left_s = (max(most - images, 0) + (self._of - self._number) * each) * seconds / self._done
+            if images > self._run > 0:  # what a run needs to begin is no pace
+                self._timed, self._seconds = self._timed + images - self._run, self._seconds + now - self._at
+            self._done += max(images - self._run, 0)
+            self._run, self._at = images, now
+            if self._timed:
+                self._ends = now + (max(most - images, 0) + self._to_come * (self._before or most)) * self._seconds / self._timed
 
 
 def _model(role: str) -> str:
@@ -111,7 +117,6 @@ class OnTerminal:
         """See `progress.Watch`."""
         self._pace.take(event, fields)
         if event == "phase" and fields["phase"] in _PHASES:
-            self._pace.left_s = None
             self._now(_PHASES[fields["phase"]])
         elif event == "cell":
             self._now(f"cell {fields['number']} of {fields['of']}: {fields['code']}")

@@ -50,6 +50,34 @@ def test_equal_models_train_once_and_the_next_notebook_not_at_all(tmp_path):
     assert len(box.opened) == 2, "another first seed is another verdict"
 
 
+def test_somebody_is_told_of_every_training_how_far_it_is_and_what_came_of_it(tmp_path):
+    told = []
+
+    def watch(event, /, **fields):
+        told.append((event, fields))
+
+    train_roles(Box(lambda *_: "learns"), evidence(base=MODEL, other=MODEL), ("base", "other"), plan(tmp_path, watch=watch), DATA)
+    assert [event for event, _ in told if event != "checkpoint"] == ["training", "trained", "training", "trained"]
+    assert told[0][1] == {"role": "base", "number": 1, "of": 2}
+    images = [fields["images"] for event, fields in told if event == "checkpoint"]
+    assert images == sorted(images)
+    assert (images[0], images[-1]) == (0, 6400)
+    last = [fields for event, fields in told if event == "checkpoint"][-1]
+    assert last == {"role": "base", "seed": 0, "images": 6400, "most": 19_200, "accuracy": pytest.approx(0.164)}
+    assert told[-1][1] | {"seconds": 0} == {
+        "role": "other", "verdict": "learns", "accuracy": pytest.approx(0.164), "images": 6400, "seconds": 0, "cached": True,
+    }  # fmt: skip
+
+
+def test_somebody_is_told_which_change_is_tried_on_a_model_that_dies():
+    told = []
+    watch = plan(watch=lambda event, /, **fields: told.append((event, fields)))
+    found = train_roles(Box(lambda *_: "dies"), evidence(base=MODEL), ROLES, watch, DATA)
+    assert (
+        [fields["change"] for event, fields in told if event == "trying"] == [tried.change for tried in found["base"].counterfactuals] != []
+    )
+
+
 def test_one_model_in_two_roles_with_one_band_trains_once():
     box = Box(lambda *_: "learns")
     found = train_roles(box, evidence(base=MODEL, other=MODEL), ("base", "other"), plan(), DATA)
