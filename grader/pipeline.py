@@ -21,6 +21,7 @@ from grader.machine import USUAL_MIB
 from grader.progress import Watch, nobody
 from grader.records import (
     Audit,
+    Cause,
     CellRun,
     CriterionResult,
     Evidence,
@@ -244,7 +245,7 @@ class _Draft:
             rubric=self.rubric,
             submission=self.submission,
             notices=tuple(self.notices),
-            cells=tuple(ReportCell(index=run.index, status=run.status, error=run.error) for run in self.cells),
+            cells=tuple(_cell(run, self.found.causes.get(f"cell {run.index}") if self.found else None) for run in self.cells),
             environment=self.environment,
             timings=self.timings,
             **fields,
@@ -427,6 +428,18 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
         answers=found.notebook.answers,
         flags=raised,
         notes=(*record.notes,),
+    )
+
+
+def _cell(run: CellRun, cause: Cause | None) -> ReportCell:
+    errors = ((run.error,) if run.error else ()) + run.more
+    first = cause.error if cause is not None and cause.error in errors else run.error
+    return ReportCell(
+        index=run.index,
+        status=run.status,
+        error=first,
+        more=tuple(error for error in errors if error != first),
+        consequence=cause.sentence if cause is not None else "",
     )
 
 

@@ -135,12 +135,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellError:
-    """Why a cell failed, in the student's terms. `line` is 1-based within the cell."""
+    """Why a cell failed, in the student's terms. `line` is 1-based within the cell, or within `cell` where a function of that one was running.
+
+    `statement`: the line of the cell's own statement that failed.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     type: str
     message: str
     line: int | None = None
+    cell: int | None = None
+    statement: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +159,17 @@ class CellOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRun:
-    """What happened when one code cell ran."""
+    """What happened when one code cell ran. `error` is the first; `more` are those of later lines, which ran all the same.
+
+    `lost`: the lines of the cell's own statements that failed or, needing one that did, were not run.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     index: int
     status: Literal["ok", "error", "timeout", "skipped"]
     error: CellError | None = None
+    more: tuple[CellError, ...] = ()
+    lost: tuple[int, ...] = ()
     outputs: tuple[CellOutput, ...] = ()
     seconds: float = 0.0
 
@@ -626,6 +636,15 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why something is missing, or what followed from a cell's failure, as a sentence about `cell`; `error`: the failure that counts most in it."""
+
+    cell: int
+    sentence: str
+    error: CellError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCurve:
     """A training curve read from stored outputs. `values` maps a history key to one value an epoch."""
 
@@ -642,6 +661,7 @@ class Evidence:
     run: RunRecord
     models: tuple[Model, ...] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)
+    causes: Mapping[str, Cause] = field(default_factory=dict)
     recorded: tuple[RecordedCurve, ...] = ()
     claimed_parameters: tuple[int, ...] = ()
     attempted: bool = True
@@ -772,12 +792,14 @@ class ReportCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportCell:
-    """How a cell of the notebook ran here."""
+    """How a cell of the notebook ran here. `error` is the failure that counts most, `more` are others; `consequence` says what followed ("so …")."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     index: int
     status: Literal["ok", "error", "timeout", "skipped"]
     error: CellError | None = None
+    more: tuple[CellError, ...] = ()
+    consequence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

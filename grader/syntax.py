@@ -5,6 +5,7 @@ Nothing is run, and nothing is parsed on the host but through here.
 
 import ast
 import re
+import textwrap
 import warnings
 
 MOST_NAMES = 50
@@ -31,3 +32,46 @@ def tree(text: str) -> ast.Module | SyntaxError | None:
         return error
     except (ValueError, RecursionError, MemoryError):
         return None
+
+
+# ------------------------------------------------------------------ cells
+
+MAX_PARSED = 300_000
+"""Characters of a cell that are given to the parser; a longer one is only tokenised."""
+PYTHON_CELL_MAGICS = frozenset({"%%time", "%%timeit", "%%capture", "%%prun", "%%python", "%%python3", "%%tensorflow_version"})
+_SHELL = re.compile(
+    r"^([ \t]*+)(?:[%!?][^\n]*|(?:pip3?|conda|apt|apt-get|ls|cd|pwd|mkdir|wget|nvidia-smi)[ \t]+[\w./\-][^\n=(]*|[^\n#]*\w\?{1,2}[ \t]*)$",
+    re.MULTILINE,
+)
+_CAPTURE = re.compile(r"^([ \t]*+[\w, ]++=[ \t]*+)[!%][^\n]*$", re.MULTILINE)
+_CONTINUED = re.compile(r"^([ \t]*+[%!][^\n]*)\\\n", re.MULTILINE)
+
+
+def python_of(source: str) -> str:
+    """Take IPython's syntax out of a cell: magics and shell lines become `pass`, a cell in another language becomes empty."""
+    if len(source) > MAX_PARSED:
+        return source
+    source = textwrap.dedent(source.lstrip("\n")) if source[:1] in " \t\n" else source
+    first, _, rest = source.partition("\n")
+    if first.startswith("%%"):
+        if first.split()[0] not in PYTHON_CELL_MAGICS:
+            return ""
+        source = f"\n{rest}"
+    for _ in range(20):
+        source, joined = _CONTINUED.subn(r"\1 ", source)
+        if not joined:
+            break
+    return _SHELL.sub(r"\1pass", _CAPTURE.sub(r"\1None", source))
+
+
+def parse(source: str) -> ast.Module | SyntaxError | None:
+    """Parse a cell's Python: the tree, the error, or None if it is too large to be parsed safely."""
+    error: SyntaxError | None = None
+    for text in dict.fromkeys((source, python_of(source))):
+        if len(text) > MAX_PARSED:
+            return None
+        found = tree(text)
+        if not isinstance(found, SyntaxError):
+            return found
+        error = found
+    return error

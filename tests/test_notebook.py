@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from grader.errors import NotGradable, UsageError
 from grader.notebook import Anchors, load_anchors, read, recognise
 from grader.notebook import document as document_module
-from grader.notebook.code import parse, python_of, without_comments
+from grader.notebook.code import without_comments
 from grader.notebook.text import MAX_KEPT, terminal
 from grader.records import Notebook
+from grader.syntax import parse, python_of
 
 RUBRIC = Path(__file__).parents[1] / "rubrics" / "all_cnn_c"
 

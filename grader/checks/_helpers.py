@@ -83,10 +83,16 @@ def package(evidence: Evidence) -> Finding | None:
     return None
 
 
-def absent(evidence: Evidence, message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
-    """No points for what was not seen. Not decided where it may be there all the same: a defect of ours was noted, a package is not provided, or time was up."""
+def absent(evidence: Evidence, what: str, message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
+    """No points for what was not seen. Not decided where it may be there all the same: a defect of ours was noted, a package is not provided, or time was up.
+
+    Where a cell that failed or was not reached would have made it (`what`, of `evidence.causes`), that is the message and the advice.
+    """
     if evidence.out_of_time:
         return skipped("Out of time: the notebook had not come to this when the deadline came.")
+    cause = evidence.causes.get(what)
+    if cause is not None:
+        message, hint = cause.sentence, f"Fix cell {cause.cell}, then run the notebook from the top."
     return defect(evidence) or package(evidence) or failed(message, hint=hint, expected=expected, actual=actual)
 
 
@@ -94,7 +100,7 @@ def graph_or_finding(evidence: Evidence, role: str = "base") -> Graph | Finding:
     """The graph of the model that plays `role`, or the finding to give where there is none."""
     model = model_of(evidence, role)
     if model is None:
-        return absent(evidence, why_missing(evidence, role))
+        return absent(evidence, role, why_missing(evidence, role))
     if model.graph is None:
         return undecided(
             f"This model could not be rebuilt from what the notebook says of it: {model.refusal}. A person needs to look at it.",

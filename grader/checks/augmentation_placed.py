@@ -69,8 +69,9 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if layers:
         return absent(
             evidence,
+            "augmentation",
             "The augmentation layers stand after a convolution: they move feature maps, not images.",
             expected=expected,
             actual=", ".join(node.class_name for node in layers),
         )
-    return absent(evidence, "The model has no augmentation layer.", expected=expected, actual="none")
+    return absent(evidence, "augmentation", "The model has no augmentation layer.", expected=expected, actual="none")

@@ -58,7 +58,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     nothing = (
         "Figures are drawn, but nothing in them is a curve that fit returned." if drawn_lines else "No figure shows the training curves."
     )
-    return absent(evidence, nothing if evidence.attempted else why_missing(evidence), expected=expected, actual=actual)
+    return absent(evidence, "curves", nothing if evidence.attempted else why_missing(evidence), expected=expected, actual=actual)
 
 
 def _same(key: str) -> str:

@@ -18,7 +18,7 @@ CIFAR-10 was loaded but changed beyond recognition. Images that a defect of ours
 
 from grader.checks import Params
 from grader.checks._data import base_fit, lost, training_data
-from grader.checks._helpers import failed, partial, passed, why_missing
+from grader.checks._helpers import absent, failed, partial, passed, why_missing
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {"dataset": "cifar10"}
@@ -35,7 +35,9 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if fit is None:
         if wanted in evidence.run.loads and evidence.attempted:
             return passed(f"The notebook loads {wanted}; no training call was reached.", expected=wanted, actual=f"loaded: {loaded}")
-        return failed(
+        return absent(
+            evidence,
+            "data",
             "No training call was reached and no images were loaded." if evidence.attempted else why_missing(evidence),
             expected=wanted,
             actual=f"loaded: {loaded}",

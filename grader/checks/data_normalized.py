@@ -34,6 +34,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if data is None or data.rows == 0:
         return absent(
             evidence,
+            "data",
             "No images reached a training call, and no image array is left in the notebook."
             if evidence.attempted
             else why_missing(evidence),

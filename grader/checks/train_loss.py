@@ -31,7 +31,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     """Hold loss, labels and head against each other."""
     model = model_of(evidence)
     if model is None:
-        return absent(evidence, why_missing(evidence))
+        return absent(evidence, "compile", why_missing(evidence))
     compiled = model.compiled
     if compiled is None:
         if any(fit.call == "custom_loop" for fit in model.fits):
@@ -39,7 +39,10 @@ def check(evidence: Evidence, params: Params) -> Finding:
                 "The network is trained by a loop of the notebook's own, which computes its loss itself; a person needs to look at it."
             )
         return absent(
-            evidence, "The network is never compiled.", hint='Call model.compile(optimizer=…, loss=…, metrics=["accuracy"]) before fit.'
+            evidence,
+            "compile",
+            "The network is never compiled.",
+            hint='Call model.compile(optimizer=…, loss=…, metrics=["accuracy"]) before fit.',
         )
     if compiled.loss is None:
         if compiled.custom_loss:

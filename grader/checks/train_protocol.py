@@ -30,6 +30,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if not fits:
         return absent(
             evidence,
+            "fit",
             why_missing(evidence) if model is None else "The network is never trained: fit is not called on it.",
             expected="fit, held-out data, history",
             actual="no training call",

@@ -1,7 +1,9 @@
 """Putting the evidence together: one `Model` for every model object of the notebook, its graph, its compile and training calls, its role."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from grader.evidence.causes import causes
 from grader.evidence.outputs import claimed_parameters, recorded_curves
 from grader.evidence.roles import match
 from grader.records import CompileClaim, Evidence, FitClaim, Graph, Model, ModelClaim, Notebook, RunRecord
@@ -49,11 +51,15 @@ def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted:
     """The evidence of one run. `rebuilt` holds an entry for every claim of `candidates(record)`."""
     sections = {cell.index: cell.section for cell in notebook.cells}
     models = tuple(_model(claim, fits, record, rebuilt, sections) for claim, fits in _trained(record))
+    roles = match(models)
+    why = causes(notebook, record, roles)
+    roles = {name: replace(role, reason=why[name].sentence) if role.model is None and name in why else role for name, role in roles.items()}
     return Evidence(
         notebook=notebook,
         run=record,
         models=models,
-        roles=match(models, record),
+        roles=roles,
+        causes=why,
         recorded=recorded_curves(notebook),
         claimed_parameters=claimed_parameters(notebook),
         attempted=attempted,

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from grader.notebook.anchors import OPENING_WORDS, Anchors, Question, fingerprint, line_print, words_of
-from grader.notebook.code import comments, parse
+from grader.notebook.code import comments
 from grader.notebook.sections import Tracker, headings
 from grader.records import Answer, Cell
+from grader.syntax import parse
 
 ASKED_IN = frozenset({4, 5, 6})
 MAX_ANSWERS = 200

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from grader.notebook.anchors import Anchors, code_prints, line_print
-from grader.notebook.code import parse, python_of, strings_and_names
+from grader.notebook.code import strings_and_names
 from grader.records import Notebook
+from grader.syntax import parse, python_of
 
 _CIFAR10 = re.compile(r"cifar[-_ ]?10(?![0-9])", re.IGNORECASE)
 _TORCH = frozenset({"torch", "torchvision", "torchsummary", "pytorch_lightning", "lightning", "skorch"})

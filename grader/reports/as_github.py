@@ -10,7 +10,7 @@ from pathlib import Path
 from grader.errors import GraderError
 from grader.records import Executed, Report, RunStatus, Status
 from grader.reports import as_json, view
-from grader.reports.as_markdown import criterion
+from grader.reports.as_markdown import criterion, stopped
 from grader.reports.escape_markdown import inline, table
 from grader.reports.text import cleaned, hundredths, plain_lines, points_text
 from grader.reports.view import Line
@@ -32,6 +32,7 @@ def render(executed: Executed) -> str:
         *(f"> **Note:** {inline(notice)}" for notice in report.notices),
         f"## {view.headline(report)}",
         *(inline(sentence) for sentence in view.explanation(report)),
+        stopped(report),
     ]
     if report.criteria:
         rows = [
@@ -42,9 +43,6 @@ def render(executed: Executed) -> str:
         parts.append(table(("Result", "Section", "Criterion", "Points"), rows))
     if losses := view.losses(report):
         parts += ["### What to do next", *(criterion(line) for line in losses)]
-    if troubled := view.troubled(report):
-        parts += ["### Cells that did not run to their end"]
-        parts += ["\n".join(f"- Cell {cell.index}: {inline(view.cell_sentence(cell))}" for cell in troubled)]
     return _capped("\n\n".join(part for part in parts if part) + "\n")
 
 

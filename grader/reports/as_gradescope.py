@@ -23,7 +23,9 @@ def render(executed: Executed) -> str:
     report = cleaned(executed.report)
     results = {
         "execution_time": view.total_seconds(report),
-        "output": "\n".join((*report.notices, f"{view.headline(report)}.", *view.explanation(report))),
+        "output": "\n".join(
+            (*report.notices, f"{view.headline(report)}.", *view.explanation(report), *map(view.cell_sentence, view.troubled(report)))
+        ),
         "output_format": "text",
         "test_output_format": "text",
         "test_name_format": "text",

@@ -46,6 +46,7 @@ def _totals(report: Report) -> dict[str, str]:
     totals = {"status": report.status.value, "submission": report.submission.id, "rubric.version": report.rubric.version}
     if view.has_score(report):
         totals |= {"score": view.headline(report).split(" ", 1)[0], "headline": view.headline(report)}
+    totals |= {f"cell.{cell.index}": view.cell_sentence(cell) for cell in view.troubled(report)}
     return totals | {f"notice.{number}": notice for number, notice in enumerate(report.notices, 1)}
 
 

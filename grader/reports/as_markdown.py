@@ -19,6 +19,7 @@ def render(executed: Executed) -> str:
         *(f"> **Note:** {inline(notice)}" for notice in report.notices),
         f"# {view.headline(report)}",
         *(inline(sentence) for sentence in view.explanation(report)),
+        stopped(report),
         *_criteria(report),
         *_models(report),
         *_recorded(report),
@@ -29,6 +30,11 @@ def render(executed: Executed) -> str:
         *_about(report),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def stopped(report: Report) -> str:
+    """The cells that did not run to their end, as a list; empty where all did."""
+    return "\n".join(f"- {inline(view.cell_sentence(cell))}" for cell in view.troubled(report))
 
 
 def _criteria(report: Report) -> list[str]:
@@ -131,9 +137,6 @@ def _flags(report: Report) -> list[str]:
 
 def _cells(report: Report) -> list[str]:
     parts = []
-    if troubled := view.troubled(report):
-        parts += ["## Cells that did not run to their end"]
-        parts += ["\n".join(f"- Cell {cell.index}: {inline(view.cell_sentence(cell))}" for cell in troubled)]
     if report.notes:
         parts += ["## What was done in the notebook's stead"]
         parts += ["\n".join(f"- Cell {note.cell} ({inline(note.kind)}): {inline(note.text)}" for note in report.notes)]

@@ -40,6 +40,8 @@ def print_report(report: Report, console: Console, *, verbose: bool = False, qui
         return
     for notice in report.notices:
         printer.line(f"Note: {one_line(notice)}", "bold yellow")
+    for cell in view.troubled(report):
+        printer.line(one_line(view.cell_sentence(cell)), "bold yellow")
     _criteria(report, printer, verbose=verbose)
     _training(report, printer, verbose=verbose)
     if verbose:
@@ -134,7 +136,6 @@ def _training(report: Report, printer: _Printer, *, verbose: bool) -> None:
 def _details(report: Report, printer: _Printer) -> None:
     for title, rows in (
         ("Models", [f"{view.ROLES[model.role]}, cell {model.cell}: {model.reason}" for model in report.models]),
-        ("Cells that did not run to their end", [f"cell {cell.index}: {view.cell_sentence(cell)}" for cell in view.troubled(report)]),
         ("What was done in the notebook's stead", [f"cell {note.cell} ({note.kind}): {note.text}" for note in report.notes]),
         ("For course staff", [f"{flag.severity}: {flag.message} ({flag.id})" for flag in report.flags]),
         ("Timings", [f"{phase}: {seconds}" for phase, seconds in view.timings(report)]),

@@ -9,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from grader.records import (
+    CellError,
     CriterionResult,
     Json,
     Report,
@@ -210,21 +211,32 @@ def tally(report: Report) -> str:
 
 
 def cell_sentence(cell: ReportCell) -> str:
-    """How a cell ran, without its number: "NameError: name 'x' is not defined (line 3)"."""
-    if cell.error is not None:
-        where = f" (line {cell.error.line})" if cell.error.line is not None else ""
-        return f"{one_line(f'{cell.error.type}: {cell.error.message}', 600)}{where}"
-    return {
-        "ok": "ran without an error",
-        "error": "ended with an error",
-        "timeout": "was stopped: it ran longer than a cell may",
-        "skipped": "was not run",
-    }[cell.status]
+    """How a cell ended and what followed: "Cell 6 stopped with NameError: name 'x' is not defined (line 3), so the network was not trained."."""
+    first = cell.error
+    if first is None:
+        ended = {"ok": "ran without an error", "error": "stopped with an error", "timeout": "was stopped: it ran longer than a cell may"}
+        return f"Cell {cell.index} {ended.get(cell.status, 'was not reached')}."
+    said = f"{first.type}: {_error_text(first)}"
+    if first.type == "Stopped":
+        said = f"Cell {cell.index} ended the run: {_error_text(first)}"
+    elif first.type == "Timeout":
+        said = f"Cell {cell.index} was stopped: {_error_text(first)}"
+    else:
+        said = f"Cell {cell.index} {'stopped' if cell.consequence else 'failed'} with {said}"
+    others = "".join(f" Also {other.type}: {_error_text(other)}." for other in cell.more)
+    return f"{said}{', ' if cell.consequence else ''}{cell.consequence}.{others}"
+
+
+def _error_text(error: CellError) -> str:
+    place = "" if error.line is None else f" (line {error.line})" if error.cell is None else f" (cell {error.cell}, line {error.line})"
+    return f"{one_line(error.message, 400).rstrip('.')}{place}"
 
 
 def troubled(report: Report) -> tuple[ReportCell, ...]:
-    """The cells that did not run to their end."""
-    return tuple(cell for cell in report.cells if cell.status != "ok")
+    """The cells that did not run to their end; those that were not reached only where no other cell's line tells of them."""
+    found = tuple(cell for cell in report.cells if cell.status in ("error", "timeout"))
+    told = any("not reached" in cell.consequence for cell in found)
+    return found if told else (*found, *(cell for cell in report.cells if cell.status == "skipped"))
 
 
 def model_facts(model: ReportModel) -> tuple[tuple[str, str], ...]:

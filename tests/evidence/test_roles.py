@@ -5,7 +5,7 @@ from dataclasses import replace
 from checks.test_checks import AVERAGE, BODY, DENSE, SCORES, chain, conv
 
 from grader.evidence.roles import match
-from grader.records import CellError, CellRun, CompileClaim, FitClaim, LayerClaim, Model, ModelClaim, RunRecord
+from grader.records import CompileClaim, FitClaim, LayerClaim, Model, ModelClaim
 
 DROPOUT = ("Dropout", (10,), {"rate": 0.2})
 FLIP = ("RandomFlip", (32, 32, 3), {})
@@ -36,7 +36,7 @@ def models(*graphs, fitted=True, sections=()):
 
 
 def roles(*graphs, **options):
-    found = match(models(*graphs, **options), RunRecord())
+    found = match(models(*graphs, **options))
     return {role: match.model.claim.serial if match.model else None for role, match in found.items()}
 
 
@@ -84,21 +84,16 @@ def test_a_model_that_cannot_be_rebuilt_plays_the_role_that_its_layers_name():
         replace(model, claim=replace(model.claim, kind="Subclassed", layers=(LayerClaim(class_name=name, name="l", parameters=0),)))
         for model, name in ((second, "Dropout"), (third, "RandomFlip"))
     )
-    found = match((base, second, third), RunRecord())
+    found = match((base, second, third))
     assert (found["base"].model, found["dropout"].model, found["augmentation"].model) == (base, second, third)
-    assert match((base, third), RunRecord())["dropout"].model is None
+    assert match((base, third))["dropout"].model is None
 
 
 def test_every_choice_is_explained():
-    found = match(models(BASE, WITH_DROPOUT), RunRecord())
+    found = match(models(BASE, WITH_DROPOUT))
     assert "closest to the wanted network" in found["base"].reason
     assert "has Dropout" in found["dropout"].reason
     assert "No model with augmentation layers" in found["augmentation"].reason
-
-
-def test_no_model_names_the_cell_that_failed():
-    run = RunRecord(cells=(CellRun(index=4, status="error", error=CellError(type="NameError", message="name 'keras' is not defined")),))
-    assert "cell 4: NameError" in match((), run)["base"].reason
 
 
 def test_of_two_augmented_models_the_extreme_one_is_an_experiment():

@@ -49,6 +49,8 @@ def test_a_cell_goes_on_behind_the_import():
 
 def test_a_model_lost_for_a_known_package_is_for_a_person_a_misspelt_one_is_not():
     found = graded("import cv2\nimport keras\nimages = cv2.resize(1, (2, 2))" + MODEL)
+    assert statuses(found)["model.built"] == "pass"
+    found = graded("import cv2\nimport keras\nshape = cv2.resize(1, (2, 2)).shape" + MODEL.replace("(32, 32, 3)", "shape"))
     line = next(line for line in found.criteria if line.id == "model.built")
     assert (line.status.value, found.status.value) == ("error", "needs_review")
     assert "cell 0 needs the package cv2" in line.message.lower()

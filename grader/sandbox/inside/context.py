@@ -36,6 +36,7 @@ class Context:
         self.namespace = {}
         self.outputs = None  # the running cell's, once the shell is made
         self.absent = None  # `absent.Absent`, once the imports are prepared
+        self.resume = None  # `resume.Resume`, once there is a shell
         self.busy = 0  # > 0 while our own code calls into Keras: nothing is recorded then
         self._noted = set()
         self._sent = dict.fromkeys(MOST, 0)

@@ -5,14 +5,14 @@ Outputs are captured as they come, capped per cell; a failing cell is recorded a
 """
 
 import builtins
+import contextlib
 import io
 import signal
 import sys
 import time
 import types
 
-from . import plots
-from .context import describe_error
+from . import plots, resume
 
 _TEXT_CAP = 20_000  # characters a cell
 _PICTURES = 4  # a cell
@@ -161,6 +161,8 @@ def make(context):
     sys.modules["__main__"] = main
     main.__dict__.setdefault("__builtins__", builtins)
     _magics(shell, context)
+    context.resume = resume.Resume(context)
+    shell.ast_transformers.append(context.resume)
 
     def no_input(prompt="", *_, **__):
         context.note("input", "input() has nobody to ask while grading")
@@ -252,11 +254,6 @@ def _magics(shell, context):
 
     register(writefile, "cell", "writefile")
 
-    def capture(line="", cell=""):
-        shell.run_cell(cell, store_history=False)
-
-    register(capture, "cell", "capture")
-
 
 def _interrupter(writer):
     """The alarm's handler: ends the cell, but never in the middle of a frame (the alarm comes again a second later)."""
@@ -280,66 +277,77 @@ def run_cells(shell, outputs, cells, context, limits, after_cell):
         sys.stdout = Stream(outputs, "stdout", descriptors[0])
         sys.stderr = Stream(outputs, "stderr", descriptors[1])
         started = time.perf_counter()
-        status, error = "ok", None
+        problem = None
+        context.resume.begin()
         try:
             signal.setitimer(signal.ITIMER_REAL, limits["cell_s"], 1.0)  # again every second, should the first be swallowed
             problem = _run(shell, cell["source"], context)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            if isinstance(problem, CellTimeout):
-                status = "timeout"
-            elif problem is not None:
-                status, error = "error", problem
-        except CellTimeout:
-            status = "timeout"
-        except BaseException as problem:
-            status, error = "error", problem
+        except BaseException as raised:
+            problem = raised
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         seconds = time.perf_counter() - started
-        body = None
-        if status == "timeout":
-            body = {
-                "type": "Timeout",
-                "message": f"the cell ran longer than {limits['cell_s']:g} s (--cell-timeout) and was interrupted",
-                "line": None,
-            }
-        elif error is not None:
-            body = describe_error(error)
-            if body["line"] is None:
-                body["line"] = _line_in_cell(error)
+        failures = context.resume.failures
+        if problem is not None:
+            context.resume.failed(problem)
+        if isinstance(problem, CellTimeout):
+            said = f"the cell ran longer than {limits['cell_s']:g} s (--cell-timeout) and was interrupted"
+            failures.insert(0, failures.pop() | {"type": "Timeout", "message": said})
         with context.ours("looking at the cell's figures"):
             plots.collect(context, outputs)
         with context.ours("looking at what the cell left"):
             after_cell()
-        if body is not None:
+        for failure in failures:
             outputs.left = max(outputs.left, 1000)
-            outputs.add("error", f"{body['type']}: {body['message']}")
+            outputs.add("error", f"{failure['type']}: {failure['message']}")
         context.send(
-            "cell", {"index": cell["index"], "status": status, "error": body, "outputs": outputs.items, "seconds": round(seconds, 3)}
+            "cell",
+            {
+                "index": cell["index"],
+                "status": "ok" if not failures else "timeout" if isinstance(problem, CellTimeout) else "error",
+                "error": failures[0] if failures else None,
+                "more": failures[1:],
+                "lost": context.resume.lost[:100],
+                "outputs": outputs.items,
+                "seconds": round(seconds, 3),
+            },
         )
     sys.stdout, sys.stderr = kept
 
 
 def _run(shell, source, context):
-    """Run a cell as IPython does, going on behind the import of a package that is not provided. The exception that ended it, or None."""
+    """Run a cell as IPython does, going on behind the import of a package that is not provided and behind what fails. The exception that ended it, or None."""
+    first, _, rest = source.partition("\n")
+    if first.split()[:1] in _TIMED or (not first.strip() and rest.lstrip("\n")[:1].strip()):
+        source = f"#\n{rest}"  # lines are counted from the cell's own first one
     while True:
+        context.resume.running(shell.execution_count)
         result = shell.run_cell(source, store_history=True, silent=False)
         problem = result.error_before_exec or result.error_in_exec
+        if problem is None:
+            return None
         rest = None
-        if isinstance(problem, ModuleNotFoundError):
-            with context.ours("looking for what can be run without a package"):
-                source = shell.transform_cell(source)
-                rest = context.absent.rest(problem, _line_in_cell(problem), source)
+        with context.ours("looking for what can be run behind an error"), contextlib.suppress(SyntaxError, ValueError, RecursionError):
+            source, line = shell.transform_cell(source), _line_in_cell(problem)
+            rest = context.absent.rest(problem, line, source)
+            if rest is None:
+                rest = context.resume.rest(problem, source)
+                if rest is not None:
+                    context.resume.failed(problem)
         if rest is None:
             return problem
         source = rest
 
 
+_TIMED = (["%%time"], ["%%capture"], ["%%prun"])
+"""Cells that are run as if this line were not there."""
+
+
 def _line_in_cell(error):
-    """The deepest line of an IPython cell (files named <ipython-input-…> or …/ipykernel_…) in the traceback."""
-    line, trace = None, error.__traceback__
+    """The line of the cell's own code (IPython calls its files <ipython-input-…>) at which the traceback begins."""
+    trace = error.__traceback__
     while trace is not None:
         if "ipython-input" in trace.tb_frame.f_code.co_filename:
-            line = trace.tb_lineno
+            return trace.tb_lineno
         trace = trace.tb_next
-    return line
+    return None

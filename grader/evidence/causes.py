@@ -1,0 +1,241 @@
+"""Why something is missing: the cell whose lost statements would have made it, not simply the first cell that failed.
+
+A statement is lost where it failed, where it was not run because it needs one that failed, or where its cell was never reached. What a statement would
+have done is read from its text, with the functions of the notebook that it calls; whose fault it is goes back along the names that were not there. All
+of it makes sentences, never points.
+"""
+
+import ast
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from grader import graph as graphs
+from grader import syntax
+from grader.records import Cause, CellError, CellRun, Notebook, Role, RunRecord
+
+_LAYERS = (
+    "Conv2D",
+    "Convolution2D",
+    "Dense",
+    "Flatten",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool2D",
+    "MaxPooling2D",
+    "Activation",
+    "Sequential",
+    "Model",
+)
+_CALLS: Mapping[str, tuple[str, ...]] = {
+    "base": _LAYERS,
+    "dropout": tuple(graphs.DROPOUTS),
+    "augmentation": (*graphs.AUGMENTATION, "ImageDataGenerator"),
+    "compile": ("compile",),
+    "fit": ("fit", "fit_generator", "train_on_batch", "GradientTape", "apply_gradients"),
+    "curves": ("plot",),
+    "data": ("load_data",),
+}
+"""Calls by which a statement tells what it is there for; a misspelt one (`Dropot`) is told by its likeness."""
+_SECTIONS = {"dropout": (5,), "augmentation": (6,)}
+_WORDS = {
+    "data": "no images were loaded",
+    "base": "no model was built",
+    "dropout": "no model with Dropout was built",
+    "augmentation": "no model with augmentation layers was built",
+    "compile": "the network was not compiled",
+    "fit": "the network was not trained",
+    "curves": "no training curve was plotted",
+}
+_FOLLOWS = {"base": ("compile", "fit", "curves"), "compile": ("fit", "curves"), "fit": ("curves",)}
+"""What cannot be there where the first is missing for the same cause, and is not told twice."""
+_NO_ERRORS = ("Stopped", "Timeout")
+"""What the host and the box call a cell that was ended, in place of an exception's type."""
+_UNKNOWN_NAME = re.compile(r"name '(\w+)' is not defined|local variable '(\w+)'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lost:
+    """A statement that did not run to its end. `called` holds what it and the notebook's functions that it uses call."""
+
+    cell: int
+    section: int
+    error: CellError | None
+    called: frozenset[str] = frozenset()
+    binds: frozenset[str] = frozenset()
+    reached: bool = True
+
+
+@dataclass(slots=True)
+class _Text:
+    """The notebook's functions and classes, by name."""
+
+    bodies: dict[str, ast.AST] = field(default_factory=dict)
+
+    def called(self, nodes: Iterable[ast.AST], depth: int = 3) -> frozenset[str]:
+        found: set[str] = set()
+        for node in nodes:
+            for part in ast.walk(node):
+                name = part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else ""
+                inner = self.bodies.get(name)
+                if inner is not None and inner is not node and depth and name not in found:
+                    found |= self.called([inner], depth - 1)
+                found.add(name)
+        return frozenset(found - {""})
+
+
+def causes(notebook: Notebook, record: RunRecord, roles: Mapping[str, Role]) -> Mapping[str, Cause]:
+    """Thing that is missing -> its cause, for those that have one; "cell N" -> how cell N ended and what followed, for those that did not run through."""
+    lost = tuple(_lost(notebook, record))
+    found: dict[str, Cause] = {}
+    followed: dict[int, list[tuple[str, CellError | None]]] = {}
+    ended = max((run.index for run in record.cells if run.status != "skipped"), default=0)
+    for what in _missing(record, roles):
+        first = _first(what, lost)
+        if first is not None and first.reached:
+            root = _root(first, lost)
+            followed.setdefault(root.cell, []).append((what, root.error))
+            stopped = "was stopped" if root.error is None or root.error.type in _NO_ERRORS else f"stopped with {root.error.type}"
+            found[what] = Cause(
+                cell=root.cell, sentence=f"{_WORDS[what][0].upper()}{_WORDS[what][1:]}: cell {root.cell} {stopped} (see above)."
+            )
+        elif first is not None:
+            found[what] = Cause(
+                cell=ended, sentence=f"Not seen: cell {first.cell} was not reached, because cell {ended} ended the run (see above)."
+            )
+    for run in record.cells:
+        if run.status in ("error", "timeout"):
+            made = followed.get(run.index, [])
+            error = next((error for _, error in made if error is not None), run.error)
+            found[f"cell {run.index}"] = Cause(
+                cell=run.index, error=error, sentence=_consequence(run, record, lost, [what for what, _ in made])
+            )
+    return found
+
+
+def _missing(record: RunRecord, roles: Mapping[str, Role]) -> Iterator[str]:
+    base = roles["base"].model
+    if "cifar10" not in record.loads and not record.variables and not any(fit.train for fit in record.fits):
+        yield "data"
+    yield from (role for role in ("base", "dropout", "augmentation") if roles[role].model is None)
+    if base is None or base.compiled is None:
+        yield "compile"
+    if base is None or not base.fits:
+        yield "fit"
+    own = {fit.index for fit in base.fits} if base else set()
+    if not any(index in own for plot in record.plots for index, _ in plot.curves):
+        yield "curves"
+
+
+def _consequence(run: CellRun, record: RunRecord, lost: tuple[_Lost, ...], whats: list[str]) -> str:
+    """What followed from a cell that did not run through, to be read after how it ended; empty where nothing did."""
+    unreached = [other.index for other in record.cells if other.status == "skipped" and record.ending != "ok"]
+    last = max((other.index for other in record.cells if other.status != "skipped"), default=run.index)
+    if unreached and run.index == last:
+        return f"so {_listed('cell', unreached)} {'was' if len(unreached) == 1 else 'were'} not reached"
+    hidden = {later for what in whats for later in _FOLLOWS.get(what, ())}
+    told = [_WORDS[what] for what in whats if what not in hidden]
+    if told:
+        return "so " + " and ".join(told)
+    own = [each for each in lost if each.cell == run.index]
+    roots = {_root(each, lost).cell for each in own} - {run.index}
+    return f"which follows from cell {min(roots)}" if roots else ""
+
+
+def _listed(noun: str, numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return f"{noun} {numbers[0]}"
+    return f"{noun}s {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+def _first(what: str, lost: tuple[_Lost, ...]) -> _Lost | None:
+    """The lost statement that would have made `what`: of its section if there is one, else the first."""
+    others = {section for role, sections in _SECTIONS.items() if role != what for section in sections}
+    able = [each for each in lost if each.section not in others and _would(what, each)]
+    able = [each for each in able if each.section in _SECTIONS.get(what, ())] or able
+    return next((each for each in able if each.reached), next(iter(able), None))
+
+
+def _would(what: str, lost: _Lost) -> bool:
+    if not lost.reached:
+        return True
+    if lost.section in _SECTIONS.get(what, ()) and lost.called & set(_CALLS["base"]):
+        return True
+    if what == "curves" and not any("history" in name.lower() or name in ("plt", "ax", "axes") for name in lost.called):
+        return False
+    return any(_alike(name, call) for name in lost.called for call in _CALLS[what])
+
+
+def _alike(name: str, call: str) -> bool:
+    return name == call or (
+        len(call) > 5 and abs(len(name) - len(call)) <= 2 and difflib.SequenceMatcher(None, name.lower(), call.lower()).ratio() > 0.85
+    )
+
+
+def _root(each: _Lost, lost: tuple[_Lost, ...]) -> _Lost:
+    """Where it began: back from a name that was not there to the statement that would have bound it."""
+    for _ in range(20):
+        unknown = _UNKNOWN_NAME.search(each.error.message) if each.error and each.error.type == "NameError" else None
+        name = (unknown[1] or unknown[2]) if unknown else None
+        before = [other for other in lost if name in other.binds and other.cell < each.cell and other.reached]
+        if not before:
+            break
+        each = before[-1]
+    return each
+
+
+# ------------------------------------------------------------------ what was lost
+
+
+def _lost(notebook: Notebook, record: RunRecord) -> Iterator[_Lost]:
+    runs = {run.index: run for run in record.cells}
+    trees = {cell.index: syntax.parse(cell.source) for cell in notebook.code}
+    text = _Text()
+    for tree in trees.values():
+        if isinstance(tree, ast.Module):
+            text.bodies |= {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    ended = next((run for run in reversed(record.cells) if run.status != "skipped"), None)
+    for cell in notebook.code:
+        run, tree = runs.get(cell.index), trees[cell.index]
+        if run is None or run.status == "ok" or (run.status == "skipped" and record.ending == "ok"):
+            continue
+        if run.status == "skipped":
+            if ended is not None:
+                yield _Lost(cell=cell.index, section=cell.section, error=None, reached=False)
+            continue
+        body = tree.body if isinstance(tree, ast.Module) else []
+        errors = {error.statement: error for error in reversed((*((run.error,) if run.error else ()), *run.more))}
+        if not body or (run.error is not None and run.error.type == "SyntaxError"):  # no tree: the whole cell, by its words
+            yield _Lost(
+                cell=cell.index, section=cell.section, error=run.error, called=frozenset(re.findall(r"\w+", _uncommented(cell.source)))
+            )
+            continue
+        failed: list[tuple[frozenset[str], CellError]] = []
+        for statement in body:
+            lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+            own = next((errors[line] for line in lines if line in errors), None)
+            if not any(line in lines for line in run.lost) and (run.lost or run.error is None or run.error.type not in _NO_ERRORS):
+                continue
+            called, binds = text.called([statement]), _binds(statement)
+            if own is not None:
+                failed.append((binds, own))
+            because = own or next((error for made, error in reversed(failed) if made & called), failed[-1][1] if failed else run.error)
+            yield _Lost(cell=cell.index, section=cell.section, error=because, called=called, binds=binds)
+
+
+def _binds(statement: ast.stmt) -> frozenset[str]:
+    """The names that a statement binds, and the one whose method it calls."""
+    found = {getattr(statement, "name", "")}
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+    value: ast.AST | None = statement.value if isinstance(statement, ast.Expr) else None
+    while isinstance(value, ast.Call | ast.Attribute | ast.Subscript):
+        value = value.func if isinstance(value, ast.Call) else value.value
+    return frozenset(found | ({value.id} if isinstance(value, ast.Name) else set())) - {""}
+
+
+def _uncommented(source: str) -> str:
+    return re.sub(r"#.*", "", source[: syntax.MAX_PARSED])
