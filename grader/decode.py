@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 from grader import records
 from grader.errors import FrameError
+from grader.words import cut
 
 FRAME_BYTES = 4 << 20
 """Largest frame, bytes: a 120-layer configuration is about 100 kB, a page of cell outputs is capped at 1 MiB in the box."""
@@ -61,7 +62,7 @@ def strict_json(data: bytes, limit: int = FRAME_BYTES) -> Any:
     except RecursionError:
         raise FrameError("a frame is nested too deeply") from None
     except ValueError as error:
-        raise FrameError(f"a frame is not JSON: {str(error)[:120]}") from None
+        raise FrameError(f"a frame is not JSON: {cut(str(error), 120)}") from None
 
 
 def values_in(data: bytes) -> int:
@@ -121,7 +122,7 @@ def to_record(kind: type[T], body: Any) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise FrameError(f"{kind.__name__}.{place}: {first['msg'][:120]}") from None
+        raise FrameError(f"{kind.__name__}.{place}: {cut(first['msg'], 120)}") from None
     except RecursionError:
         raise FrameError("a frame is nested too deeply") from None
     return result

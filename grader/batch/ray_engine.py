@@ -446,7 +446,7 @@ class Cluster:
             said = self._ray.get(promise)
         except self._ray.exceptions.RayError as error:
             self._drop(slot)
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            reason = f"{type(error).__name__}: {one_line(str(error), 300)}"
             if not slot.ready:
                 slot.node.failed += 1
                 if slot.node.failed >= _TRIES:

@@ -78,7 +78,7 @@ def package(evidence: Evidence) -> Finding | None:
             if name and name[1] in NOT_PROVIDED:
                 return undecided(
                     f"Cell {run.index} needs the package {name[1]}, which is not provided while grading; a person needs to look.",
-                    actual=f"cell {run.index}: {run.error.type}: {run.error.message[:200]}",
+                    actual=f"cell {run.index}: {run.error.type}: {run.error.message}",
                 )
     return None
 

@@ -54,7 +54,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         fraction = params["fit"] / 2 + (params["held_out"] if held_out else 0)
         return partial(
             fraction,
-            f"fit was called but stopped with {fit.error.type}: {fit.error.message[:200]}",
+            f"fit was called but stopped with {fit.error.type}: {fit.error.message}",
             hint="Mend the error named here; the cell has to run through.",
             expected=expected,
             actual=actual,

@@ -172,7 +172,7 @@ def tried(training: ReportTraining) -> tuple[tuple[Counterfactual, tuple[str, ..
                 count_text(found.rerun.images),
                 _number(found.rerun.accuracy),
                 interval_text(found.rerun),
-                "✓ yes" if found.cures else "alive, but slow" if found.lives else "no",
+                "✓ yes" if found.cures else "alive, but slow" if found.lives else "not known" if found.rerun.ending == "cut" else "no",
             ),
         )
         for found in training.counterfactuals

@@ -15,11 +15,12 @@ from grader.sandbox.folders import remove_folder
 from grader.sandbox.keeper import started
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running, descendants
+from grader.words import cut
 
 
 def first_line(output: bytes) -> str:
     """The first line of a program's output, at most 200 characters, as text."""
-    return (output.decode("utf-8", "replace").strip().splitlines() or ["(it said nothing)"])[0][:200]
+    return cut((output.decode("utf-8", "replace").strip().splitlines() or ["(it said nothing)"])[0], 200)
 
 
 def launch(

@@ -14,6 +14,7 @@ from grader.records import Cell, CellError, CellRun, RunRecord
 from grader.sandbox.base import Job, Sandbox
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running
+from grader.words import last_line
 
 PROGRAM = Path(__file__).resolve().parent / "inside"
 _GRACE_S = 5.0
@@ -86,12 +87,13 @@ def collect_notebook(
         raise InfrastructureError(f"{ending.detail} It was killed from outside, or the machine is short of memory. Run it again.")
     fields = collector.fields()
     if not fields["versions"] and ending.name in ("ok", "killed"):  # it died before the first cell: not the student's doing
-        said = running.output.decode("utf-8", "replace").strip().splitlines()
         if ending.signal == signal.SIGKILL:
             raise InfrastructureError(
                 "Box 1 was killed before the first cell ran, by the kernel (is the machine short of memory?) or by somebody. Run it again."
             )
-        raise GraderError(f"Box 1 ended before the first cell ran. {ending.detail} Its last words: {said[-1][:300] if said else '(none)'}")
+        raise GraderError(
+            f"Box 1 ended before the first cell ran. {ending.detail} Its last output: {last_line(running.output.decode('utf-8', 'replace'), '(none)')}"
+        )
     record = RunRecord(ending=ending.name, detail=ending.detail, seconds=running.seconds, peak_mib=running.peak_mib, **fields)
     if ending.name == "ok" and not collector.finished:
         place = f" in cell {collector.current_cell}" if collector.current_cell is not None else ""

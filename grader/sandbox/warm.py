@@ -162,7 +162,7 @@ class _Zygote:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=2.0)
             self._drain()
-            raise _ZygoteError(f"it ended; its last words: {first_line(bytes(self._said))}")
+            raise _ZygoteError(f"it ended; its last output: {first_line(bytes(self._said))}")
         found = json.loads(data)
         assert isinstance(found, dict)
         return found

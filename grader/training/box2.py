@@ -21,6 +21,7 @@ from grader.records import Checkpoint, Graph, ModelClaim
 from grader.sandbox import Job, Limits, Sandbox
 from grader.training.canonical import canonical
 from grader.training.specification import Specification
+from grader.words import cut, last_line
 
 PROGRAM = Path(__file__).resolve().parent / "inside"
 CAPS = {"parameters": 500_000_000, "activation": 500_000_000, "nodes": 2000, "memory_mib": 4096}
@@ -175,7 +176,7 @@ class Box2:
         request = {"ask": "open", "run": {**specification.as_request(), "seed": seed, "precision": precision, "most_steps": most_steps}}
         body = self._ask(request, OPEN_PATIENCE_S, deadline)
         if body.get("refusal"):
-            raise TrainingRefused(str(body["refusal"])[:500])
+            raise TrainingRefused(cut(str(body["refusal"]), 500))
 
     def advance(self, steps: int, *, evaluate: int = 0, probe: bool = False, deadline: float | None = None) -> Checkpoint:
         """Train the current run `steps` batches further; measure it on `evaluate` held-back images, look for silent units if `probe`.
@@ -184,7 +185,7 @@ class Box2:
         """
         body = self._ask({"ask": "advance", "steps": steps, "evaluate": evaluate, "probe": probe}, STEP_PATIENCE_S, deadline)
         if body.get("refusal"):
-            raise TrainingRefused(str(body["refusal"])[:500])
+            raise TrainingRefused(cut(str(body["refusal"]), 500))
         try:
             return to_record(Checkpoint, body["checkpoint"])
         except FrameError as error:
@@ -243,7 +244,7 @@ class Box2:
             raise BoxDied(f"{doing} it ended the process that did it, which was tried twice")
         said = bytes(self._running.output[-400:]).decode("utf-8", "replace").strip()
         raise InfrastructureError(
-            f"Box 2 ended before it answered. {ending.detail if ending else ''} Its last words: {said[-300:] or '(none)'}. Run `grade doctor`."
+            f"Box 2 ended before it answered. {ending.detail if ending else ''} Its last output: {last_line(said, '(none)')}. Run `grade doctor`."
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from grader.records import Counterfactual, Rerun, Training, Verdict
 from grader.training import transform as t
 from grader.training.specification import Specification
+from grader.words import counted
 
 USUAL_RATE = {"SGD": 0.01, "Adagrad": 0.01, "Adadelta": 1.0, "Ftrl": 0.01}
 """Keras' default rates where they are not 0.001; Adadelta's and Adagrad's defaults in Keras 3 (0.001) are far below their papers'."""
@@ -72,8 +73,8 @@ def risk(specification: Specification) -> Intervention | None:
     return next(silent_score_maps(specification), None)
 
 
-def told(training: Training, specification: Specification, failing: Rerun) -> Training:
-    """`training` with the diagnosis in words, from its counterfactuals.
+def told(training: Training, specification: Specification, failing: Rerun, *, out_of_time: bool = False) -> Training:
+    """`training` with the diagnosis in words, from its counterfactuals; where it ended `out_of_time`, what is suspected may not have been tried.
 
     A run that is at guessing when the budget ends, and not dead, fails only for a cause that its specification shows and a change proves.
     Everything else is *slow*: it trains, and a short run cannot tell how far it gets.
@@ -83,9 +84,12 @@ def told(training: Training, specification: Specification, failing: Rerun) -> Tr
     slow = cured is not None and cured.cause in ("optimizer", "rate_too_low") and within_reach(specification)
     verdict: Verdict = "slow" if training.verdict == "stuck" and (slow or not named) else training.verdict
     if cured is None:
-        tried = ", ".join(found.change for found in training.counterfactuals)
-        text = f"No single change that was tried made it learn ({tried})." if tried else ""
-        return replace(training, verdict=verdict, diagnosis=text)
+        whole = dict.fromkeys(found.change for found in training.counterfactuals if found.rerun.ending != "cut")
+        begun = [found.change for found in training.counterfactuals] + [found.change for found in suspected(specification) if out_of_time]
+        cut = [change for change in dict.fromkeys(begun) if change not in whole]
+        sentences = [f"No single change that was tried made it learn ({', '.join(whole)})."] * bool(whole)
+        sentences += [f"Time was up before it was known whether it learns with {' or '.join(cut)}."] * bool(cut)
+        return replace(training, verdict=verdict, diagnosis=" ".join(sentences))
     return replace(training, verdict=verdict, cause=cured.cause, because=cured.because, diagnosis=compared(cured, failing), cure=cured.cure)
 
 
@@ -241,7 +245,7 @@ def frozen(s: Specification) -> Iterator[Intervention]:
         yield Intervention(
             given=s,
             cause="frozen",
-            because=f"trainable=False on {len(still)} layers: what they compute never changes",
+            because=f"trainable=False on {counted(len(still), 'layer')}: what is computed there never changes",
             change="all layers trainable",
             cure="Set trainable=True before you compile.",
             apply=lambda s: t.edited(s, edit),

@@ -87,7 +87,7 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
             tried += _intervene(one, rerun, causes[: setting.budget.counterfactuals - len(tried)])
         named = named_by(tried)
         against = next((rerun for rerun in failing if named is not None and rerun.seed == named.rerun.seed), failing[0])
-        result = told(replace(result, counterfactuals=tuple(tried)), specification, against)
+        result = told(replace(result, counterfactuals=tuple(tried)), specification, against, out_of_time=one.out_of_time)
     elif verdict == "learns" and setting.budget.whole:
         result = replace(result, whole=_whole(box, specification, reruns[0].seed, setting, deadline))
     spent = sum(rerun.images for rerun in (*reruns, *(found.rerun for found in result.counterfactuals)))

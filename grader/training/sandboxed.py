@@ -25,6 +25,7 @@ from grader.training import course
 from grader.training.bands import off_guessing
 from grader.training.measure import Setting, fraction_of, reasoned, verdict_of
 from grader.training.specification import DEFAULT_BATCH, MOST_BATCH, specify
+from grader.words import cut
 
 CHECKPOINTS = (6400, 12_800)
 """Images after which the model is scored; the last is the budget: two thirds of box 2's, as nothing here is as fast."""
@@ -217,7 +218,7 @@ class _Attempt:
 def _reason(record: RunRecord, fit: FitClaim) -> str:
     made = next((other for other in record.fits if other.index == fit.index), None)
     if made is not None and made.error is not None:
-        return f"its training call fails when it is made in earnest ({made.error.type}: {made.error.message[:200].rstrip('. ')})"
+        return f"its training call fails when it is made in earnest ({made.error.type}: {cut(made.error.message, 300).rstrip('. ')})"
     if any(note.kind == "grader" for note in record.notes):
         return "a defect in the grader kept its predictions from being read; a person needs to look"
     if record.ending in ("ok", "enough"):

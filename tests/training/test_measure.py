@@ -203,6 +203,35 @@ def test_the_check_of_one_model_is_bounded_in_time(course, monkeypatch):
     assert found.reason == "Out of time: the training check had not come to a verdict when the deadline came."
 
 
+@pytest.mark.parametrize(("room", "tried"), [(100, ["cut"]), (-0.25, [])])
+@pytest.mark.parametrize("cause", ["silent_score_maps", "saturating", "rate_too_high"])
+def test_a_cure_for_which_time_was_up_is_said_to_have_been_cut(cause, room, tried, monkeypatch):
+    from grader.training.box2 import OutOfTime
+
+    class Slow(Recorded):
+        def advance(self, steps, *, deadline=None, **options):
+            if deadline is not None and self.images > deadline:
+                raise OutOfTime
+            return super().advance(steps, **options)
+
+    given = {
+        "silent_score_maps": with_relu_scores(specification()),
+        "saturating": t.edited(specification(), t.set_activation("tanh"), lambda layer: layer["config"].get("name") in ("a", "b")),
+        "rate_too_high": t.with_rate(specification(), 0.1),
+    }[cause]
+    whole, _ = verdict(lambda s, _: "dies" if s.as_request() == given.as_request() else "learns", given)
+    (change,) = [found.change for found in whole.counterfactuals]
+    assert (whole.cause, whole.counterfactuals[-1].cures) == (cause, True)
+    box = Slow(lambda s, _: "dies" if s.as_request() == given.as_request() else "learns")
+    monkeypatch.setattr("grader.training.measure.time", SimpleNamespace(monotonic=lambda: box.images + 0.5))
+    spent = sum(rerun.images for rerun in whole.reruns)
+    found = judge(box, "base", given, replace(SETTING, budget=replace(SHORT, seconds=float(spent + room))))
+    assert (found.verdict, found.cause) == ("dead", "")
+    assert [each.rerun.ending for each in found.counterfactuals] == tried
+    assert found.diagnosis.startswith(f"Time was up before it was known whether it learns with {change}")
+    assert "No single change" not in found.diagnosis
+
+
 def test_the_time_of_a_check_does_not_bound_a_whole_training(monkeypatch):
     deadlines = []
 

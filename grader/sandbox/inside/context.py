@@ -7,6 +7,8 @@ under `Context.ours`: its errors are defects of the grader, a note and a missing
 import contextlib
 import os
 
+from .frames import cut, readable
+
 MOST = {
     "model": 400,
     "compile": 1000,
@@ -56,7 +58,7 @@ class Context:
         key = (self.cell, kind, text)
         if key not in self._noted and len(self._noted) < (900 if kind == "grader" else 500):
             self._noted.add(key)
-            self.send("note", {"cell": self.cell, "kind": kind, "text": text[:500]})
+            self.send("note", {"cell": self.cell, "kind": kind, "text": cut(text, 500)})
 
     @contextlib.contextmanager
     def ours(self, doing):
@@ -64,8 +66,7 @@ class Context:
         try:
             yield
         except Exception as error:
-            said = describe_error(error)
-            self.note("grader", f"a defect in the grader while {doing}: {said['type']}: {said['message'][:200]}{_place(error)}")
+            self.note("grader", f"a defect in the grader while {doing}: {type(error).__name__}: {readable(error, 200)}{_place(error)}")
 
     def __enter__(self):
         self.busy += 1
@@ -89,7 +90,7 @@ def _place(error):
 def _short(key, value):
     """A field of a record, cut to what the host takes; a name of the student's own (a class, a variable) may be of any length."""
     if isinstance(value, str):
-        return value[: MOST_TEXT if key in ("text", "unbuildable") else MOST_NAME]
+        return cut(value, MOST_TEXT if key in ("text", "unbuildable") else MOST_NAME)
     if isinstance(value, dict) and key not in ("config", "optimizer_config"):
         return {name: _short(name, item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -99,7 +100,7 @@ def _short(key, value):
 
 
 def describe_error(error):
-    """A `CellError` body of an exception: type, message (at most 600 characters) and the line in the cell, if known."""
+    """A `CellError` body of an exception: type, message (one line of at most 600 characters) and the line in the cell, if known."""
     line = None
     if isinstance(error, SyntaxError):
         line = error.lineno
@@ -109,12 +110,8 @@ def describe_error(error):
             if trace.tb_frame.f_code.co_filename.startswith("<cell "):
                 line = trace.tb_lineno
             trace = trace.tb_next
-    try:
-        message = str(error)
-    except Exception:
-        message = "(the error's own message could not be read)"
     return {
         "type": type(error).__name__[:80],
-        "message": message.strip()[:600],
+        "message": readable(error),
         "line": line if isinstance(line, int) and line > 0 else None,
     }

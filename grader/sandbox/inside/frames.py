@@ -3,10 +3,37 @@
 import json
 import math
 import os
+import re
 import threading
 
 MOST_BYTES = 4 << 20
 """The largest frame that the host takes (`decode.FRAME_BYTES`, held by a test); after a larger one it would read no further."""
+
+_WRAPPED = re.compile(r"Exception encountered when calling (.+?)\.\n\n(.+?)(?:\n\nArguments received by .*)?", re.DOTALL)
+_BESIDE = re.compile(
+    r"\x1b\[[0-9;]*m"  # colours
+    r"|\{\{function_node [^}\n]*\}\}|\[\[\{\{node [^\n]*\]\]|\[Op:[^\]\n]*\](?: name:[^\n]*)?"  # what TensorFlow calls its operations
+    r'|^Detected at node .*|^ *File "[^"\n]*", line \d+.*|^Stack trace for op definition:.*|<stack traces unavailable>',
+    re.MULTILINE,
+)
+_NUMBERS = re.compile(r"\[[][\d\s.,eE+-]{80,}+")
+
+
+def cut(text, most):
+    """`text`, at most `most` characters; a cut is shown by "…"."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def readable(error, most=600):
+    """What an exception says on one line: without the frame that Keras and TensorFlow put around it, their stacks and printed arrays."""
+    try:
+        text = "".join((str(error), ""))  # plain, whatever of the student's it was
+    except Exception:
+        return "(the error's own message could not be read)"
+    text = _BESIDE.sub("", text if len(text) <= 60_000 else f"{text[:30_000]} … {text[-30_000:]}").strip()
+    wrapped = _WRAPPED.fullmatch(text)
+    text = f"{wrapped[1]}: {wrapped[2]}" if wrapped else text
+    return cut(" ".join(_NUMBERS.sub("[…] ", text).split()), most)
 
 
 def plain(value, depth=0):
@@ -27,7 +54,7 @@ def plain(value, depth=0):
         return plain(value.item(), depth + 1)
     if hasattr(value, "tolist"):
         return plain(value.tolist(), depth + 1)
-    return str(value)[:200]
+    return cut(str(value), 200)
 
 
 class Writer:

@@ -13,6 +13,7 @@ import time
 import types
 
 from . import plots, resume
+from .frames import cut
 
 _TEXT_CAP = 20_000  # characters a cell
 _PICTURES = 4  # a cell
@@ -185,7 +186,7 @@ def _shell_line(context, command):
     command = " ".join(str(command).split())
     first = command.split(" ")[0] if command else ""
     kind = "pip" if "pip" in command.split("install")[0] or first in ("pip", "pip3", "conda") else "shell"
-    context.note(kind, f"shell line not run: {command[:160]}")
+    context.note(kind, f"shell line not run: {cut(command, 160)}")
     print(
         "(shell lines are not run while grading)"
         if kind == "shell"

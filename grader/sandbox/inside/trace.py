@@ -14,6 +14,8 @@ import zlib
 
 import numpy as np
 
+from .frames import readable
+
 
 def is_keras_own(thing):
     """Whether a class or function is Keras' own: the one that its module holds under its name, and not one that only calls itself so."""
@@ -379,9 +381,8 @@ def snapshot(model, given_shape=None):
         _compare(model, target, mended, shape)
         result["config"] = mended
     except Exception as error:
-        result["unbuildable"] = (
-            f"{type(error).__name__ if not isinstance(error, NotTraceable) else 'its layers cannot be followed'}: {error}"[:300]
-        )
+        name = "its layers cannot be followed" if isinstance(error, NotTraceable) else type(error).__name__
+        result["unbuildable"] = f"{name}: {readable(error, 300)}"
     result["layers"] = [_describe(layer) for layer in layers[:300]]
     result["frozen"] = [layer.name[:80] for layer in layers if not layer.trainable and layer.weights][:50]
     return result

@@ -15,6 +15,8 @@ import json
 import os
 import socket
 
+from .frames import cut
+
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC = 2, 4, 4096, 16384
 _PR_SET_DUMPABLE = 4
@@ -63,7 +65,7 @@ def _unfit():
         return f"the imports started {threads - 1} threads, which a fork does not copy"
     with open("/proc/self/maps", encoding="utf-8") as file:
         shared = [line.split()[-1] for line in file if line.split()[1].endswith("s") and "w" in line.split()[1]]
-    return f"memory is shared with whoever is forked ({', '.join(shared)[:200]})" if shared else ""
+    return f"memory is shared with whoever is forked ({cut(', '.join(shared), 200)})" if shared else ""
 
 
 def _become(request, descriptors, tells, begin):

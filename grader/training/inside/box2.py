@@ -8,6 +8,8 @@ import json
 import os
 import sys
 
+from _box.frames import readable  # the box's own writer
+
 
 def main(writer, spec):
     """Answer requests until standard input ends; never returns."""
@@ -60,7 +62,7 @@ class _Answers:
         except self._rebuild.TooLarge as error:
             return {"graph": None, "refusal": str(error)}
         except Exception as error:
-            return {"graph": None, "refusal": f"Keras cannot build it: {type(error).__name__}: {str(error)[:300]}"}
+            return {"graph": None, "refusal": f"Keras cannot build it: {type(error).__name__}: {readable(error, 300)}"}
 
     def open(self, request):
         from . import pool, trainer
@@ -79,7 +81,7 @@ class _Answers:
         except (trainer.Refused, self._rebuild.TooLarge) as error:
             return {"refusal": str(error)}
         except Exception as error:
-            return {"refusal": f"Keras cannot build and compile it: {type(error).__name__}: {str(error)[:300]}"}
+            return {"refusal": f"Keras cannot build and compile it: {type(error).__name__}: {readable(error, 300)}"}
         return {"refusal": None}
 
     def advance(self, request):
@@ -90,5 +92,5 @@ class _Answers:
             found["feeding"] = self._run.feeding() if request["probe"] else []
             found["settled"] = self._run.settled(found["silent"]) if request["probe"] else []
         except Exception as error:
-            return {"checkpoint": None, "refusal": f"training it fails: {type(error).__name__}: {str(error)[:300]}"}
+            return {"checkpoint": None, "refusal": f"training it fails: {type(error).__name__}: {readable(error, 300)}"}
         return {"checkpoint": found, "refusal": None}
