@@ -118,7 +118,7 @@ def _limits(command: Any) -> Any:
     default="json,html",
     show_default=True,
     metavar="NAME,…",
-    help="Formats besides report.json: html, md, junit, gradescope, github.",
+    help="Formats besides report.json: html, notebook, md, junit, gradescope, github.",
 )
 @click.option(
     "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 1 if less of the decided points is reached."

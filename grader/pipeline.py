@@ -30,6 +30,7 @@ from grader.records import (
     Flag,
     Model,
     Notebook,
+    Page,
     Report,
     ReportCell,
     ReportCurve,
@@ -44,7 +45,8 @@ from grader.records import (
     Submission,
     Training,
 )
-from grader.sandbox import Limits
+from grader.reports import as_notebook
+from grader.sandbox import Job, Limits
 from grader.sandbox.notebook_run import collect_notebook, start_notebook
 from grader.training import sandboxed
 from grader.training.audit import audit
@@ -53,6 +55,9 @@ from grader.training.cache import Cache, default_folder
 from grader.training.course import BUDGETS
 from grader.training.measure import Setting
 from grader.training.session import Plan, check_device, train_roles
+
+DRAWING = Limits(wall_s=60.0, cpu_s=30, memory_mib=1024, data_mib=2048, disk_mib=16, files=100, output_mib=1, frames_mib=64)
+"""For drawing a notebook with nbconvert: 2 s and 100 MiB for any honest one."""
 
 _OWN_EXERCISE = 0.3
 """Fraction of the exercise's anchors from which a notebook counts as this exercise whatever its code mentions."""
@@ -159,6 +164,8 @@ def execute(
     begun(draft)
     try:
         executed, exit_code, staff = _graded(reference, options, stdin, lines, draft, boxes), 0, ""
+        if reports.DRAWN.intersection(options.formats):
+            executed = drawn(executed, boxes.box1 if boxes is not None else sandbox.choose(options.sandbox))
     except UsageError:
         raise
     except Interrupted as signal:
@@ -174,6 +181,23 @@ def execute(
         )
         exit_code, staff = GraderError.exit_code, traceback.format_exc()
     return Outcome(executed=executed, files=(), exit_code=exit_code, staff=staff, evidence=None if exit_code else draft.found)
+
+
+def drawn(executed: Executed, box: sandbox.Sandbox) -> Executed:
+    """`executed` with its notebook as a page, which nbconvert draws in a box: the input is a student's. Where that fails, the reason instead; it costs no points."""
+    frames: list[tuple[str, Any]] = []
+    try:
+        with box.start(Job(program=as_notebook.PROGRAM, module="page", spec=as_notebook.request(executed)), DRAWING) as running:
+            while (more := running.read()) is not None:
+                frames += more
+        if running.ending is not None and running.ending.name != "ok":
+            raise InfrastructureError(f"Drawing it was ended ({running.ending.name}). {running.ending.detail}")  # noqa: TRY301
+        page = as_notebook.page(frames)
+    except Interrupted:
+        raise
+    except Exception as error:  # noqa: BLE001 (a defect of ours that changes no result)
+        page = Page(fault=str(error) if isinstance(error, GraderError) else f"Drawing it failed ({type(error).__name__}).")
+    return replace(executed, page=page)
 
 
 def unreached(status: RunStatus, reason: str, options: Options, *, file: str, sha256: str) -> Outcome:

@@ -852,9 +852,19 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The notebook as nbconvert draws it, checked to be inert: HTML of the cells and of each answer. `fault`: why there is none, as a sentence."""
+
+    cells: str = ""
+    answers: tuple[str, ...] = ()
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """A report with what only some formats show: the notebook and how each cell ran (for the appendix)."""
+    """A report with what only some formats show: the notebook, how each cell ran, and both drawn (None: nobody asked for it)."""
 
     report: Report
     notebook: Notebook | None = None
     cells: tuple[CellRun, ...] = ()
+    page: Page | None = None

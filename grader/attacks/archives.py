@@ -131,7 +131,7 @@ def run() -> Iterator[Outcome]:
                 found = notebook.read(sources.resolve(str(path)).data, anchors)
                 wrong = "its code was taken" if found.code and attack.id.partition(".")[2] not in _TAKEN else ""
                 notebook.recognise(found, anchors)
-                reports.FORMATS["html"].render(replace(nothing, notebook=found))
+                reports.files(replace(nothing, notebook=found), ("html", "notebook"))
             except GraderError as error:
                 detail = str(error)[:200]
             except Exception as error:  # noqa: BLE001 (that is what is looked for)

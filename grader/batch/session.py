@@ -356,7 +356,7 @@ def complete_shelf(opened: Class, plan: Plan, standings: Sequence[Standing]) -> 
         report = opened.book.report(opened.key_id, standing.content)
         if report is not None:
             executed = Executed(report=report)
-            files = {reports.FORMATS[name].FILENAME: reports.FORMATS[name].render(executed) for name in ("json", *plan.options.formats)}
+            files = reports.files(executed, plan.options.formats)
             shelf.put((standing.student,), standing.content, files)
 
 

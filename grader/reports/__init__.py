@@ -1,6 +1,7 @@
 """Reports: one format, one file. Each format module has `NAME`, `FILENAME` and `render(executed) -> str`.
 
 To add one: write `as_<name>.py` with those three, add its line to `MODULES`, and golden files in `tests/reports`.
+`notebook` stands for two files, of which `page` is the second.
 """
 
 import difflib
@@ -15,7 +16,7 @@ from typing import Protocol, cast
 from grader.errors import InfrastructureError, UsageError
 from grader.records import Executed, Report, ReportRubric, ReportSubmission, RunStatus
 
-__all__ = ["FORMATS", "MODULES", "Format", "check", "replace_file", "write", "write_started"]
+__all__ = ["DRAWN", "FORMATS", "MODULES", "Format", "check", "files", "replace_file", "write", "write_started"]
 
 MODULES = {
     "json": "as_json",
@@ -24,8 +25,11 @@ MODULES = {
     "junit": "as_junit",
     "gradescope": "as_gradescope",
     "github": "as_github",
+    "notebook": "as_notebook",
+    "page": "as_page",
 }
-
+DRAWN = frozenset({"html", "notebook", "page"})
+"""Formats that show the notebook as nbconvert draws it (`Executed.page`)."""
 
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
@@ -60,18 +64,24 @@ FORMATS: Mapping[str, Format] = _Formats()
 
 
 def check(formats: Iterable[str]) -> tuple[str, ...]:
-    """The names without repetitions, in the order given.
+    """The names without repetitions, in the order given, `page` after `notebook`.
 
     Raises:
         UsageError: a name is no format; the message suggests the nearest.
     """
-    names = tuple(dict.fromkeys(formats))
+    names = tuple(dict.fromkeys(name for given in formats for name in ((given, "page") if given == "notebook" else (given,))))
     for name in names:
         if name not in MODULES:
             near = difflib.get_close_matches(name.lower(), MODULES, n=1)
             suggestion = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"--format: expected one of {', '.join(MODULES)}; found {name!r}.{suggestion}")
     return names
+
+
+def files(executed: Executed, formats: Iterable[str] = ()) -> dict[str, str]:
+    """The files of the formats that are named, by their names, and `report.json` always and last. Raises UsageError as `check`."""
+    names = [name for name in check(formats) if name != "json"]
+    return {FORMATS[name].FILENAME: FORMATS[name].render(executed) for name in (*names, "json")}
 
 
 def write(executed: Executed, folder: Path, formats: Iterable[str] = ()) -> list[Path]:
@@ -86,11 +96,10 @@ def write(executed: Executed, folder: Path, formats: Iterable[str] = ()) -> list
         UsageError: a name is no format, or the folder cannot be written.
         InfrastructureError: the disk is full or fails; what was there before is still there.
     """
-    names = [name for name in check(formats) if name != "json"]
-    rendered = [(FORMATS[name].FILENAME, FORMATS[name].render(executed)) for name in (*names, "json")]
+    rendered = files(executed, formats)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [replace_file(folder / filename, text) for filename, text in rendered]
+        return [replace_file(folder / filename, text) for filename, text in rendered.items()]
     except OSError as error:
         found = f"{type(error).__name__}: {error.strerror}"
         if error.errno in _DISK:

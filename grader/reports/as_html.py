@@ -3,13 +3,15 @@
 No script, nothing loaded from elsewhere; readable on a telephone, on paper and by a screen reader.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from grader.records import Executed, Report, ReportTraining
-from grader.reports import appendix, inert, trained, view
+from grader.records import Executed, Page, Report, ReportTraining
+from grader.reports import inert, trained, view
 from grader.reports.band_chart import Figure, figure
 from grader.reports.chart import Chart, panels
 from grader.reports.text import cleaned, count_text, hundredths, points_text, shape_text
@@ -17,7 +19,8 @@ from grader.words import one_line
 
 NAME = "html"
 FILENAME = "report.html"
-_METAS = 4
+METAS = 4
+_CELL = re.compile(r'<h3 [^>]*id="cell-(\d+)"')
 
 
 def render(executed: Executed) -> str:
@@ -29,10 +32,8 @@ def render(executed: Executed) -> str:
     executed = cleaned(executed)
     report = executed.report
     checked = {training.role for training in report.training}
-    room = appendix.Room()
-    answers = [(answer, room.rendered(answer.text, appendix.markdown)) for answer in report.answers]
-    shown = appendix.cells(executed.notebook, executed.cells, room) if executed.notebook is not None else ()
-    page = _environment().get_template("report.html.j2").render(
+    drawn = executed.page or Page()
+    page = environment().get_template("report.html.j2").render(
         report=report,
         view=view,
         sections=view.sections(report),
@@ -41,11 +42,11 @@ def render(executed: Executed) -> str:
         recorded=[(curve, _recorded(report, number)) for number, curve in enumerate(report.recorded) if curve.role not in checked],
         moved=[curve for curve in report.recorded if curve.role in checked],
         checks=[_check(report, number) for number in range(len(report.training))],
-        answers=answers,
-        shown=shown,
-        anchors={cell.index for cell in shown},
+        answers=list(zip_longest(report.answers, drawn.answers[: len(report.answers)])),
+        page=executed.page,
+        anchors={int(number) for number in _CELL.findall(drawn.cells)},
     )  # fmt: skip
-    inert.check(page, metas=_METAS)
+    inert.check(page, metas=METAS)
     return page
 
 
@@ -93,7 +94,8 @@ def _recorded(report: Report, number: int) -> tuple[Chart, ...]:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of the pages; what they are given is escaped."""
     environment = Environment(
         loader=PackageLoader("grader.reports", "templates"),
         autoescape=True,

@@ -1,9 +1,11 @@
 """Reports to render: a good one, a bad one, and one for every ending without a score. All made by hand, none of them a student's."""
 
 import base64
+import json
 import math
 import struct
 import zlib
+from dataclasses import replace
 
 from grader.records import (
     Answer,
@@ -30,6 +32,8 @@ from grader.records import (
     RunStatus,
     Status,
 )
+from grader.reports import as_notebook
+from grader.reports.inside import page
 
 RUBRIC = ReportRubric(id="all_cnn_c", version="1.0", sha256="5b" * 32)
 SUBMISSION = ReportSubmission(id="sub_3f9a1c07d2e4", file="submission.ipynb", sha256="c4" * 32, source="file")
@@ -308,6 +312,18 @@ _RUNS = (
 )
 
 
+def drawn(executed: Executed) -> Executed:
+    """With its notebook as a page, drawn by nbconvert here in this process; `pipeline.drawn` does it in a box."""
+    frames: list[tuple[str, object]] = []
+
+    class Writer:
+        def send(self, kind: str, body: object) -> None:
+            frames.append((kind, body))
+
+    page.main(Writer(), json.loads(json.dumps(as_notebook.request(executed))))
+    return replace(executed, page=as_notebook.page(frames))
+
+
 def good() -> Executed:
     """Nearly everything right; three answers await a person."""
     why = "Pooling throws away where a feature was; a convolution with stride 2 learns how to make the map smaller."
@@ -490,8 +506,8 @@ def started() -> Executed:
 
 
 SAMPLES = {
-    "good": good,
-    "bad": bad,
+    "good": lambda: drawn(good()),
+    "bad": lambda: drawn(bad()),
     "trained": trained,
     "ungradable": ungradable,
     "grader_error": grader_error,

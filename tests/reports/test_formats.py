@@ -80,7 +80,7 @@ def test_started_replaces_what_an_earlier_run_left(tmp_path):
 def test_near_miss_is_suggested():
     with pytest.raises(UsageError) as error:
         check(["json", "htm"])
-    expected = "--format: expected one of json, html, md, junit, gradescope, github; found 'htm'. Did you mean 'html'?"
+    expected = "--format: expected one of json, html, md, junit, gradescope, github, notebook, page; found 'htm'. Did you mean 'html'?"
     assert str(error.value) == expected
 
 

@@ -1,0 +1,1 @@
+"""What runs in the box that draws a notebook. Nothing here imports the grader."""
