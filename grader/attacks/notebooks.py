@@ -24,7 +24,7 @@ from grader.records import Report, RunStatus
 from grader.sandbox import Limits, Sandbox
 from grader.training.box2 import Box2
 
-FORMATS = ("json", "html", "md", "junit", "gradescope", "github")
+FORMATS = ("json", "html", "md", "junit", "gradescope", "github", "notebook")
 LIMITS = Limits(cell_s=60, wall_s=180, memory_mib=3072)
 
 LOAD = """import numpy as np
@@ -480,7 +480,7 @@ def acts(name: str, text: str) -> str:
         return page.found
     if name.endswith(".xml"):
         ET.fromstring(text)  # noqa: S314 (ours, and it must be well-formed)
-    if name.endswith(".json"):
+    if name.endswith((".json", ".ipynb")):
         json.loads(text)
     if name.endswith(".md"):
         from markdown_it import MarkdownIt  # noqa: PLC0415

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from mutation import HOSTILE_TEXT, fuzz, text
 from rich.console import Console
-from samples import SAMPLES, png
+from samples import SAMPLES, drawn, png
 
 from grader.records import Cell, CellOutput, CellRun, Executed, Json, Notebook, Report, ReportCurve, RunStatus
 from grader.reports import as_github, as_gradescope, as_html, as_json, as_junit, as_markdown, schema
@@ -44,6 +44,7 @@ OURS = {
     "schema",
     "sha256",
     "data",
+    "page",
 }
 """Written by us, whatever the student does: numbers of points and seconds, the calibration's band."""
 
@@ -413,7 +414,7 @@ NOTEBOOK_TEXT = (
 def test_any_notebook_in_the_appendix(cells):
     notebook = Notebook(cells=tuple(Cell(index=i, kind=kind, source=source) for i, (kind, source, _, _) in enumerate(cells)))
     runs = tuple(CellRun(index=i, status=status, outputs=shown) for i, (_, _, shown, status) in enumerate(cells))
-    made = dataclasses.replace(SEEDS[0], notebook=notebook, cells=runs)
+    made = drawn(dataclasses.replace(SEEDS[0], notebook=notebook, cells=runs))
     check_html(made)
     page = Page()
     page.feed(as_html.render(made))
