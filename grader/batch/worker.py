@@ -117,14 +117,10 @@ class Workshop:
 def answer(item: Item, outcome: pipeline.Outcome, options: pipeline.Options, worker: str) -> Answer:
     """The answer for an item, its report written out in the formats that the options name."""
     report = outcome.report
-<<<<<<< HEAD
-    files = {reports.FORMATS[name].FILENAME: reports.FORMATS[name].render(outcome.executed) for name in ("json", *options.formats)}
+    files = reports.files(outcome.executed, options.formats)
     told = result(report)
     score = told.pop("score")
     del told["max_score"]
-=======
-    files = reports.files(outcome.executed, options.formats)
->>>>>>> 4979c8f (The notebook is drawn by nbconvert in a box of its own: executed.ipynb, notebook.html and the report's appendix; the hand-made renderer goes)
     graded = Graded(
         content=item.content,
         report=files["report.json"],
