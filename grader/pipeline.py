@@ -165,7 +165,8 @@ def execute(
     try:
         executed, exit_code, staff = _graded(reference, options, stdin, lines, draft, boxes), 0, ""
         if reports.DRAWN.intersection(options.formats):
-            executed = drawn(executed, boxes.box1 if boxes is not None else sandbox.choose(options.sandbox))
+            left = DRAWING.wall_s if options.deadline_s is None else options.deadline_s - (time.monotonic() - started)
+            executed = drawn(executed, boxes.box1 if boxes is not None else sandbox.choose(options.sandbox), left)
     except UsageError:
         raise
     except Interrupted as signal:
@@ -183,15 +184,19 @@ def execute(
     return Outcome(executed=executed, files=(), exit_code=exit_code, staff=staff, evidence=None if exit_code else draft.found)
 
 
-def drawn(executed: Executed, box: sandbox.Sandbox) -> Executed:
-    """`executed` with its notebook as a page, which nbconvert draws in a box: the input is a student's. Where that fails, the reason instead; it costs no points."""
+def drawn(executed: Executed, box: sandbox.Sandbox, left_s: float = DRAWING.wall_s) -> Executed:
+    """`executed` with its notebook as a page, which nbconvert draws in a box: the input is a student's. Where that fails, the reason instead; it costs no points.
+
+    `left_s`: seconds to the run's deadline; after it, five more are taken.
+    """
     frames: list[tuple[str, Any]] = []
+    limits = replace(DRAWING, wall_s=min(DRAWING.wall_s, max(left_s, 5.0)))
     try:
-        with box.start(Job(program=as_notebook.PROGRAM, module="page", spec=as_notebook.request(executed)), DRAWING) as running:
+        with box.start(Job(program=as_notebook.PROGRAM, module="page", spec=as_notebook.request(executed)), limits) as running:
             while (more := running.read()) is not None:
                 frames += more
         if running.ending is not None and running.ending.name != "ok":
-            raise InfrastructureError(f"Drawing it was ended ({running.ending.name}). {running.ending.detail}")  # noqa: TRY301
+            raise InfrastructureError(f"Drawing it was ended ({running.ending.name}).")  # noqa: TRY301
         page = as_notebook.page(frames)
     except Interrupted:
         raise
