@@ -141,7 +141,7 @@ class OnTerminal:
         left = self._pace.left_s
         when = f"about {duration(left)} left" if left is not None else duration(time.monotonic() - self._since)
         grid = Table.grid(padding=(0, 1, 0, 0))
-        grid.width = max(self._console.width - 1, 20)
+        grid.width = max(self._console.width - 3, 20)  # "^C" fits behind it
         grid.add_column(width=1)
         grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis" if self._utf else "crop")
         grid.add_column(no_wrap=True, justify="right")

@@ -8,6 +8,7 @@ from grader import dataset
 from grader.records import Cell
 from grader.sandbox import Limits
 from grader.sandbox.inside import plots
+from grader.sandbox.inside.context import Context
 from grader.sandbox.notebook_run import collect_notebook, start_notebook
 
 EPOCHS = 30
@@ -168,3 +169,16 @@ def test_what_was_shown_before_the_process_ended_is_known():
     with start_notebook(cells, warm_box1(data), Limits(), data) as running:
         record = collect_notebook(running, cells, Limits())
     assert {key for plot in record.plots for _, key in plot.curves} == BOTH
+
+
+def test_curves_of_plotly_are_seen(histories, monkeypatch):
+    base = pytest.importorskip("plotly.basedatatypes")
+    express, objects = pytest.importorskip("plotly.express"), pytest.importorskip("plotly.graph_objects")
+    for name in ("__init__", "add_traces"):
+        monkeypatch.setattr(base.BaseFigure, name, getattr(base.BaseFigure, name))  # put back afterwards
+    monkeypatch.setattr(plots, "_seen", {"lines": 0, "curves": set(), "sent": set(), "looks": 0})
+    plots.watch_plotly(Context(None, {}), base)
+    objects.Figure(objects.Scatter(y=histories[0]["accuracy"]))
+    objects.Figure().add_trace(objects.Bar(y=list(histories[0]["val_accuracy"]))).add_trace(objects.Pie(values=[1, 2]))
+    express.line({"a": histories[1]["loss"], "b": 100 * histories[1]["accuracy"]})
+    assert plots._seen["curves"] == {(0, "accuracy"), (0, "val_accuracy"), (1, "loss"), (1, "accuracy")}

@@ -56,6 +56,7 @@ def _prepare():
     after.after("pandas", recorder.give_pandas)
     after.after("matplotlib", plots.keep_backend)
     after.after("matplotlib.figure", lambda figure: plots.watch(context, figure))
+    after.after("plotly.basedatatypes", lambda base: plots.watch_plotly(context, base))
     after.after("matplotlib.pyplot", lambda pyplot: plots.install(context, pyplot))
     legacy.install(context, after)
     sys.meta_path.insert(0, after)

@@ -83,6 +83,8 @@ def _curves(data):
 
 def _series(artist):
     """The sequences of numbers that a line, a scatter, bars, steps, error bars or a filled area show."""
+    if hasattr(artist, "plotly_name"):
+        return [() if getattr(artist, "y", None) is None else artist.y]
     if hasattr(artist, "get_ydata"):
         return [artist.get_ydata(orig=True)]
     if hasattr(artist, "datavalues"):
@@ -126,20 +128,23 @@ def keep_backend(matplotlib):
     matplotlib.use = lambda *_, **__: None
 
 
+def _hook(context, owner, name, look, *, after=False):
+    """Have `look(self, *args)` called before, or after, each call of a method."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def looked(self, *args, **kwargs):
+        result = original(self, *args, **kwargs) if after else None
+        with context.ours("looking at what is drawn"):
+            look(self, *args)
+        return result if after else original(self, *args, **kwargs)
+
+    setattr(owner, name, looked)
+
+
 def watch(context, figure):
     """After matplotlib.figure was imported: look at what is put into axes, and at figures before they are saved or cleared."""
     from matplotlib.axes._base import _AxesBase
-
-    def before(owner, name, look):
-        original = getattr(owner, name)
-
-        @functools.wraps(original)
-        def looked(self, *args, **kwargs):
-            with context.ours("looking at what is drawn"):
-                look(self, *args)
-            return original(self, *args, **kwargs)
-
-        setattr(owner, name, looked)
 
     def added(_, artist=None, *__):
         if artist is not None and not (hasattr(artist, "get_width") and hasattr(artist, "get_height")):  # one bar: its container comes
@@ -147,9 +152,20 @@ def watch(context, figure):
             _look([artist])
 
     for name in ("add_line", "add_collection", "add_container", "add_patch"):
-        before(_AxesBase, name, added)
-    before(figure.Figure, "savefig", _look_at)
-    before(figure.FigureBase, "clear", _look_at)
+        _hook(context, _AxesBase, name, added)
+    _hook(context, figure.Figure, "savefig", _look_at)
+    _hook(context, figure.FigureBase, "clear", _look_at)
+
+
+def watch_plotly(context, base):
+    """After plotly.basedatatypes was imported: look at the traces that are put into a figure."""
+
+    def added(figure, *_):
+        _seen["lines"] += 1
+        _look(figure.data)
+
+    for name in ("__init__", "add_traces"):
+        _hook(context, base.BaseFigure, name, added, after=True)
 
 
 def install(context, pyplot):
