@@ -15,9 +15,9 @@ from grader.words import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from grader.pipeline import Outcome
+    from grader.pipeline import Options, Outcome
     from grader.rubric import Rubric
-    from grader.sandbox import Limits, Sandbox
+    from grader.sandbox import Sandbox
 
 EXIT_CODES = """\b
 Exit codes: 0 graded, 1 graded but below --fail-under, 2 usage, configuration
@@ -75,40 +75,59 @@ def cli() -> None:
     """
 
 
-def _limits(command: Any) -> Any:
-    """The options of `grade run` and `grade batch` that bound one notebook."""
-    seconds = click.FloatRange(min=1)
-    for option in (
-        click.option("--timeout", "wall_s", type=seconds, metavar="SECONDS", help="Bound on a whole notebook [default: 600]."),
-        click.option("--cell-timeout", "cell_s", type=seconds, metavar="SECONDS", help="Bound on each cell of a notebook [default: 120]."),
-        click.option(
-            "--memory",
-            metavar="SIZE",
-            help="Memory of a notebook: 8GiB, 6144MiB or 6144 (MiB) [default: 12GiB as on Colab, at most 60% of the machine's].",
-        ),
-    ):
+_SECONDS = click.FloatRange(min=1)
+_HOW = (
+    click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by."),
+    click.option(
+        "--budget",
+        type=click.Choice(["none", "short", "full"]),
+        default="short",
+        show_default=True,
+        help="How much training to measure: none, a short check, or all epochs (for a GPU).",
+    ),
+    click.option(
+        "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured."
+    ),
+    click.option(
+        "--sandbox",
+        default="auto",
+        show_default=True,
+        metavar="auto|NAME",
+        help="The sandbox: bubblewrap, landlock, container (one thrown away afterwards), or none (trusted notebooks only).",
+    ),
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory of a notebook: 8GiB, 6144MiB or 6144 (MiB) [default: 12GiB as on Colab, at most 60% of the machine's].",
+    ),
+    click.option("--cell-timeout", "cell_s", type=_SECONDS, metavar="SECONDS", help="Bound on each cell of a notebook [default: 120]."),
+    click.option("--timeout", "wall_s", type=_SECONDS, metavar="SECONDS", help="Bound on all cells of a notebook together [default: 600]."),
+    click.option(
+        "--deadline",
+        "deadline_s",
+        type=_SECONDS,
+        metavar="SECONDS",
+        help="Bound on all of a submission's grading; what is not decided by then is skipped.",
+    ),
+    click.option(
+        "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
+    ),
+    click.option("--no-cache", is_flag=True, help="Measure anew what the cache of training verdicts knows."),
+    click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator."),
+    click.option("--json-lines", is_flag=True, help="Tell how it goes, and what comes of it, as one JSON object a line."),
+)
+
+
+def _how(command: Any) -> Any:
+    """The options that `grade run` and `grade batch` share."""
+    for option in reversed(_HOW):
         command = option(command)
     return command
 
 
 @cli.command(epilog=EXIT_CODES)
 @click.argument("submission")
-@click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by.")
-@click.option(
-    "--budget",
-    type=click.Choice(["none", "short", "full"]),
-    default="short",
-    show_default=True,
-    help="How much training to measure: none, a short check, or all epochs (for a GPU).",
-)
-@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured.")
-@click.option(
-    "--sandbox",
-    default="auto",
-    show_default=True,
-    metavar="auto|NAME",
-    help="The sandbox: bubblewrap, landlock, container (one thrown away afterwards), or none (trusted notebooks only).",
-)
+@_how
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("report"), show_default=True, help="The folder for the report."
 )
@@ -123,18 +142,8 @@ def _limits(command: Any) -> Any:
 @click.option(
     "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 1 if less of the decided points is reached."
 )
-@click.option(
-    "--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Bound on the whole run; what is not decided by then is skipped."
-)
-@_limits
-@click.option(
-    "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
-)
-@click.option("--no-cache", is_flag=True, help="Measure anew what the cache of training verdicts knows.")
-@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator.")
 @click.option("--allow-fetch", is_flag=True, help="Allow SUBMISSION to be a link.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A further host that links may lead to.")
-@click.option("--json-lines", is_flag=True, help="Tell how it goes, and the result, as one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="One line only.")
 @click.option("--verbose", is_flag=True, help="Every detail, and for defects of the grader the traceback.")
 def run(**given: Any) -> None:
@@ -144,44 +153,40 @@ def run(**given: Any) -> None:
 
     console = _console()
     _end_on_signals()
-    limits, json_lines, quiet = _limits_of(given), given["json_lines"], given["quiet"]
-    watch = display.watcher(_console(stderr=True), json_lines=json_lines, quiet=quiet)
-    options = pipeline.Options(
-        rubric=given["rubric"],
-        budget=given["budget"],
-        device=given["device"],
-        sandbox=given["sandbox"],
-        out=given["out"],
-        formats=tuple(name.strip() for name in given["formats"].split(",") if name.strip()),
-        deadline_s=given["deadline"],
-        seed=given["seed"],
-        backend=given["backend"],
-        use_cache=not given["no_cache"],
-        allow_fetch=given["allow_fetch"],
-        hosts=given["hosts"],
-        limits=limits,
-        watch=watch,
+    submission, fail_under, json_lines, quiet, verbose = (
+        given.pop(name) for name in ("submission", "fail_under", "json_lines", "quiet", "verbose")
     )
+    watch = display.watcher(_console(stderr=True), json_lines=json_lines, quiet=quiet)
+    names = _names(given.pop("formats"))
+    options = _options(given, formats=names, **{name: given.pop(name) for name in ("out", "allow_fetch", "hosts")}, watch=watch)
     try:
         with closing(watch):
-            outcome = pipeline.grade(given["submission"], options)
+            outcome = pipeline.grade(submission, options)
     except GraderError as error:  # nothing was graded, or the report of it cannot be written
         _fail(str(error), error.exit_code)
     if not json_lines:
-        _show(outcome, console, quiet=quiet, verbose=given["verbose"])
-    code = _exit_code(outcome, given["fail_under"])
+        _show(outcome, console, quiet=quiet, verbose=verbose)
+    code = _exit_code(outcome, fail_under)
     watch("recorded", **display.result(outcome.report), exit_code=code, files=[str(path) for path in outcome.files])
     sys.exit(code)
 
 
-def _limits_of(given: dict[str, Any], side_by_side: int = 1) -> "Limits":
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _options(given: dict[str, Any], side_by_side: int = 1, **more: Any) -> "Options":
+    """The options of `_HOW`, taken out of `given`."""
     from grader.errors import UsageError
+    from grader.pipeline import Options
     from grader.sandbox import Limits
 
+    own = ("rubric", "budget", "device", "sandbox", "deadline_s", "backend", "seed")
     try:
-        return Limits.of(given.pop("memory"), given.pop("cell_s"), given.pop("wall_s"), side_by_side)
+        limits = Limits.of(given.pop("memory"), given.pop("cell_s"), given.pop("wall_s"), side_by_side)
     except UsageError as error:
         _fail(str(error), error.exit_code)
+    return Options(**{name: given.pop(name) for name in own}, use_cache=not given.pop("no_cache"), limits=limits, **more)
 
 
 def _show(outcome: "Outcome", console: "Console", *, quiet: bool, verbose: bool) -> None:
@@ -243,19 +248,7 @@ def _say(message: str) -> None:
 @cli.command(epilog=EXIT_CODES)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--gradebook", required=True, metavar="FILE|URL", help="Where everything is kept: a file (SQLite), or postgresql://….")
-@click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by.")
-@click.option(
-    "--budget", type=click.Choice(["none", "short", "full"]), default="short", show_default=True, help="How much training to measure."
-)
-@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured.")
-@click.option("--sandbox", default="auto", show_default=True, metavar="auto|NAME", help="As for `grade run`.")
-@click.option(
-    "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
-)
-@click.option("--no-cache", is_flag=True, help="Measure anew what the cache of training verdicts knows.")
-@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator.")
-@click.option("--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Bound on each submission.")
-@_limits
+@_how
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -297,7 +290,6 @@ def _say(message: str) -> None:
 @click.option(
     "--template", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The notebook as handed out, for finding similar work."
 )
-@click.option("--json-lines", is_flag=True, help="Tell how it goes as one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="Only what a person has to know, and the summary.")
 def batch(**given: Any) -> None:
     """Grade a class: folders, or the downloads of Canvas, Moodle, Gradescope or nbgrader. The same command again goes on where it ended."""
@@ -308,14 +300,8 @@ def batch(**given: Any) -> None:
 
     console = _console()
     _end_on_signals()
-    own = ("rubric", "budget", "device", "sandbox", "backend", "seed")
-    options = pipeline.Options(
-        **{name: given.pop(name) for name in own},
-        formats=tuple(dict.fromkeys(name.strip() for name in given.pop("formats").split(",") if name.strip() and name.strip() != "json")),
-        deadline_s=given.pop("deadline"),
-        use_cache=not given.pop("no_cache"),
-        limits=_limits_of(given, given["jobs"] or default_jobs()),
-    )
+    formats = tuple(name for name in _names(given.pop("formats")) if name != "json")
+    options = _options(given, given["jobs"] or default_jobs(), formats=formats)
     json_lines, quiet = given.pop("json_lines"), given.pop("quiet")
     plan = session.Plan(**given, options=options)
     try:
