@@ -55,6 +55,7 @@ from grader.training.cache import Cache, default_folder
 from grader.training.course import BUDGETS
 from grader.training.measure import Setting
 from grader.training.session import Plan, check_device, train_roles
+from grader.words import counted
 
 DRAWING = Limits(wall_s=60.0, cpu_s=30, memory_mib=1024, data_mib=2048, disk_mib=16, files=100, output_mib=1, frames_mib=64)
 """For drawing a notebook with nbconvert: 2 s and 100 MiB for any honest one."""
@@ -423,7 +424,7 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
     broken = [result for result in results if result.status is Status.ERROR]
     if broken:
         status = RunStatus.NEEDS_REVIEW
-        reason = f"A person needs to look: {len(broken)} criteria could not be judged ({', '.join(result.id for result in broken[:4])})."
+        reason = f"A person needs to look: {counted(len(broken), 'criterion')} could not be judged ({', '.join(result.id for result in broken[:4])}{', …' * (len(broken) > 4)})."
     elif any(note.kind == "grader" for note in record.notes):
         status, reason = RunStatus.NEEDS_REVIEW, "A person needs to look: there was a defect in the grader while it ran the notebook."
     elif reviews := [f"{role} model: {training.review}" for role, training in found.training.items() if training.review]:
@@ -476,7 +477,7 @@ def _undecided(result: CriterionResult, flag: Flag) -> CriterionResult:
     """A decided criterion of a notebook that reaches for the grader: nobody's points until a person has looked, and nobody's loss."""
     if result.status not in (Status.PASS, Status.PARTIAL, Status.FAIL):
         return result
-    message = f"Not decided: what this code shows may not be what it does, so a person looks at it. {flag.message}"
+    message = f"What this code shows may not be what it does, so a person looks at it. {flag.message}"
     return replace(result, status=Status.SKIP, earned=None, message=message, hint="")
 
 

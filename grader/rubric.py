@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from grader import checks
 from grader.errors import UsageError
+from grader.words import counted
 
 FILE = "rubric.toml"
 FILE_BYTES = 1 << 20
@@ -425,10 +426,14 @@ def _paths(parsed: Any) -> Iterator[Keys]:
 
 def explain(rubric: Rubric) -> str:
     """The rubric in plain text, sections in order, long words wrapped at 100 columns: what `grade rubric show` prints."""
-    parts = [f"{rubric.title} ({rubric.id} {rubric.version}), {rubric.max_points:g} points", f"{rubric.path}", f"sha256 {rubric.sha256}"]
+    parts = [
+        f"{rubric.title} ({rubric.id} {rubric.version}), {counted(rubric.max_points, 'point')}",
+        f"{rubric.path}",
+        f"sha256 {rubric.sha256}",
+    ]
     for number, title in rubric.sections.items():
         members = [criterion for criterion in rubric.criteria if criterion.section == number]
-        parts += ["", f"{number}. {title}: {math.fsum(member.points for member in members):g} points"]
+        parts += ["", f"{number}. {title}: {counted(math.fsum(member.points for member in members), 'point')}"]
         for member in members:
             parts += _explain_criterion(member)
     return "\n".join(parts)

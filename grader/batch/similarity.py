@@ -35,6 +35,7 @@ import numpy.typing as npt
 from grader.batch.records import Standing
 from grader.records import Report, ReportModel
 from grader.reports import replace_file
+from grader.words import counted
 
 Basis = Literal["contents", "curve", "model", "code"]
 LIMIT = 0.05
@@ -384,7 +385,7 @@ def _models(works: Sequence[_Work], places: Sequence[int], limit: float, collect
         if expected > limit:
             continue
         words = (
-            f"the same model of {works[owners[0]].layers} layers, with the same settings and compile; {alike} of {len(having):,} works have it "
+            f"the same model of {counted(works[owners[0]].layers, 'layer')}, with the same settings and compile; {alike} of {len(having):,} works have it "
             f"({structure:,} have its structure, {compiled:,} its optimizer and loss)"
         )
         for other in owners[1:]:

@@ -107,8 +107,3 @@ def graph_or_finding(evidence: Evidence, role: str = "base") -> Graph | Finding:
             actual=", ".join(layer.class_name for layer in model.claim.layers[:20]),
         )
     return model.graph
-
-
-def layer_names(count: int) -> str:
-    """Write "1 convolution", "3 convolutions" and so on."""
-    return f"{count} convolution{'' if count == 1 else 's'}"

@@ -17,6 +17,7 @@
 
 from grader.checks import Params
 from grader.records import Evidence, Finding, Status
+from grader.words import counted
 
 PARAMS: Params = {"section": 0}
 
@@ -25,7 +26,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     """Hand the section's answers to a person."""
     count = sum(1 for answer in evidence.notebook.answers if answer.section == params["section"])
     message = (
-        f"{count} written answer{'' if count == 1 else 's'} found; a person gives these points."
+        f"{counted(count, 'written answer')} found; a person gives these points."
         if count
         else "No written answer was found; a person decides."
     )

@@ -17,8 +17,9 @@
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graded_share, graph_or_finding, layer_names, partial, passed
+from grader.checks._helpers import failed, graded_share, graph_or_finding, partial, passed
 from grader.records import Evidence, Finding
+from grader.words import counted
 
 PARAMS: Params = {"classes": 10}
 
@@ -42,7 +43,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         names = ", ".join(node.name for node in bare[:4])
         return partial(
             graded_share(len(due) - len(bare), len(due)),
-            f"{layer_names(len(bare)).capitalize()} have no nonlinearity after them ({names}).",
+            f"{counted(len(bare), 'convolution has', 'convolutions have')} no nonlinearity after {'it' if len(bare) == 1 else 'them'} ({names}).",
             expected=expected,
             actual=actual,
         )

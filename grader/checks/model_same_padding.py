@@ -18,8 +18,9 @@ their size. 1x1 convolutions are free.
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graded_share, graph_or_finding, layer_names, partial, passed
+from grader.checks._helpers import failed, graded_share, graph_or_finding, partial, passed
 from grader.records import Evidence, Finding
+from grader.words import counted
 
 PARAMS: Params = {}
 
@@ -35,12 +36,12 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if not wide:
         return failed("The network has no convolution larger than 1x1.", expected=expected, actual=actual)
     if len(trimming) == len(wide):
-        return failed("No convolution pads its input: every one trims the border.", expected=expected, actual=actual)
+        return failed("No convolution pads its input, so each one loses the border.", expected=expected, actual=actual)
     if trimming:
         names = ", ".join(node.name for node in trimming[:4])
         return partial(
             graded_share(len(wide) - len(trimming), len(wide)),
-            f"{layer_names(len(trimming)).capitalize()} trim the border ({names}).",
+            f"{counted(len(trimming), 'convolution does not pad its input', 'convolutions do not pad their input')} ({names}).",
             expected=expected,
             actual=actual,
         )

@@ -18,8 +18,9 @@ variants have three). Fewer, or a strided 1x1 convolution: half the points.
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, layer_names, partial, passed
+from grader.checks._helpers import failed, graph_or_finding, partial, passed
 from grader.records import Evidence, Finding
+from grader.words import counted
 
 PARAMS: Params = {"strided": 2, "stride": 2}
 
@@ -32,7 +33,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     wanted, stride = params["strided"], params["stride"]
     strided = [node for node in graphs.convolutions(graph) if max(graphs.strides(node)) >= stride]
     good = [node for node in strided if max(graphs.kernel(node)) > 1]
-    expected = f"at least {layer_names(wanted)} with stride {stride}"
+    expected = f"at least {counted(wanted, 'convolution')} with stride {stride}"
     actual = f"{len(good)} with stride {stride}"
     blind = [node for node in strided if node not in good]
     if not good:
@@ -51,13 +52,13 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if len(good) < wanted:
         return partial(
             0.5,
-            f"Only {layer_names(len(good))} with a stride make the maps smaller; the architecture has {wanted}.",
+            f"Only {counted(len(good), 'convolution with a stride makes', 'convolutions with a stride make')} the maps smaller; the architecture has {wanted}.",
             expected=expected,
             actual=actual,
         )
     last = graphs.map_size(graphs.convolutions(graph)[-1])
     return passed(
-        f"{layer_names(len(good)).capitalize()} with stride {stride} make the maps smaller{f', down to {last[0]}x{last[1]}' if last else ''}.",
+        f"{counted(len(good), f'convolution with stride {stride} makes', f'convolutions with stride {stride} make')} the maps smaller{f', down to {last[0]}x{last[1]}' if last else ''}.",
         expected=expected,
         actual=actual,
     )

@@ -19,6 +19,7 @@ What a defect of ours may have kept from being seen is not held against the stud
 from grader.checks import Params
 from grader.checks._helpers import absent, defect, model_of, partial, passed, undecided, why_missing
 from grader.records import Evidence, Finding, FitClaim
+from grader.words import counted
 
 PARAMS: Params = {"fit": 0.4, "held_out": 0.3, "history": 0.3}
 
@@ -48,7 +49,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     unknown = defect(evidence) if missing else None
     if unknown is not None:
         return unknown
-    actual = f"{fit.call}, {'held-out data' if held_out else 'no held-out data'}, {'history kept' if kept else 'history not kept'}, {fit.epochs or '?'} epochs, batch {fit.batch_size or '?'}"
+    actual = f"{fit.call}, {'held-out data' if held_out else 'no held-out data'}, {'history kept' if kept else 'history not kept'}, {counted(fit.epochs, 'epoch') if fit.epochs else '? epochs'}, batch {fit.batch_size or '?'}"
     expected = "fit, held-out data, history"
     if fit.error is not None:
         fraction = params["fit"] / 2 + (params["held_out"] if held_out else 0)

@@ -20,6 +20,7 @@ compared is not decided.
 from grader.checks import Params
 from grader.checks._helpers import model_of, skipped
 from grader.records import Evidence, Finding, Status, Training
+from grader.words import counted
 
 PARAMS: Params = {"role": "base", "full": 0.75, "none": 0.60}
 
@@ -32,7 +33,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if training is not None and training.whole:
         reached = max((point.accuracy for point in training.whole if point.accuracy is not None), default=0.0)
         last = training.whole[-1]
-        epochs = "one epoch" if len(training.whole) == 1 else f"{len(training.whole)} epochs"
+        epochs = counted(len(training.whole), "epoch")
         return _by_accuracy(
             reached, params, training, f"Trained again for {epochs}, the network reaches {reached:.3f} ({last.images:,} images)."
         )
@@ -44,7 +45,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if audit.outcome == "not_shown" or audit.final is None:
         return skipped(f"Not shown: {audit.sentence}")
     if audit.outcome == "undecided":
-        return skipped(f"Not decided: {audit.sentence}")
+        return skipped(audit.sentence)
     if audit.outcome == "contradicted":
         return Finding(status=Status.FAIL, fraction=0.0, message=f"The recorded curve is contradicted. {audit.sentence}", hint=_HAND_IN)
     return _by_accuracy(audit.final, params, training, audit.sentence)

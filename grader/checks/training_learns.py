@@ -20,6 +20,7 @@ the one case in which what the notebook says of its accuracy is worth points, an
 from grader.checks import Params
 from grader.checks._helpers import model_of, skipped
 from grader.records import Evidence, Finding, Status, Training
+from grader.words import counted
 
 PARAMS: Params = {"role": "base", "fragile": 0.7, "reached": 0.75}
 
@@ -67,4 +68,4 @@ def _measured(training: Training) -> str:
     if shown is None or shown.accuracy is None:
         return shown.proof if shown is not None else ""
     low, high = shown.interval or (0.0, 1.0)
-    return f"accuracy {shown.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}) after {shown.images:,} training images; {training.living} of {len(training.reruns)} seeds took off"
+    return f"accuracy {shown.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}) after {shown.images:,} training images; {training.living} of {counted(len(training.reruns), 'seed')} took off"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from grader.evidence.integrity import integrity
 from grader.records import Evidence, Flag
+from grader.words import counted
 
 _STATISTICS = 7
 """What an adapted Normalization counts as parameters beside the network: mean and variance of three channels, and how many images it saw."""
@@ -36,7 +37,7 @@ def _models(evidence: Evidence) -> Iterator[Flag]:
             yield Flag(
                 id="frozen",
                 severity="info",
-                message=f"The {role} model has {len(model.claim.frozen)} layers that are not trained.",
+                message=f"The {role} model has {counted(len(model.claim.frozen), 'layer that is', 'layers that are')} not trained.",
                 cell=model.claim.cell,
             )
         if model.graph is None:
@@ -46,12 +47,12 @@ def _models(evidence: Evidence) -> Iterator[Flag]:
                 message=f"The {role} model could not be rebuilt: {model.refusal}.",
                 cell=model.claim.cell,
             )
-        counted = model.claim.parameters
-        if model.graph is not None and counted is not None and counted != model.graph.parameters:
+        held = model.claim.parameters
+        if model.graph is not None and held is not None and held != model.graph.parameters:
             yield Flag(
                 id="claim_differs",
                 severity="alert",
-                message=f"The {role} model holds {counted:,} parameters; rebuilt from its configuration it has {model.graph.parameters:,}: a person looks which of them is the model.",
+                message=f"The {role} model holds {counted(held, 'parameter')}; rebuilt from its configuration it has {model.graph.parameters:,}: a person looks which of them is the model.",
                 cell=model.claim.cell,
             )
     base = roles.get("base")

@@ -16,7 +16,7 @@ from grader import syntax
 from grader.errors import NotGradable
 from grader.notebook.text import MAX_KEPT, middle_out
 from grader.records import Json
-from grader.words import one_line
+from grader.words import counted, one_line
 
 LARGE = 8 * 2**20
 """Bytes from which a file is cut down before it is parsed."""
@@ -56,7 +56,7 @@ def load(data: bytes) -> tuple[dict[str, Json], list[str]]:
     Raises NotGradable, saying what the file looks like, where it breaks (line and column) and what to do.
     """
     if not data.strip(b" \t\r\n\0"):
-        raise NotGradable(f"The file is empty ({len(data)} bytes). Save the notebook and hand it in again.")
+        raise NotGradable(f"The file is empty ({counted(len(data), 'byte')}). Save the notebook and hand it in again.")
     what = next((what for magic, what in _MAGIC if data.startswith(magic)), "a tar archive" if data[257:262] == b"ustar" else "")
     if what:
         again = "Unpack it and hand in the notebook (.ipynb) that is in it." if "archive" in what else _AGAIN
@@ -168,7 +168,7 @@ def _broken(text: str, error: json.JSONDecodeError) -> str:
         )
     if start.startswith(("{", "[")):
         if _ends_early(text, error):
-            place = f"after {len(text)} characters, in line {text.count(chr(10)) + 1}"
+            place = f"after {counted(len(text), 'character')}, in line {text.count(chr(10)) + 1}"
             return f"The file is cut off: it begins as a notebook and ends in the middle of it, {place}. {_AGAIN}"
         return f"The file is no valid JSON, which a notebook is: at {where}, {_slip(text, error)}. Correct this place in a text editor, or undo the edit. {_AGAIN}"
     if _is_python(text):

@@ -19,6 +19,7 @@ from grader.pytest_plugin.items import CriterionItem, Submission, Words, outcome
 from grader.records import Evidence, Executed, Report, RunStatus, Status
 from grader.reports import as_json, view
 from grader.reports.text import cleaned, hundredths, plain_lines, points_text
+from grader.words import counted
 
 NAME = "grader.grading"
 """The name by which pytest's plugin manager knows a `Grading`."""
@@ -185,7 +186,7 @@ class Grading:
 
     def pytest_report_header(self) -> str:
         """What is graded, by which rubric."""
-        size = f"{len(self.rubric.criteria)} criteria, {shown(self.rubric.max_points)} points"
+        size = f"{counted(len(self.rubric.criteria), 'criterion')}, {shown(self.rubric.max_points)} points"
         return f"submission: {plain_lines(self.reference)}, rubric {self.rubric.id} {self.rubric.version} ({size})"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -72,7 +72,7 @@ def annotations(report: Report) -> list[str]:
 
 
 def _for_line(level: str, report: Report, line: Line) -> str:
-    title = f"{line.result.title} ({line.points} points)"
+    title = f"{line.result.title} ({line.worth})"
     return _command(level, report, title, f"{line.result.message} {line.advice}")
 
 

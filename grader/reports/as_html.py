@@ -15,7 +15,7 @@ from grader.reports import inert, trained, view
 from grader.reports.band_chart import Figure, figure
 from grader.reports.chart import Chart, panels
 from grader.reports.text import cleaned, count_text, hundredths, points_text, shape_text
-from grader.words import one_line
+from grader.words import counted, one_line
 
 NAME = "html"
 FILENAME = "report.html"
@@ -105,4 +105,5 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"shape": shape_text, "count": count_text, "points": lambda value: points_text(hundredths(value))}
+    environment.globals["counted"] = counted
     return environment

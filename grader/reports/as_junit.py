@@ -65,7 +65,7 @@ def _case(suite: ET.Element, report: Report, line: Line) -> None:
     if line.earned is not None:
         properties["points"] = points_text(line.earned)
     case.append(_properties(properties))
-    message = one_line(f"{line.points} points. {result.message}")
+    message = one_line(f"{line.worth}. {result.message}")
     if result.status in {Status.FAIL, Status.PARTIAL}:
         ET.SubElement(case, "failure", type=result.status.value, message=message).text = details(line)
     elif result.status is Status.ERROR:

@@ -4,7 +4,7 @@ from grader.records import Executed, Report, ReportModel
 from grader.reports import trained, view
 from grader.reports.band_chart import figure
 from grader.reports.escape_markdown import block, bold, code, inline, table
-from grader.reports.text import NOTHING, cleaned, count_text, points_text, shape_text
+from grader.reports.text import NOTHING, cleaned, count_text, in_points, shape_text
 from grader.reports.view import Line
 
 NAME = "md"
@@ -122,7 +122,7 @@ def _training(report: Report) -> list[str]:
 def _answers(report: Report) -> list[str]:
     parts = ["## Answers for a person to read"] if report.answers else []
     for answer in report.answers:
-        worth = f" (up to {points_text(round(answer.points * 100))} points)" if answer.points is not None else ""
+        worth = f" (up to {in_points(round(answer.points * 100))})" if answer.points is not None else ""
         parts += [f"### Section {answer.section}{worth}", bold(answer.question)]
         parts += [block(answer.text) if answer.text.strip() else "No answer was found."]
     return parts

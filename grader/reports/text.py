@@ -90,6 +90,11 @@ def points_text(cents: int) -> str:
     return f"{sign}{whole}.{rest:02d}".rstrip("0").rstrip(".")
 
 
+def in_points(cents: int) -> str:
+    """The same with its word: "5 points", "1 point"."""
+    return f"{points_text(cents)} {'point' if cents == 100 else 'points'}"
+
+
 def shape_text(shape: tuple[int | None, ...] | None) -> str:
     """An output shape without its batch axis: 32, 32, 96 with multiplication signs between; an unknown size is "?"."""
     if shape is None:

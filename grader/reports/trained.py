@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from grader.records import Counterfactual, Json, ReportTraining, Rerun
 from grader.reports.text import NOTHING, count_text
-from grader.words import one_line
+from grader.words import counted, one_line
 
 GUESSING = 0.10
 """Accuracy of guessing among ten balanced classes."""
@@ -100,7 +100,7 @@ def band_sentence(training: ReportTraining) -> str:
         return "There is no reference band to compare with."
     who = "the runs of the solution itself"
     if found.runs is not None:
-        who = f"{found.runs:,} runs of the solution itself" if found.runs != 1 else "one run of the solution itself"
+        who = f"{counted(found.runs, 'run')} of the solution itself"
     return f"The band holds the accuracies of {who} after the same number of images."
 
 

@@ -18,8 +18,8 @@ from grader.records import (
     RunStatus,
     Status,
 )
-from grader.reports.text import NOTHING, count_text, hundredths, points_text
-from grader.words import one_line
+from grader.reports.text import NOTHING, count_text, hundredths, in_points, points_text
+from grader.words import counted, one_line
 
 WORDS: dict[Status, str] = {
     Status.PASS: "Passed",
@@ -77,10 +77,17 @@ class Line:
     @property
     def points(self) -> str:
         """For people: "2.5 of 5", or "5, not decided" where nothing was decided."""
+        return self._points(points_text(self.possible))
+
+    @property
+    def worth(self) -> str:
+        """For a sentence: "2.5 of 5 points", or "5 points, not decided"."""
+        return self._points(in_points(self.possible))
+
+    def _points(self, possible: str) -> str:
         if self.earned is not None:
-            return f"{points_text(self.earned)} of {points_text(self.possible)}"
-        waiting = "to be given by a person" if self.result.status is Status.MANUAL else "not decided"
-        return f"{points_text(self.possible)}, {waiting}"
+            return f"{points_text(self.earned)} of {possible}"
+        return f"{possible}, {'to be given by a person' if self.result.status is Status.MANUAL else 'not decided'}"
 
     @property
     def anchor(self) -> str:
@@ -118,7 +125,7 @@ class Section:
         """For people: "12.5 of 15 points", or "5 of 15 points, 10 of them not decided yet"."""
         earned = sum(line.earned or 0 for line in self.lines)
         waiting = sum(line.possible for line in self.lines if line.earned is None)
-        points = f"{points_text(earned)} of {points_text(sum(line.possible for line in self.lines))} points"
+        points = f"{points_text(earned)} of {in_points(sum(line.possible for line in self.lines))}"
         return f"{points}, {points_text(waiting)} of them not decided yet" if waiting else points
 
 
@@ -174,7 +181,7 @@ def headline(report: Report) -> str:
     """The score in words, or that there is none and why."""
     if report.status not in SCORED:
         return _HEADLINES[report.status]
-    score = f"{points_text(hundredths(report.score))} of {points_text(hundredths(report.max_score))} points"
+    score = f"{points_text(hundredths(report.score))} of {in_points(hundredths(report.max_score))}"
     if report.status is RunStatus.NEEDS_REVIEW:
         return f"{score}, provisional"
     return f"{score} so far" if report.pending_points > 0 else score
@@ -187,15 +194,14 @@ def explanation(report: Report) -> tuple[str, ...]:
         sentences.append(_MEANINGS[report.status])
     if report.status not in SCORED:
         return tuple(sentences)
-    auto = f"{points_text(hundredths(report.auto_score))} of {points_text(hundredths(report.auto_max))}"
-    sentences.append(f"Decided by the grader: {auto} points.")
+    auto = f"{points_text(hundredths(report.auto_score))} of {in_points(hundredths(report.auto_max))}"
+    sentences.append(f"Decided by the grader: {auto}.")
     if report.pending_points > 0:
-        sentences.append(f"Still to be given by a person: up to {points_text(hundredths(report.pending_points))} points.")
+        sentences.append(f"Still to be given by a person: up to {in_points(hundredths(report.pending_points))}.")
     undecided = [line for line in lines(report) if line.earned is None and line.result.status is not Status.MANUAL]
     if undecided:
-        worth = points_text(sum(line.possible for line in undecided))
-        noun = "criterion" if len(undecided) == 1 else "criteria"
-        sentences.append(f"Not decided, which is not the same as zero: {len(undecided)} {noun} worth {worth} points.")
+        worth = in_points(sum(line.possible for line in undecided))
+        sentences.append(f"Not decided, which is not the same as zero: {counted(len(undecided), 'criterion')} worth {worth}.")
     return tuple(sentences)
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from grader.errors import InfrastructureError, NotGradable, NothingToGrade, UsageError
 from grader.records import Submission
 from grader.sources.common import display_path, holds_notebook, submission
+from grader.words import counted
 
 if TYPE_CHECKING:
     import httpx
@@ -247,4 +248,4 @@ def _check_body(data: bytes, shown: str) -> None:
     if start.startswith(b"version https://git-lfs"):
         raise NotGradable(f"{shown}: a notebook was expected; a Git LFS pointer came. Download the notebook itself and grade the file.")
     if not holds_notebook(data):
-        raise NotGradable(f"{shown}: a notebook was expected; {len(data)} bytes came that are none. Check where the link leads.")
+        raise NotGradable(f"{shown}: a notebook was expected; {counted(len(data), 'byte')} came that are none. Check where the link leads.")

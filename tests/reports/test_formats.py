@@ -23,6 +23,31 @@ from grader.reports.trained import VERDICTS, tried
 NO_SCORE = ["ungradable", "grader_error", "infra_error", "started"]
 
 
+# ------------------------------------------------------------------ words
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "terminal"])
+@pytest.mark.parametrize("status", [Status.PASS, Status.FAIL, Status.SKIP, Status.MANUAL, Status.ERROR])
+def test_one_of_a_thing_is_one_thing(name, status):
+    """A report with one criterion of one point, one layer, one answer: no "1 points", "1 criteria", "1 layers"."""
+    earned = {Status.PASS: 1.0, Status.FAIL: 0.0}.get(status)
+    lines = (criterion("a.b", 1, 1.0, earned, status),)
+    model = good().report.models[0]
+    found = scored(
+        lines, models=(replace(model, layers=model.layers[:1]),), answers=(Answer(section=4, question="", text="x", cell=1, points=1.0),)
+    )
+    if name == "terminal":
+        shown = io.StringIO()
+        print_report(found, Console(file=shown, width=200), verbose=True)
+        text = shown.getvalue()
+    else:
+        text = FORMATS[name].render(Executed(report=found))
+    wrong = re.findall(
+        r"(?<![\d.,])1 (?:points|criteria|layers|answers|models|epochs|parameters|seeds|images|characters|bytes)\b|, [a-z ]+ points\.", text
+    )
+    assert not wrong
+
+
 # ------------------------------------------------------------------ report.json
 
 

@@ -30,6 +30,7 @@ from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Override, 
 from grader.errors import GraderError, UsageError
 from grader.records import Json, Report, RunStatus
 from grader.reports import as_json
+from grader.words import counted
 
 WAITING = "waiting"
 """The status of an attempt that has no grading under the key."""
@@ -581,7 +582,7 @@ def _with_points(made: Override, report: Report) -> Override:
         raise UsageError(f"{made.criterion}: the report has no such criterion. {known}")
     assert made.points is not None
     if not 0 <= made.points <= line.points:  # false for NaN, too
-        raise UsageError(f"{made.criterion}: expected 0 to {line.points:g} points, found {made.points:g}.")
+        raise UsageError(f"{made.criterion}: expected 0 to {counted(line.points, 'point')}, found {made.points:g}.")
     return Override(
         criterion=made.criterion,
         points=math.floor(made.points * 100 + 0.5) / 100,
