@@ -3,15 +3,7 @@
 Not a check (its name begins with an underscore).
 """
 
-import re
-
 from grader.records import Evidence, Finding, Graph, Model, Status
-
-NOT_PROVIDED = frozenset(
-    {"albumentations", "cv2", "cuml", "cupy", "fastai", "imgaug", "ipywidgets", "keras_cv", "keras_hub", "keras_tuner", "plotly", "skimage"}
-    | {"tensorflow_addons", "tensorflow_hub", "tensorflow_probability", "timm", "torch", "torchvision", "wandb"}
-)
-"""Well-known packages that notebooks use and the provided set lacks: a cell that ends for one of them is no mistake of the student's."""
 
 
 def passed(message: str, *, expected: str = "", actual: str = "") -> Finding:
@@ -59,32 +51,26 @@ def why_missing(evidence: Evidence, role: str = "base") -> str:
 
 
 def defect(evidence: Evidence) -> Finding | None:
-    """The finding to give where something is missing that a defect of ours may have kept back; None where the sandbox noted no defect.
+    """The finding to give where something is missing that may be there all the same; None where nothing kept it back.
 
-    The note is a claim: one that a student forges takes points from nobody and gives none, it calls a person.
+    Kept back by a defect of ours, or by what the student has and this machine lacks (a file, a package) and a network or its training needs. The note is
+    a claim: one that a student forges takes points from nobody and gives none, it calls a person.
     """
-    note = next((note for note in evidence.run.notes if note.kind == "grader"), None)
-    if note is None:
-        return None
-    message = "This could not be judged because of a defect in the grader while it ran the notebook; a person needs to look."
-    return undecided(message, actual=f"cell {note.cell}: {note.text}")
-
-
-def package(evidence: Evidence) -> Finding | None:
-    """The finding to give where something is missing and a cell ended for a well-known package that is not provided; None where none did."""
-    for run in evidence.run.cells:
-        if run.error is not None and run.error.type == "ModuleNotFoundError":
-            name = re.match(r"No module named '(\w+)", run.error.message)
-            if name and name[1] in NOT_PROVIDED:
-                return undecided(
-                    f"Cell {run.index} needs the package {name[1]}, which is not provided while grading; a person needs to look.",
-                    actual=f"cell {run.index}: {run.error.type}: {run.error.message}",
-                )
+    for note in evidence.run.notes:
+        if note.kind == "grader":
+            message = "This could not be judged because of a defect in the grader while it ran the notebook; a person needs to look."
+            return undecided(message, actual=f"cell {note.cell}: {note.text}")
+    for note in evidence.run.notes:
+        if note.kind == "unknown":
+            message = (
+                f"Cell {note.cell} needs something that is not there while grading, so this cannot be judged here; a person needs to look."
+            )
+            return undecided(message, actual=f"cell {note.cell}: {note.text}")
     return None
 
 
 def absent(evidence: Evidence, what: str, message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
-    """No points for what was not seen. Not decided where it may be there all the same: a defect of ours was noted, a package is not provided, or time was up.
+    """No points for what was not seen. Not decided where it may be there all the same (`defect`), or time was up.
 
     Where a cell that failed or was not reached would have made it (`what`, of `evidence.causes`), that is the message and the advice.
     """
@@ -93,7 +79,7 @@ def absent(evidence: Evidence, what: str, message: str, *, hint: str = "", expec
     cause = evidence.causes.get(what)
     if cause is not None:
         message, hint = cause.sentence, f"Fix cell {cause.cell}, then run the notebook from the top."
-    return defect(evidence) or package(evidence) or failed(message, hint=hint, expected=expected, actual=actual)
+    return defect(evidence) or failed(message, hint=hint, expected=expected, actual=actual)
 
 
 def graph_or_finding(evidence: Evidence, role: str = "base") -> Graph | Finding:

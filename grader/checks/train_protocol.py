@@ -46,7 +46,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if missing and fit.call == "custom_loop":
         words = "The network is trained by a loop of the notebook's own; whether it has held-out data and keeps its history, a person needs to see."
         return undecided(words, actual=f"not seen: {' and '.join(missing)}")
-    unknown = defect(evidence) if missing else None
+    unknown = defect(evidence) if missing or fit.error is not None else None
     if unknown is not None:
         return unknown
     actual = f"{fit.call}, {'held-out data' if held_out else 'no held-out data'}, {'history kept' if kept else 'history not kept'}, {counted(fit.epochs, 'epoch') if fit.epochs else '? epochs'}, batch {fit.batch_size or '?'}"

@@ -104,11 +104,11 @@ def _run(evidence: Evidence) -> Iterator[Flag]:
     run = evidence.run
     if run.ending not in ("ok", "deadline"):
         yield Flag(id="run_cut_short", severity="warning", message=f"The notebook did not run to its end. {run.detail}")
-    for note in [note for note in run.notes if note.kind == "missing"][:3]:
+    for note in [note for note in run.notes if note.kind in ("missing", "unknown")][:3]:
         yield Flag(
             id="missing_package",
             severity="info",
-            message=f"The sandbox noted that {note.text}.",
+            message=f"The sandbox noted: {note.text}.",
             cell=note.cell if note.cell >= 0 else None,
         )
     for note in [note for note in run.notes if note.kind == "grader"][:3]:
@@ -119,6 +119,6 @@ def _run(evidence: Evidence) -> Iterator[Flag]:
     if counts != sorted(counts):
         yield Flag(id="out_of_order", severity="info", message="The cells were last run in another order than they stand in.")
     stored_errors = {cell.index for cell in evidence.notebook.code if any(output.kind == "error" for output in cell.outputs)}
-    fine = {cell.index for cell in run.cells if cell.status == "ok"}
+    fine = {cell.index for cell in run.cells if cell.status == "ok" and cell.error is None}
     for index in sorted(stored_errors & fine)[:3]:
         yield Flag(id="stale_error", severity="info", message="The stored output is an error, but the cell runs.", cell=index)

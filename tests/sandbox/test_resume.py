@@ -9,7 +9,7 @@ from grader.sandbox.inside.resume import Resume
 
 
 class Context:
-    cell, busy = 0, 0
+    cell, busy, absent = 0, 0, None
 
     def __init__(self):
         self.namespace = {"ran": [], "maths": types.ModuleType("maths"), "__builtins__": __builtins__}

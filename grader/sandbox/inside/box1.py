@@ -4,12 +4,12 @@ The spec: `limits`, `cells` [{index, source}], `data` (the folder of the four
 .npy files), `dataset` (its name).
 """
 
-import importlib
+import importlib.util
 import os
 import sys
 import warnings
 
-from . import absent, colab, imports, keras_hooks, legacy, plots, shell
+from . import absent, colab, files, imports, keras_hooks, legacy, plots, shell
 from .context import Context
 
 _WARM = ("tensorflow", "keras", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.Image", "pandas")
@@ -53,11 +53,15 @@ def _prepare():
     for name in ("tensorflow", "keras"):
         after.hide(name, *keras_hooks.OPTIONAL)
     after.after("keras", recorder.install)
+    for name in _applications():
+        after.after(f"keras.src.applications.{name}", recorder.wrap_applications)
     after.after("pandas", recorder.give_pandas)
     after.after("matplotlib", plots.keep_backend)
     after.after("matplotlib.figure", lambda figure: plots.watch(context, figure))
     after.after("plotly.basedatatypes", lambda base: plots.watch_plotly(context, base))
     after.after("matplotlib.pyplot", lambda pyplot: plots.install(context, pyplot))
+    context.files = files.Files(context, recorder._loader("cifar10"))
+    context.files.install()
     legacy.install(context, after)
     sys.meta_path.insert(0, after)
     sys.meta_path.append(imports.Made(colab.answerer(context)))
@@ -68,6 +72,12 @@ def _prepare():
     context.outputs = outputs
     context.namespace = interactive.user_ns
     return context, recorder, interactive, outputs
+
+
+def _applications():
+    """The modules of Keras' published networks."""
+    folder = os.path.join(*importlib.util.find_spec("keras").submodule_search_locations, "src", "applications")
+    return sorted(name.removesuffix(".py") for name in os.listdir(folder) if name.endswith(".py") and name != "__init__.py")
 
 
 def _versions():

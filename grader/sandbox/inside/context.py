@@ -38,6 +38,7 @@ class Context:
         self.namespace = {}
         self.outputs = None  # the running cell's, once the shell is made
         self.absent = None  # `absent.Absent`, once the imports are prepared
+        self.files = None  # `files.Files`, likewise
         self.resume = None  # `resume.Resume`, once there is a shell
         self.busy = 0  # > 0 while our own code calls into Keras: nothing is recorded then
         self._noted = set()

@@ -8,6 +8,8 @@ Every answer has two halves: taking the small batch and running it are the stude
 """
 
 import contextlib
+import functools
+import inspect
 import json
 import os
 import sys
@@ -17,7 +19,7 @@ import zlib
 
 import numpy as np
 
-from . import legacy, plots, recipe, trace
+from . import absent, legacy, plots, recipe, trace
 from .context import describe_error
 
 OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
@@ -90,7 +92,6 @@ class Recorder:
 
         self.keras = keras
         self._datasets()
-        self._applications()
         self.original = {
             name: getattr(Model, name) for name in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "compile")
         }
@@ -182,7 +183,7 @@ class Recorder:
     def _absent(self, name):
         def load_data(*_, **__):
             self.context.send("load", {"name": name})
-            raise OSError(f"the data set {name} is not provided while grading")
+            raise RuntimeError(f"the data set {name} is not provided while grading")
 
         return load_data
 
@@ -209,23 +210,27 @@ class Recorder:
         self.store.add(name, "test", kept[2], kept[3])
         return (given[0], given[1]), (given[2], given[3])
 
-    def _applications(self):
-        from keras import applications
-
-        for name in dir(applications):
-            function = getattr(applications, name)
-            if callable(function) and name[0].isupper():
-                setattr(applications, name, self._application(name, function))
+    def wrap_applications(self, module):
+        """Called right after a module of `keras.src.applications` was imported, before anybody takes a network's function from it."""
+        for name, function in list(vars(module).items()):
+            if inspect.isfunction(function) and name[0].isupper() and function.__module__ == module.__name__:
+                setattr(module, name, self._application(name, function))
 
     def _application(self, name, function):
-        def build(*args, weights="imagenet", **kwargs):
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def build(*args, **kwargs):
+            given = signature.bind(*args, **kwargs)
+            given.apply_defaults()
+            weights = given.arguments.get("weights")
+            given.arguments.update({key: None for key in ("weights",) if key in given.arguments})
             if weights is not None:
                 self.context.note("network", f"{name}(weights={weights!r}) built without its weights: nothing is downloaded while grading")
-            model = function(*args, weights=None, **kwargs)
+            model = function(*given.args, **given.kwargs)
             self.pretrained[id(model)] = (weakref.ref(model), f"{name}, weights={str(weights)[:40]}")
             return model
 
-        build.__name__ = name
         return build
 
     def _custom_loops(self):
@@ -368,8 +373,6 @@ class Recorder:
 
     def _loss(self, loss):
         """The loss as a canonical name where it is one of Keras' own."""
-        import inspect
-
         if isinstance(loss, (list, tuple)) and len(loss) == 1:
             loss = loss[0]
         if isinstance(loss, dict) and len(loss) == 1:
@@ -414,6 +417,7 @@ class Recorder:
 
     def _take(self, x, y):
         """(small x, small y, rows, batch size found, a function that gives the DataClaim body)."""
+        absent.refuse(x, y)
         try:
             if hasattr(x, "image_data_generator") and hasattr(x, "batch_size"):
                 batch = next(x)
@@ -692,7 +696,7 @@ class Recorder:
         callbacks = [
             item
             for item in (callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else [])
-            if type(item).__name__ not in ("TensorBoard", "BackupAndRestore")
+            if type(item).__name__ not in ("TensorBoard", "BackupAndRestore") and not absent.is_unknown(item)
         ]
         return self._eagerly(
             model,

@@ -4,6 +4,7 @@ Two mechanisms: old module names are answered with the present module's contents
 argument names (`install`). What no shim covers fails in its cell with Keras' own reason.
 """
 
+import contextlib
 import functools
 import inspect
 import os
@@ -11,6 +12,8 @@ import sys
 import types
 
 import numpy as np
+
+from . import files
 
 # old module below `keras.` -> present module whose contents it shows
 _MOVED = {
@@ -77,6 +80,10 @@ def answerer(context):
         if name == "tensorflow_datasets":
             context.note("shim", "tensorflow_datasets is answered by a stand-in that knows cifar10 only")
             return _tensorflow_datasets(context)
+        if name.partition(".")[0] == "keras_applications":
+            import importlib
+
+            return _showing(name, importlib.import_module(name.replace("_", ".", 1)))
         for prefix in _PREFIXES:
             target = _MOVED.get(name.removeprefix(prefix)) if name.startswith(prefix) else None
             if target is not None:
@@ -110,6 +117,7 @@ def _showing(name, shown):
 def install(context, after):
     """Register what happens once Keras' modules are imported."""
     after.before("keras", lambda: _keep_backend(context))
+    after.after("keras.src.utils.file_utils", lambda module: _file_utils(context, module))
     _numpy(np)
     after.after("keras", lambda keras: _keras(context, keras))
     for prefix in ("keras", "tensorflow.keras", "keras._tf_keras.keras"):
@@ -148,12 +156,14 @@ def _keras(context, keras):
         _take_old_optimizer_arguments(context, getattr(keras.optimizers, name), name)
     _take_old_checkpoints(context, keras.callbacks.ModelCheckpoint)
     _take_old_saves(context, keras.Model)
+    _keep_training(context, keras.callbacks)
     _old_rate(context, keras.optimizers.Optimizer)
     for module in (keras.models, keras.saving):
         _take_old_names(context, module)
     _backend_module(context, keras.backend)
     keras.constraints.maxnorm = keras.constraints.max_norm
-    keras.utils.plot_model = _quiet(context, "plot_model()")
+    for name in ("plot_model", "model_to_dot"):
+        setattr(keras.utils, name, _quiet(context, f"{name}()"))
     for module in (keras.layers,):
         _layers_module(context, module)
     _utils_module(context, keras.utils)
@@ -385,14 +395,14 @@ def _take_old_checkpoints(context, cls):
         if not path.endswith(wanted):
             path += ".weights.h5" if weights_only else ".keras"
             context.note("shim", f"ModelCheckpoint({str(filepath)[-40:]!r}) saves under a name that present Keras takes")
-        original(self, path, *args, **kwargs)
+        original(self, files.folder_for(path), *args, **kwargs)
 
     init.__signature__ = inspect.signature(original)  # Keras reads it to derive configurations
     cls.__init__ = init
 
 
 def _take_old_saves(context, cls):
-    """`save("x")`, `save_weights("x.h5")` and back: names that present Keras refuses get the ending it wants."""
+    """`save("x")`, `save_weights("x.h5")` and back: names that present Keras refuses get the ending it wants, weights that are not here are left out."""
 
     def with_ending(method, endings):
         original = getattr(cls, method)
@@ -401,13 +411,20 @@ def _take_old_saves(context, cls):
         def function(self, filepath, *args, **kwargs):
             path = str(filepath)
             if method == "load_weights":
-                path = _saved_as(path, *endings) or path
-            if not path.endswith((*endings, ".h5", ".hdf5") if method == "load_weights" and os.path.isfile(path) else endings):
+                path = _saved_as(path, *endings)
+                if path is None:
+                    context.note(
+                        "missing",
+                        f"load_weights({str(filepath)[-60:]!r}): there is no such file while grading, and weights count for nothing",
+                    )
+                    return
+            if not path.endswith((*endings, ".h5", ".hdf5") if method == "load_weights" else endings):
                 path += endings[0]
             if path != str(filepath):
                 context.note("shim", f"{method}({str(filepath)[-40:]!r}) uses a file name that present Keras takes")
             kwargs.pop("save_format", None)
-            return original(self, path, *args, **kwargs)
+            with contextlib.nullcontext(path) if method == "load_weights" else files.writing(context, path) as path:
+                original(self, path, *args, **kwargs)
 
         setattr(cls, method, function)
 
@@ -418,7 +435,8 @@ def _take_old_saves(context, cls):
 
 def _saved_as(path, *endings):
     """The file that a save under `path` became by our endings, or `path` itself where it is a file; None where there is neither."""
-    return next((name for name in (path, *(path + ending for ending in endings)) if os.path.isfile(name)), None)
+    names = (path, *(path + ending for ending in endings))
+    return next((place for name in names for place in (name, files.elsewhere(name)) if os.path.isfile(place)), None)
 
 
 def _take_old_names(context, module):
@@ -430,6 +448,8 @@ def _take_old_names(context, module):
     @functools.wraps(original)
     def load_model(filepath, *args, **kwargs):
         found = _saved_as(str(filepath), ".keras")
+        if found is None and not os.path.isdir(str(filepath)):
+            raise FileNotFoundError(f"load_model({str(filepath)[-60:]!r}): there is no such file while grading")
         if found is not None and found != str(filepath):
             context.note(
                 "shim", f"load_model({str(filepath)[-40:]!r}) reads the file that was written under a name which present Keras takes"
@@ -439,6 +459,47 @@ def _take_old_names(context, module):
         return original(filepath, *args, **kwargs)
 
     module.load_model = load_model
+
+
+def _keep_training(context, module):
+    """Callbacks of Keras that write files end no training where they cannot."""
+    for name in ("ModelCheckpoint", "CSVLogger", "TensorBoard", "BackupAndRestore", "RemoteMonitor"):
+        cls = getattr(module, name)
+        for method in [method for method in vars(cls) if method.startswith("on_")]:
+            setattr(cls, method, _suppressing(context, name, vars(cls)[method]))
+
+
+def _suppressing(context, name, method):
+    @functools.wraps(method)
+    def function(*args, **kwargs):
+        try:
+            return method(*args, **kwargs)
+        except (OSError, AttributeError) as error:
+            context.note(
+                "missing",
+                f"{name} could not write its file while grading ({type(error).__name__}: {str(error)[:160]}): the training goes on",
+            )
+
+    return function
+
+
+def _file_utils(context, module):
+    """`get_file` gives the path of what cannot be fetched: what needs the file finds that it is not there."""
+    original = module.get_file
+
+    @functools.wraps(original)
+    def get_file(fname=None, origin=None, *args, **kwargs):
+        for name in ("md5_hash", "file_hash"):
+            kwargs.pop(name, None)
+        try:
+            return original(fname, origin, *args, **kwargs)
+        except Exception as error:
+            if "URL fetch failure" not in str(error):
+                raise
+            context.note("missing", f"get_file({str(origin)[-80:]!r}): nothing is downloaded while grading")
+            return os.path.join("downloads", str(fname or origin).rsplit("/", 1)[-1])
+
+    module.get_file = get_file
 
 
 def compile_arguments(context, args, kwargs):

@@ -178,12 +178,13 @@ class Resume(ast.NodeTransformer):
         if place is None:
             return None
         self._know_modules(ast.Module(statements, []))
+        unknown = self._context.absent is not None and self._context.absent.leave_unknown(error, statements[place])
         spoiled, out, left = set(), statements[:place], False
         for part in statements[place:]:
             made, changed = self._effect(part)
             needs = self._needs(part) | changed
             if part is statements[place] or needs & spoiled or not isinstance(error, Exception):
-                spoiled |= made | changed
+                spoiled |= set() if unknown else made | changed
                 self.lost.append(part.lineno)
                 out.append(part)
             else:

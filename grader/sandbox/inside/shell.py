@@ -7,6 +7,8 @@ Outputs are captured as they come, capped per cell; a failing cell is recorded a
 import builtins
 import contextlib
 import io
+import os
+import re
 import signal
 import sys
 import time
@@ -85,6 +87,7 @@ def make(context):
     """The configured shell. Imports IPython (about 0.4 s)."""
     from IPython.core.displayhook import DisplayHook
     from IPython.core.displaypub import DisplayPublisher
+    from IPython.core.error import UsageError
     from IPython.core.history import HistoryManager
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
@@ -151,6 +154,22 @@ def make(context):
         def atexit_operations(self):
             pass
 
+        def run_line_magic(self, magic_name, line, _stack_depth=1):
+            if not magic_name:  # "% matplotlib inline"
+                magic_name, _, line = line.strip().partition(" ")
+            try:
+                if magic_name == "run" and not os.path.exists(line.split(" ")[0].strip("\"'")):
+                    return context.absent.star(f"%run {line}")
+                return super().run_line_magic(magic_name, line, _stack_depth=_stack_depth + 1)
+            except UsageError as error:
+                context.note("shell", f"a magic was not run: {str(error)[:160]}")
+
+        def run_cell_magic(self, magic_name, line, cell):
+            try:
+                return super().run_cell_magic(magic_name, line, cell)
+            except UsageError as error:
+                context.note("shell", f"a cell was not run: {str(error)[:160]}")
+
     settings = Config()
     settings.HistoryManager.enabled = False
     settings.InteractiveShell.colors = "nocolor"
@@ -187,6 +206,7 @@ def _shell_line(context, command):
     first = command.split(" ")[0] if command else ""
     kind = "pip" if "pip" in command.split("install")[0] or first in ("pip", "pip3", "conda") else "shell"
     context.note(kind, f"shell line not run: {cut(command, 160)}")
+    context.files.shell_line(command)
     print(
         "(shell lines are not run while grading)"
         if kind == "shell"
@@ -197,43 +217,16 @@ def _shell_line(context, command):
 def _magics(shell, context):
     """Magics that a notebook on Colab or Jupyter may use and that would fail, ask, or start processes here."""
 
-    def nothing(line="", cell=None, _name=""):
+    def nothing(line="", cell=None):
         if cell is not None:
             context.note("shell", "a cell of another language was not run")
 
     def register(function, kind, name):
         shell.magics_manager.magics[kind][name] = function
 
-    for name in (
-        "tensorflow_version",
-        "matplotlib",
-        "load_ext",
-        "reload_ext",
-        "tensorboard",
-        "autoreload",
-        "config",
-        "pylab_inline",
-        "notebook",
-    ):
+    for name in ("matplotlib", "load_ext", "reload_ext", "config", "notebook"):
         register(nothing, "line", name)
-    for name in (
-        "bash",
-        "sh",
-        "shell",
-        "script",
-        "html",
-        "HTML",
-        "javascript",
-        "js",
-        "svg",
-        "SVG",
-        "latex",
-        "markdown",
-        "perl",
-        "ruby",
-        "cmd",
-        "R",
-    ):
+    for name in ("bash", "sh", "script", "perl", "ruby", "python", "python2", "python3", "pypy", "svg"):
         register(nothing, "cell", name)
 
     def install(line=""):
@@ -317,9 +310,14 @@ def run_cells(shell, outputs, cells, context, limits, after_cell):
 
 
 def _run(shell, source, context):
-    """Run a cell as IPython does, going on behind the import of a package that is not provided and behind what fails. The exception that ended it, or None."""
+    """Run a cell as IPython does, going on behind what fails. The exception that ended it, or None."""
     first, _, rest = source.partition("\n")
-    if first.split()[:1] in _TIMED or (not first.strip() and rest.lstrip("\n")[:1].strip()):
+    magic = re.match(r"%%[ \t]*(\w+)[ \t]*(.*)", first)
+    if magic and magic[1] in ("time", "capture", "prun"):  # run as if it were not there
+        source = f"{magic[2] if magic[1] == 'time' and magic[2] else '#'}\n{rest}"
+    elif magic:
+        source = f"%%{magic[1]} {magic[2]}\n{rest}"
+    elif not first.strip() and rest.lstrip("\n")[:1].strip():
         source = f"#\n{rest}"  # lines are counted from the cell's own first one
     while True:
         context.resume.running(shell.execution_count)
@@ -329,26 +327,10 @@ def _run(shell, source, context):
             return None
         rest = None
         with context.ours("looking for what can be run behind an error"), contextlib.suppress(SyntaxError, ValueError, RecursionError):
-            source, line = shell.transform_cell(source), _line_in_cell(problem)
-            rest = context.absent.rest(problem, line, source)
-            if rest is None:
-                rest = context.resume.rest(problem, source)
-                if rest is not None:
-                    context.resume.failed(problem)
+            source = shell.transform_cell(source)
+            rest = context.resume.rest(problem, source)
+            if rest is not None:
+                context.resume.failed(problem)
         if rest is None:
             return problem
         source = rest
-
-
-_TIMED = (["%%time"], ["%%capture"], ["%%prun"])
-"""Cells that are run as if this line were not there."""
-
-
-def _line_in_cell(error):
-    """The line of the cell's own code (IPython calls its files <ipython-input-…>) at which the traceback begins."""
-    trace = error.__traceback__
-    while trace is not None:
-        if "ipython-input" in trace.tb_frame.f_code.co_filename:
-            return trace.tb_lineno
-        trace = trace.tb_next
-    return None
