@@ -3,7 +3,7 @@
 A frame is a 4-byte big-endian length and that many bytes of UTF-8 JSON: `{"seq": n, "kind": "...", "body": {...}}`. Everything a
 student's process can influence passes through here exactly once. Refused: frames over the cap, wrong sequence numbers, duplicate keys,
 NaN and infinities, numbers of over 40 digits, nesting deeper than 100, more values than a run's records hold, surrogates, unknown kinds and
-fields, wrong types. Terminal control sequences and invisible direction marks are taken out of every string.
+fields, wrong types. Terminal control sequences, invisible direction marks and this machine's paths are taken out of every string.
 """
 
 import json
@@ -39,14 +39,19 @@ _FREE = ("data", "config", "optimizer_config")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)?|[@-Z\\-_])?")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]")
+_HOST_PATH = re.compile(
+    r"(?<![\w./-])(?:/(?!(?:site|dist)-packages/|grader/(?:sandbox|training)/inside/)[^\s/:'\"<>|]++)++/(?=(?:site|dist)-packages/|grader/)"
+)
+"""What stands before the installed packages' and the grader's own part of a path: where this machine keeps them is nothing for a report."""
 _SURROGATE_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")  # a backslash that is itself escaped begins none
 
 T = TypeVar("T")
 
 
 def clean_text(text: str) -> str:
-    """`text` without terminal control sequences, control characters (tab and newline stay) and direction overrides."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
+    """`text` without terminal control sequences, control characters (tab and newline stay), direction overrides and this machine's paths."""
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
+    return _HOST_PATH.sub("", text) if "-packages/" in text or "/inside/" in text else text
 
 
 def strict_json(data: bytes, limit: int = FRAME_BYTES) -> Any:

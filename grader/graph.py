@@ -57,6 +57,7 @@ _NONLINEAR_LAYERS = {
     "ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu", "Softmax": "softmax", "Relu": "relu", "Relu6": "relu6",
     "LeakyRelu": "leaky_relu", "Elu": "elu", "Selu": "selu", "Silu": "silu", "Gelu": "gelu", "Sigmoid": "sigmoid", "Tanh": "tanh",
     "Softplus": "softplus", "HardSigmoid": "hard_sigmoid", "LogSoftmax": "log_softmax", "Maximum": "maximum",
+    **{name: name.lower() for name in ("Sin", "Cos", "Arctan", "Sign", "Exp", "Expm1", "Log", "Log1p", "Square", "Sqrt", "Absolute", "Power", "Clip", "Minimum")},
 }  # fmt: skip
 _TRANSPARENT = (
     frozenset(

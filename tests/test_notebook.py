@@ -321,6 +321,20 @@ def test_language(metadata, language, anchors):
     assert read(pack(code("x"), metadata=metadata), anchors).language == language
 
 
+R_CODE = ["library(keras)\nmodel <- keras_model_sequential() %>% layer_dense(10)", "summary(model)"]
+PYTHON_CODE = ["%matplotlib inline\nfrom tensorflow import keras", "model = keras.Sequential()", "def broken(:"]
+
+
+@pytest.mark.parametrize("name", ["r-tf", "go-learn", "rust-dl", "bash_env", "julia-course", "ir"])
+@pytest.mark.parametrize(
+    ("cells", "python"), [(PYTHON_CODE, True), (R_CODE, False), (["import Pkg", "function f(x)\n  x\nend", "f(2) |> println"], False)]
+)
+def test_code_is_believed_over_a_kernels_name(name, cells, python, anchors):
+    for metadata in ({"kernelspec": {"name": name, "display_name": "x"}}, {"kernelspec": {"name": name}, "language_info": {}}):
+        assert (read(pack(*map(code, cells), metadata=metadata), anchors).language == "python") is python
+    assert read(pack(*map(code, cells), metadata={"kernelspec": {"name": name, "language": "R"}}), anchors).language == "r"
+
+
 def test_too_many_cells_and_too_much_code_are_refused(anchors):
     with pytest.raises(NotGradable, match="At most 5000 cells"):
         read(pack(*[md("")] * 5001), anchors)

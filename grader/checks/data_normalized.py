@@ -10,7 +10,7 @@
 first layer on raw pixels: half the points.
 
 *Edge cases.* Images divided twice (range under `spread`) or to whole numbers (`// 255`) fail, and so do images with values that are no numbers. No images seen at all: fail. Images whose
-range is not known, or that a defect of ours kept from being examined: `error`.
+range is not known, that a defect of ours kept from being examined, or that reach a model which could not be rebuilt: `error`.
 
 *Errors.* None.
 
@@ -19,7 +19,7 @@ range is not known, or that a defect of ours kept from being examined: `error`.
 
 from grader.checks import Params
 from grader.checks._data import lost, span, through_model, training_data
-from grader.checks._helpers import absent, failed, model_of, partial, passed, undecided, why_missing
+from grader.checks._helpers import absent, failed, graph_or_finding, model_of, partial, passed, undecided, why_missing
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {"magnitude": 6.0, "spread": 0.2}
@@ -49,16 +49,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     given = span(data)
     if given is None:
         return undecided("The range of the images could not be found out; a person needs to look.", actual=data.dtype)
-    model = model_of(evidence)
-    seen, normalization, batch = through_model(given, model.graph if model else None)
-    expected, actual = "about [0, 1], [-1, 1] or standardised", str(seen)
-    if normalization:
-        return passed(
-            "The network normalises its input itself.",
-            expected=expected,
-            actual=f"a normalisation layer after {given}",
-        )
-    largest = max(abs(seen.low), abs(seen.high))
+    expected = "about [0, 1], [-1, 1] or standardised"
     if "int" in data.dtype and given.high - given.low <= 1:
         return failed(
             f"The images hold whole numbers in {given} only: the pixels were divided away.",
@@ -66,6 +57,18 @@ def check(evidence: Evidence, params: Params) -> Finding:
             expected=expected,
             actual=f"{data.dtype} in {given}",
         )
+    graph = graph_or_finding(evidence) if model_of(evidence) else None
+    if isinstance(graph, Finding):  # what it does to its input is not known
+        return graph
+    seen, normalization, batch = through_model(given, graph)
+    actual = str(seen)
+    if normalization:
+        return passed(
+            "The network normalises its input itself.",
+            expected=expected,
+            actual=f"a normalisation layer after {given}",
+        )
+    largest = max(abs(seen.low), abs(seen.high))
     if largest <= params["magnitude"] and seen.high - seen.low >= params["spread"]:
         where = "" if seen == given else " after the network's own rescaling"
         return passed(f"The network sees values in {actual}{where}.", expected=expected, actual=actual)

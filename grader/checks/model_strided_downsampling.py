@@ -16,6 +16,8 @@ variants have three). Fewer, or a strided 1x1 convolution: half the points.
 *Example.* Strides 1, 1, 2, 1, 1, 2, 1: pass. Only one 2: partial.
 """
 
+import math
+
 from grader import graph as graphs
 from grader.checks import Params
 from grader.checks._helpers import failed, graph_or_finding, partial, passed
@@ -36,19 +38,20 @@ def check(evidence: Evidence, params: Params) -> Finding:
     expected = f"at least {counted(wanted, 'convolution')} with stride {stride}"
     actual = f"{len(good)} with stride {stride}"
     blind = [node for node in strided if node not in good]
+    if blind:
+        many, area = len(blind) > 1, math.prod(graphs.strides(blind[0]))
+        message = (
+            f"The 1x1 convolution{'s' * many} {', '.join(node.name for node in blind[:4])} {'have' if many else 'has'} "
+            f"stride {max(graphs.strides(blind[0]))}: {'they skip' if many else 'it skips'} "
+            f"{'three quarters' if area == 4 else f'{area - 1} of {area} pixels'} of the map unseen."
+        )
+        hint = "Take the stride off the 1x1 convolutions; the 3x3 convolutions do the downsampling."
+        actual = f"{actual}, and {len(blind)} on 1x1 kernels"
+        if good:
+            return partial(0.5, message, hint=hint, expected=expected, actual=actual)
+        return failed(f"The strides stand on 1x1 kernels. {message}", hint=hint, expected=expected, actual=actual)
     if not good:
         return failed("No convolution with a stride makes the maps smaller.", expected=expected, actual=actual)
-    if blind:
-        message = (
-            f"The 1x1 convolution {blind[0].name} has stride {max(graphs.strides(blind[0]))}: it never sees the pixels that it steps over."
-        )
-        return partial(
-            0.5,
-            message,
-            hint="Take the stride off the 1x1 convolution; the 3x3 convolutions do the downsampling.",
-            expected=expected,
-            actual=actual,
-        )
     if len(good) < wanted:
         return partial(
             0.5,

@@ -9,7 +9,7 @@
 *Tolerance and source.* Exact. Softmax together with `from_logits=True` (softmax applied twice): half the points.
 
 *Edge cases.* A loss of the student's own, or of a training loop of the student's own, cannot be judged here: `error`, a person looks; so it is with labels that a defect of ours kept from being
-examined. Labels of unknown encoding: judged by the head alone.
+examined, and a model that could not be rebuilt, whose last activation is not known. Labels of unknown encoding: judged by the head alone.
 
 *Errors.* None.
 
@@ -71,8 +71,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
             actual=actual,
         )
     graph = graph_or_finding(evidence)
-    if isinstance(graph, Finding):
-        return passed(f"The loss {compiled.loss} fits {_WORDS[encoding]}.", expected=expected, actual=actual)
+    if isinstance(graph, Finding):  # what the network ends in is not known, so neither is whether the loss fits it
+        return graph
     return _against_head(
         graphs.head(graph).activation, compiled.loss, encoding, logits=compiled.from_logits, expected=expected, actual=actual
     )

@@ -1,5 +1,6 @@
 """From a parsed document to a `Notebook`: every cell of every format version, leniently, with a sentence for each repair."""
 
+import ast
 import logging
 import re
 from collections import Counter
@@ -13,6 +14,7 @@ from grader.notebook.document import load
 from grader.notebook.sections import Tracker, headings
 from grader.notebook.text import clean, middle_out, terminal
 from grader.records import Cell, Json, Notebook, StoredOutput
+from grader.syntax import parse
 
 MAX_CELLS = 5_000
 MAX_CODE = 8 * 2**20
@@ -67,7 +69,7 @@ def read(data: bytes, anchors: Anchors) -> Notebook:
     cells = _cells(raw, anchors, repairs)
     return Notebook(
         cells=cells,
-        language=_language(document),
+        language=_language(document, cells),
         nbformat=f"{version}.{_minor(document)}",
         repairs=tuple(repairs),
         answers=answers.collect(cells, anchors),
@@ -168,8 +170,8 @@ def _old_output(output: dict[str, Json]) -> dict[str, Json]:
     return {"output_type": "pyout" if kind == "pyout" else "display_data", "metadata": {}, "prompt_number": None, **kept}
 
 
-def _language(document: dict[str, Json]) -> str:
-    """Read the kernel's language, lower case; `python` if the notebook does not say."""
+def _language(document: dict[str, Json], cells: tuple[Cell, ...]) -> str:
+    """Read the kernel's language, lower case; `python` if the notebook does not say. A kernel's name says nothing where the code is Python."""
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
         return "python"
@@ -180,20 +182,23 @@ def _language(document: dict[str, Json]) -> str:
             break
     else:
         return "python"
-    only_a_name = stated == kernel.get("name") and not _foreign(word)
+    only_a_name = stated == kernel.get("name") and (_FOREIGN.match(word) is None or _is_python(cells))
     if "python" in word or only_a_name:
         return "python"
     return {"ir": "r"}.get(word, re.sub(r"-[\d.]+$", "", word))
 
 
-def _foreign(kernel: str) -> bool:
-    """Whether a kernel's name (often an environment's name) is that of another language's usual kernel."""
-    return (
-        re.match(
-            r"(?:ir|r|julia|bash|scala|java|javascript|typescript|octave|matlab|sos|cpp|xcpp\d*|rust|go|ruby|kotlin)(?:[-_ \d.]|$)", kernel
-        )
-        is not None
-    )
+_FOREIGN = re.compile(
+    r"(?:ir|r|julia|bash|scala|java|javascript|typescript|octave|matlab|sos|cpp|xcpp\d*|rust|go|ruby|kotlin)(?:[-_ \d.]|$)"
+)
+"""Another language's usual kernel, by its name; an environment of Python's may be named like that, too."""
+
+
+def _is_python(cells: tuple[Cell, ...]) -> bool:
+    """Whether at least half of the code cells are Python, and one of them imports something."""
+    trees = [parse(cell.source) for cell in cells if cell.kind == "code" and cell.source.strip()]
+    found = [tree for tree in trees if isinstance(tree, ast.Module)]
+    return 2 * len(found) >= len(trees) and any(isinstance(node, ast.Import | ast.ImportFrom) for tree in found for node in tree.body)
 
 
 # ------------------------------------------------------------------ the cells

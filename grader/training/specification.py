@@ -12,7 +12,7 @@ from typing import Any
 
 from grader.errors import RebuildRefused
 from grader.records import CompileClaim, DataClaim, Model
-from grader.training.canonical import canonical
+from grader.training.canonical import PRECISIONS, canonical
 
 OPTIMIZERS = frozenset(["Adam", "AdamW", "Adamax", "Nadam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Ftrl", "Lion", "Lamb", "Adafactor"])
 SCHEDULES = frozenset(
@@ -108,6 +108,8 @@ def specify(model: Model) -> Specification:
         notes.append(f"Callbacks are not repeated ({', '.join(fit.callbacks[:4])}).")
     if train.augmentation:
         notes.append(f"Augmentation outside the model is not repeated ({', '.join(train.augmentation[:4])}).")
+    if asked := sorted(PRECISIONS & _strings(claim.config)):
+        notes.append(f"The model asks to compute in {' and '.join(asked)}; it was trained in the grader's own precision.")
     return Specification(
         config=canonical(claim.config),
         input_shape=tuple(int(size) for size in shape if size is not None),
@@ -119,6 +121,13 @@ def specify(model: Model) -> Specification:
         epochs=min(max(fit.epochs or 1, 1), MOST_EPOCHS),
         notes=tuple(notes),
     )
+
+
+def _strings(value: Any) -> set[str]:
+    """Every string in plain data."""
+    if isinstance(value, dict | list | tuple):
+        return {word for item in (value.values() if isinstance(value, dict) else value) for word in _strings(item)}
+    return {value} if isinstance(value, str) else set()
 
 
 def _optimizer(compiled: CompileClaim, notes: list[str]) -> dict[str, Any]:

@@ -147,11 +147,37 @@ def test_structure(name, graph, fraction):
     assert finding.status == {0: Status.FAIL, 1: Status.PASS}.get(fraction, Status.PARTIAL)
 
 
-@pytest.mark.parametrize("name", MODEL_CHECKS)
+@pytest.mark.parametrize("name", [*MODEL_CHECKS, "data_normalized", "train_loss"])
 def test_a_model_that_cannot_be_rebuilt_is_for_a_person(name):
     finding = judge(name, evidence(None))
     assert (finding.status, finding.fraction) == (Status.ERROR, None)
     assert "Lambda" in finding.message
+
+
+def test_a_model_that_cannot_be_rebuilt_is_no_model_without_a_layer():
+    assert judge("data_normalized", with_fit(None, train=data(scale=1.0))).status is Status.ERROR  # its Lambda may divide
+    assert (
+        judge("data_normalized", with_fit(None, train=replace(data(), dtype="int64", recipe=None, minimum=0.0, maximum=1.0))).status
+        is Status.FAIL
+    )
+    assert judge("train_loss", evidence(None, from_logits=True)).status is Status.ERROR  # it may end in softmax
+    assert judge("train_loss", evidence(None, loss="categorical_crossentropy")).status is Status.FAIL  # whatever it ends in
+
+
+@pytest.mark.parametrize(
+    ("graph", "status", "words"),
+    [
+        (chain(conv((16, 16, 96), kernel=1, stride=2), conv((8, 8, 96), kernel=1, stride=2), SCORES, AVERAGE, DENSE), Status.FAIL,
+         "The 1x1 convolutions conv2d_1, conv2d_2 have stride 2: they skip three quarters of the map unseen."),
+        (chain(conv((11, 11, 96), kernel=1, stride=3), SCORES, AVERAGE, DENSE), Status.FAIL, "it skips 8 of 9 pixels of the map unseen"),
+        (chain(*BODY, conv((4, 4, 10), kernel=1, stride=2), AVERAGE, DENSE), Status.PARTIAL, "has stride 2: it skips three quarters"),
+        (chain(conv((32, 32, 96)), SCORES, AVERAGE, DENSE), Status.FAIL, "No convolution with a stride"),
+    ],
+)  # fmt: skip
+def test_strides_on_1x1_kernels_are_named(graph, status, words):
+    finding = judge("model_strided_downsampling", evidence(graph))
+    assert finding.status is status
+    assert words in finding.message
 
 
 @pytest.mark.parametrize("name", MODEL_CHECKS)
@@ -162,8 +188,8 @@ def test_no_model_at_all_fails_with_the_reason(name):
     assert "NameError in cell 2" in judge(name, found).message
 
 
-def with_fit(**changes):
-    found = evidence()
+def with_fit(graph=GOOD, **changes):
+    found = evidence(graph)
     fit = replace(found.run.fits[0], **changes)
     model = replace(found.models[0], fits=(fit,))
     return replace(found, models=(model,), run=replace(found.run, fits=(fit,)), roles={"base": Role(model=model, reason="")})

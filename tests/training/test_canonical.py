@@ -33,6 +33,29 @@ def test_build_and_compile_configurations_are_left_behind():
     assert "build_config" not in canonical(given)["config"]["layers"][1]
 
 
+def policy(name):
+    return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}, "registered_name": None}
+
+
+@pytest.mark.parametrize("name", ["float16", "mixed_float16", "bfloat16", "mixed_bfloat16", "float64"])
+def test_a_models_precision_is_the_graders(name):
+    def asking(dtype, plain):
+        activation = layer("LeakyReLU", negative_slope=0.1, dtype=policy(dtype))
+        conv = layer("Conv2D", filters=10, name="c", dtype=policy(dtype), activation=activation)
+        return sequential(layer("InputLayer", batch_shape=[None, 32, 32, 3], dtype=plain), conv)
+
+    plain = name.removeprefix("mixed_")
+    assert canonical(asking(name, plain)) == canonical(asking("float32", "float32"))
+    assert canonical(asking("float32", "uint8"))["config"]["layers"][0]["config"]["dtype"] == "uint8"
+
+
+@pytest.mark.parametrize("activation", [{"class_name": "__lambda__", "config": {"value": "4wEAAAAA" * 20}}, "4wEAAAAA/" * 20])
+def test_byte_code_is_in_no_message(activation):
+    with pytest.raises(RebuildRefused) as refusal:
+        canonical(sequential(layer("Dense", activation=activation)))
+    assert "4wEA" not in str(refusal.value)
+
+
 def test_a_seed_is_as_large_as_keras_draws_it():
     result = canonical(sequential(layer("RandomCrop", height=28, width=28, seed=302621085), layer("Dropout", rate=0.1, seed=None)))
     assert [part["config"]["seed"] for part in result["config"]["layers"]] == [2621085, None]

@@ -38,6 +38,18 @@ MODEL = Model(
 )
 
 
+def test_a_precision_that_is_not_repeated_is_said():
+    config = copy.deepcopy(dict(SPEC.config))
+    config["config"]["layers"][-1]["config"]["dtype"] = {
+        "module": "keras",
+        "class_name": "DTypePolicy",
+        "config": {"name": "mixed_float16"},
+    }
+    found = specify(replace(MODEL, claim=replace(MODEL.claim, config=config)))
+    assert found.notes == ("The model asks to compute in mixed_float16; it was trained in the grader's own precision.",)
+    assert "float16" not in str(found.config)
+
+
 def with_train(**changes):
     return replace(MODEL, fits=(replace(FIT, train=replace(TRAIN, **changes)),))
 

@@ -47,22 +47,6 @@ _STAND_INS = {  # other data sets: (train images' shape, test images' shape, cla
 }
 
 
-class Keys(dict):
-    """A history's dictionary that also answers to the key names of older Keras."""
-
-    note = None
-    _OLD = {"acc": "accuracy", "val_acc": "val_accuracy"}
-
-    def __missing__(self, key):
-        names = {**self._OLD, **{new: old for old, new in self._OLD.items()}}
-        other = names.get(key)
-        if other in self:
-            if Keys.note:
-                Keys.note("shim", f"history key {key!r} answered with {other!r} (its name changed between Keras versions)")
-            return self[other]
-        raise KeyError(key)
-
-
 class Recorder:
     """Installed once Keras is imported."""
 
@@ -81,7 +65,7 @@ class Recorder:
         self.pretrained = {}  # id(model) -> (weakref, text)
         self.cache = {}
         self.batches = {}
-        Keys.note = context.note
+        legacy.Keys.note = context.note
 
     # ------------------------------------------------------------------ installation
 
@@ -340,6 +324,8 @@ class Recorder:
     def compiled(self, model, args, kwargs):
         serial, _ = self.look(model)
         optimizer = getattr(model, "optimizer", None)
+        if type(optimizer) is self.keras.optimizers.LossScaleOptimizer:  # put around the notebook's own by a policy of 16 bits
+            optimizer = optimizer.inner_optimizer
         loss = kwargs.get("loss", args[1] if len(args) > 1 else None)
         metrics = kwargs.get("metrics", args[3] if len(args) > 3 else None) or []
         rate, config = None, None
@@ -355,7 +341,7 @@ class Recorder:
                 "cell": self.context.cell,
                 "optimizer": self._optimizer(optimizer),
                 "learning_rate": rate,
-                "optimizer_config": json.loads(json.dumps(config, default=str)) if config else None,
+                "optimizer_config": json.loads(json.dumps(config, default=trace._plain)) if config else None,
                 "metrics": [
                     str(getattr(metric, "name", getattr(metric, "__name__", metric)))[:60]
                     for metric in (metrics if isinstance(metrics, (list, tuple)) else [metrics])
@@ -716,7 +702,7 @@ class Recorder:
 
     def _stretch(self, history, epochs, index, serial):
         """Give the history the asked length; every curve gets values of its own in the sixth digit, so that plots can be recognised."""
-        stretched = Keys()
+        stretched = legacy.Keys()
         for position, (name, values) in enumerate(history.history.items()):
             first = _first(values)
             stretched[name] = [plots.value(first, index, position, epoch, epochs) for epoch in range(epochs)]
@@ -825,7 +811,7 @@ class Recorder:
             seen += 1
             if item is history or item is values:
                 return True
-            if depth == 3 or isinstance(item, Keys):
+            if depth == 3 or isinstance(item, legacy.Keys):
                 continue
             if isinstance(item, dict):
                 inner = list(item.values())[:50]

@@ -8,48 +8,42 @@ import contextlib
 import functools
 import inspect
 import os
+import re
 import sys
 import types
 
 import numpy as np
 
-from . import files
+from . import files, imports
 
-# old module below `keras.` -> present module whose contents it shows
-_MOVED = {
-    "utils.np_utils": "utils",
-    "utils.vis_utils": "utils",
-    "utils.generic_utils": "utils",
-    "utils.training_utils": "utils",
-    "utils.data_utils": "utils",
-    "layers.convolutional": "layers",
-    "layers.core": "layers",
-    "layers.pooling": "layers",
-    "layers.normalization": "layers",
-    "layers.normalization.batch_normalization": "layers",
-    "layers.advanced_activations": "layers",
-    "layers.merge": "layers",
-    "layers.noise": "layers",
-    "layers.embeddings": "layers",
-    "layers.recurrent": "layers",
-    "layers.experimental": "layers",
-    "layers.experimental.preprocessing": "layers",
-    "layers.preprocessing": "layers",
-    "layers.preprocessing.image_preprocessing": "layers",
-    "optimizers.legacy": "optimizers",
-    "optimizers.experimental": "optimizers",
-    "optimizers.schedules": "optimizers.schedules",
-    "engine.input_layer": "layers",
-    "engine.topology": "layers",
-    "engine.training": "models",
-    "engine": "layers",
-    "preprocessing.image": "preprocessing.image",
-    "regularizers.l2": "regularizers",
-    "applications.resnet50": "applications",
-    "applications.vgg16": "applications",
-    "wrappers": "wrappers",
+_KERAS = re.compile(
+    r"(?:tensorflow(?:_core)?\.)?(?:(?:python|contrib|compat\.v[12])\.)*(?:tf_)?keras(?:\.(?:api|_v[12]|_tf_keras|python|keras|src))*(?:\.|\Z)"
+)
+"""Where Keras has stood over the years: `keras.`, `tensorflow.keras.`, `tensorflow.contrib.keras.python.keras.`, `keras.api._v2.keras.`, …"""
+_INNER = re.compile(r"tensorflow\.python\.keras(?:\.(?!legacy_tf_layers)|\Z)")
+"""The Keras 2 that TensorFlow has kept for itself: complete in no version, and its models are no models of Keras'."""
+_RENAMED = {
+    "engine": "layers", "objectives": "losses", "initializations": "initializers", "optimizer_v1": "optimizers", "optimizer_v2": "optimizers",
+    "keras_preprocessing": "preprocessing", "keras_applications": "applications",
+}  # fmt: skip
+_PARTS = {
+    "layers": "convolutional core pooling normalization advanced_activations merge noise embeddings recurrent experimental preprocessing",
+    "utils": "np_utils vis_utils generic_utils data_utils layer_utils",
+    "optimizers": "legacy experimental",
+    "mixed_precision": "experimental",
+    "callbacks": "experimental",
 }
-_PREFIXES = ("keras.", "tensorflow.keras.", "keras._tf_keras.keras.", "tensorflow.python.keras.", "tensorflow_core.keras.")
+"""Present module -> its former parts, which are reached as attributes, too, and show what it holds."""
+_ALIASES = {
+    "layers": {
+        "Convolution1D": "Conv1D", "Convolution3D": "Conv3D", "SeparableConvolution2D": "SeparableConv2D", "Deconvolution2D": "Conv2DTranspose",
+        "SyncBatchNormalization": "BatchNormalization", "CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU",
+    },
+    "mixed_precision": {"set_policy": "set_global_policy"},
+    "constraints": {"maxnorm": "max_norm", "nonneg": "non_neg", "unitnorm": "unit_norm"},
+    "callbacks": {"TerminateOnNan": "TerminateOnNaN"},
+}  # fmt: skip
+"""Present module -> former name -> present name."""
 
 # old argument -> new argument, for every layer that takes it
 _LAYER_ARGUMENTS = {
@@ -66,50 +60,50 @@ _LAYER_ARGUMENTS = {
     "dim_ordering": None,
     "mode": None,
 }
-_LAYERS = (
-    "Conv2D", "Dense", "Dropout", "MaxPooling2D", "AveragePooling2D", "BatchNormalization", "Activation", "Flatten", "GlobalAveragePooling2D",
-    "SpatialDropout2D", "DepthwiseConv2D", "SeparableConv2D",
-)  # fmt: skip
+"""Old argument -> new argument, for every layer that has the new one and not the old; None: left out."""
 _OPTIMIZERS = ("SGD", "Adam", "Nadam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Ftrl")
 
 
 def answerer(context):
-    """A function for `imports.Made`: old Keras module name -> a module that shows the present one's contents, or None."""
+    """A function for `imports.Made`: old module name -> a module that shows what the present one holds, or None."""
 
     def answer(name):
         if name == "tensorflow_datasets":
             context.note("shim", "tensorflow_datasets is answered by a stand-in that knows cifar10 only")
             return _tensorflow_datasets(context)
-        if name.partition(".")[0] == "keras_applications":
-            import importlib
-
-            return _showing(name, importlib.import_module(name.replace("_", ".", 1)))
-        for prefix in _PREFIXES:
-            target = _MOVED.get(name.removeprefix(prefix)) if name.startswith(prefix) else None
-            if target is not None:
-                import importlib
-
-                context.note("shim", f"import {name} answered with keras.{target} (it was moved or removed)")
-                module = types.ModuleType(name)
-                module.__dict__.update(
-                    {key: value for key, value in vars(importlib.import_module(f"keras.{target}")).items() if not key.startswith("__")}
-                )
-                module.__path__ = []
-                if target == "utils":
-                    module.np_utils = module
-                return module
-        if name in ("tensorflow.python.keras", "tensorflow_core.keras"):
-            import keras
-
-            return _showing(name, keras)
-        return None
+        if name in ("tensorflow.contrib", "tensorflow_core", "tensorflow_core.python"):
+            return _showing(name)
+        start = 0 if name.partition(".")[0] in _RENAMED else _KERAS.match(name)
+        present = None if start is None else _present(name[start.end() if start else 0 :])
+        if present is None:
+            return None
+        context.note("shim", f"import {name} answered with {present[-1].__name__} (it was moved or removed)")
+        return _showing(name, *present)
 
     return answer
 
 
-def _showing(name, shown):
+def _present(rest):
+    """The modules that hold today what stood under the name `rest` below `keras`; None where nothing did."""
+    import keras
+
+    if not rest:
+        return (keras,)
+    first, *more = rest.split(".")
+    found = vars(keras).get(_RENAMED.get(first, first))
+    if not isinstance(found, types.ModuleType):
+        return None
+    for part in more:
+        if not isinstance(vars(found).get(part), types.ModuleType):
+            break
+        found = vars(found)[part]
+    return (keras.models, found) if first == "engine" else (found,)
+
+
+def _showing(name, *shown):
     module = types.ModuleType(name)
-    module.__dict__.update({key: value for key, value in vars(shown).items() if not key.startswith("__")})
+    for each in shown:
+        module.__dict__.update({key: value for key, value in vars(each).items() if not key.startswith("__")})
     module.__path__ = []
     return module
 
@@ -119,16 +113,19 @@ def install(context, after):
     after.before("keras", lambda: _keep_backend(context))
     after.after("keras.src.utils.file_utils", lambda module: _file_utils(context, module))
     _numpy(np)
+    after.after("tensorflow", lambda _: _instead_of_inner_keras(context))
     after.after("keras", lambda keras: _keras(context, keras))
-    for prefix in ("keras", "tensorflow.keras", "keras._tf_keras.keras"):
-        after.after(f"{prefix}.layers", lambda module: _layers_module(context, module))
-        after.after(f"{prefix}.utils", lambda module: _utils_module(context, module))
-        after.after(f"{prefix}.optimizers", lambda module: _optimizers_module(context, module))
-        after.after(f"{prefix}.preprocessing.image", lambda module: _image_module(context, module))
-        after.after(f"{prefix}.backend", lambda module: _backend_module(context, module))
-        for name in ("models", "saving"):
-            after.after(f"{prefix}.{name}", lambda module: _take_old_names(context, module))
-    after.after("tensorflow", lambda tensorflow: _symbolic(context, tensorflow))
+    for name in _FILLED:  # all of `keras` is there by then, but `tensorflow.keras` is imported part by part
+        after.after(f"tensorflow.keras.{name}", lambda module, name=name: _fill(context, module, name))
+
+
+def _instead_of_inner_keras(context):
+    """Let `tensorflow.python.keras` be Keras: what TensorFlow has loaded of its own one, it has."""
+    for name in [name for name in sys.modules if _INNER.match(name)]:
+        del sys.modules[name]
+    vars(sys.modules["tensorflow.python"]).pop("keras", None)
+    answer = answerer(context)
+    sys.meta_path.insert(0, imports.Made(lambda name: answer(name) if _INNER.match(name) else None))
 
 
 def _keep_backend(context):
@@ -149,31 +146,44 @@ def _keras(context, keras):
     import keras.layers
     import keras.optimizers
     import keras.utils
+    import tensorflow as tf
 
-    for name in _LAYERS:
-        _take_old_arguments(context, getattr(keras.layers, name), name)
+    for cls in {id(cls): cls for cls in vars(keras.layers).values() if isinstance(cls, type) and "__init__" in vars(cls)}.values():
+        _take_old_arguments(context, cls)
     for name in _OPTIMIZERS:
         _take_old_optimizer_arguments(context, getattr(keras.optimizers, name), name)
     _take_old_checkpoints(context, keras.callbacks.ModelCheckpoint)
     _take_old_saves(context, keras.Model)
     _keep_training(context, keras.callbacks)
     _old_rate(context, keras.optimizers.Optimizer)
-    for module in (keras.models, keras.saving):
-        _take_old_names(context, module)
-    _backend_module(context, keras.backend)
-    keras.constraints.maxnorm = keras.constraints.max_norm
-    for name in ("plot_model", "model_to_dot"):
-        setattr(keras.utils, name, _quiet(context, f"{name}()"))
-    for module in (keras.layers,):
-        _layers_module(context, module)
-    _utils_module(context, keras.utils)
-    _optimizers_module(context, keras.optimizers)
-    for name in ("keras.preprocessing.image",):
-        if name in sys.modules:
-            _image_module(context, sys.modules[name])
+    _take_old_metric_names(context, keras.callbacks)
+    _take_old_attributes(keras)
+    for name in ("", *_FILLED):
+        for prefix in ("keras", "keras._tf_keras.keras"):
+            module = sys.modules.get(f"{prefix}.{name}" if name else prefix)
+            if module is not None:
+                _fill(context, module, name)
+    _symbolic(context, tf)
     keras.backend.set_image_dim_ordering = lambda *_: context.note("shim", "set_image_dim_ordering() ignored")
     keras.backend.image_dim_ordering = lambda: "tf"
     keras.backend.set_image_data_format = keras.config.set_image_data_format
+
+
+def _fill(context, module, name):
+    """Give `module`, Keras' own `name` or `tensorflow.keras`' of that name, what it held in earlier versions, and what it lacks of Keras' own."""
+    present = sys.modules.get(f"keras.{_SHOWING.get(name, name)}" if name else "keras")
+    if present not in (None, module):
+        for key, value in vars(present).items():
+            if not key.startswith("_") and (name in _SHOWING or key not in vars(module)):
+                setattr(module, key, value)
+    for part in _PARTS.get(name, "").split():
+        if not isinstance(vars(module).get(part), _Noting):
+            setattr(module, part, _Noting(context, module, f"{name}.{part}"))
+    for old, new in _ALIASES.get(name, {}).items():
+        if old not in vars(module):
+            setattr(module, old, getattr(module, new))
+    if name in _SPECIAL:
+        _SPECIAL[name](context, module)
 
 
 def _quiet(context, what):
@@ -184,31 +194,22 @@ def _quiet(context, what):
 
 
 def _layers_module(context, module):
-    if "experimental" not in vars(module):
-        holder = types.SimpleNamespace()
-
-        holder.preprocessing = _Noting(context, module, "layers.experimental.preprocessing")
-        holder.SyncBatchNormalization = module.BatchNormalization
-
-        module.experimental = holder
     module.Convolution2D = _convolution2d(context, module.Conv2D)
 
 
 def _utils_module(context, module):
-    if "np_utils" not in vars(module):
-        module.np_utils = _Noting(context, module, "utils.np_utils")
+    for name in ("plot_model", "model_to_dot"):
+        setattr(module, name, _quiet(context, f"{name}()"))
+    module.multi_gpu_model = lambda model, *_, **__: model
 
 
-def _optimizers_module(context, module):
-    for name in ("legacy", "experimental"):
-        if not isinstance(vars(module).get(name), _Noting):
-            setattr(module, name, _Noting(context, module, f"optimizers.{name}"))
+def _optimizers_module(_, module):
     for name in _OPTIMIZERS:
         if name.lower() not in vars(module):
             setattr(module, name.lower(), getattr(module, name))
 
 
-def _image_module(context, module):
+def _image_module(_, module):
     if not hasattr(module, "ImageDataGenerator"):
         from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
@@ -248,22 +249,30 @@ def _old_rate(context, cls):
     cls.lr = property(read, write)
 
 
+_ARITHMETIC = (
+    "reduce_mean=mean reduce_max=max reduce_min=min reduce_sum=sum abs add argmax divide exp maximum minimum multiply negative pow=power "
+    "sigmoid square sqrt subtract tanh"
+)
 _SYMBOLIC = {
-    "reduce_mean": "mean", "reduce_max": "max", "reduce_sum": "sum", "squeeze": "squeeze", "reshape": "reshape", "concat": "concatenate",
-    "nn.relu": "relu", "nn.relu6": "relu6", "nn.elu": "elu", "nn.selu": "selu", "nn.gelu": "gelu", "nn.silu": "silu", "nn.swish": "silu",
-    "nn.leaky_relu": "leaky_relu", "nn.sigmoid": "sigmoid", "nn.tanh": "tanh", "tanh": "tanh", "sigmoid": "sigmoid", "nn.softmax": "softmax",
-    "divide": "divide", "multiply": "multiply", "add": "add", "subtract": "subtract",
-}  # fmt: skip
+    "": f"{_ARITHMETIC} cast clip_by_value=clip concat=concatenate expand_dims matmul pad reshape round shape split squeeze stack tile transpose",
+    "math": f"{_ARITHMETIC} log rsqrt softplus reduce_std=std reduce_variance=var",
+    "nn": "elu gelu leaky_relu log_softmax relu relu6 selu sigmoid silu softmax softplus softsign swish=silu tanh l2_normalize=normalize "
+    "max_pool max_pool2d=max_pool avg_pool=average_pool avg_pool2d=average_pool",
+    "image": "resize=image.resize",
+}
 """TensorFlow's functions, which Keras 2 took in functional models -> `keras.ops`, which Keras 3 wants there."""
+_SYMBOLIC_ARGUMENTS = {
+    ("leaky_relu", "alpha"): "negative_slope", ("transpose", "perm"): "axes", ("clip_by_value", "clip_value_min"): "x_min",
+    ("clip_by_value", "clip_value_max"): "x_max", ("split", "num_or_size_splits"): "indices_or_sections", ("pad", "paddings"): "pad_width",
+}  # fmt: skip
 
 
 def _symbolic(context, tensorflow):
-    for name, operation in _SYMBOLIC.items():
-        holder, _, last = name.rpartition(".")
+    for holder, names in _SYMBOLIC.items():
         place = getattr(tensorflow, holder) if holder else tensorflow
-        if hasattr(place, last):
-            both = _for_both(context, getattr(place, last), name, operation)
-            setattr(place, last, tensorflow.autograph.experimental.do_not_convert(both))
+        for name, _, operation in (item.partition("=") for item in names.split()):
+            both = _for_both(context, getattr(place, name), name, operation or name)
+            setattr(place, name, tensorflow.autograph.experimental.do_not_convert(both))
 
 
 def _for_both(context, original, name, operation):
@@ -278,12 +287,136 @@ def _for_both(context, original, name, operation):
 
             context.note("shim", f"tf.{name}() in a functional model answered by keras.ops.{operation}()")
             kwargs.pop("name", None)
+            kwargs = {_SYMBOLIC_ARGUMENTS.get((name, key), key): value for key, value in kwargs.items()}
             if not args and kwargs:  # the first argument by its name, which keras.ops calls otherwise
                 args = (kwargs.pop(next(iter(kwargs))),)
-            return getattr(keras.ops, operation)(*args, **kwargs)
+            return functools.reduce(getattr, operation.split("."), keras.ops)(*args, **kwargs)
         return original(*args, **kwargs)
 
     return function
+
+
+# ------------------------------------------------------------------ names of metrics
+
+_SAME_METRICS = (
+    ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy"),
+    ("mean_squared_error", "mse", "MSE"),
+    ("mean_absolute_error", "mae", "MAE"),
+    ("learning_rate", "lr"),
+)
+
+
+def same_metric(name, known):
+    """The one of the names `known` that other versions of Keras give to what `name` says, or None."""
+    held, bare = str(name).startswith("val_"), str(name).removeprefix("val_")
+    group = next((group for group in _SAME_METRICS if bare in group), ())
+    return next((other for other in known if other.removeprefix("val_") in group and other.startswith("val_") == held), None)
+
+
+class Keys(dict):
+    """A history's or an epoch's values, which also answer to the names that other versions of Keras gave them."""
+
+    note = None
+
+    def __missing__(self, key):
+        other = same_metric(key, self)
+        if other is None:
+            raise KeyError(key)
+        if Keys.note:
+            Keys.note("shim", f"the value {key!r} answered with {other!r} (its name changed between Keras versions)")
+        return self[other]
+
+    def get(self, key, default=None):
+        return self[key] if key in self or same_metric(key, self) is not None else default
+
+
+def _take_old_metric_names(context, callbacks):
+    """Let callbacks monitor, read and write into file names what this training calls otherwise; what it does not know at all is guessed as in Keras 2."""
+    import keras.src.utils.python_utils as utils
+    from keras.src.callbacks.monitor_callback import MonitorCallback
+
+    original, choose, place = utils.pythonify_logs, MonitorCallback._set_monitor_op, callbacks.ModelCheckpoint._get_file_path
+
+    def choose_either(self):
+        names = ["loss", *(each.name for metric in self.model.metrics for each in getattr(metric, "metrics", [metric]))]
+        bare = self.monitor.removeprefix("val_")
+        other = None if bare in names else same_metric(bare, names)
+        if other is not None:
+            self.monitor = self.monitor[: -len(bare)] + other
+            context.note(
+                "shim", f"{type(self).__name__}(monitor={bare!r}) answered with {self.monitor!r} (its name changed between Keras versions)"
+            )
+        elif bare not in names and self.mode == "auto":
+            self.mode = "max" if "acc" in bare or "auc" in bare.lower() else "min"
+            context.note("shim", f"{type(self).__name__} monitors {self.monitor[:40]!r}, which this training does not measure")
+        choose(self)
+
+    def place_either(self, epoch, batch, logs):
+        names = (f"{held}{name}" for group in _SAME_METRICS for name in group for held in ("", "val_"))
+        former = {name: logs[other] for name in names if (other := same_metric(name, logs)) is not None}
+        return place(self, epoch, batch, {**former, **logs})
+
+    utils.pythonify_logs = lambda logs: Keys(original(logs))
+    MonitorCallback._set_monitor_op, callbacks.ModelCheckpoint._get_file_path = choose_either, place_either
+
+
+# ------------------------------------------------------------------ what tensors and layers said of themselves
+
+
+class _Dtype(str):
+    """The name of a data type, which is also asked like TensorFlow's own."""
+
+    __slots__ = ()
+    name = property(str)
+    base_dtype = property(lambda self: self)
+    as_numpy_dtype = property(lambda self: np.dtype(str(self)).type)
+    is_floating = property(lambda self: "float" in self)
+    is_integer = property(lambda self: "int" in self)
+
+
+class _Shape(tuple):
+    """A shape, which is also asked like TensorFlow's own."""
+
+    __slots__ = ()
+    as_list = lambda self: list(self)  # noqa: E731, PLW0108 (a type is no method)
+    rank = ndims = property(len)
+    dims = property(list)
+    is_fully_defined = property(lambda self: lambda: None not in self)
+
+
+_OLD_ATTRIBUTES = {
+    "KerasTensor": {
+        "get_shape": lambda tensor: lambda: tensor.shape,
+        "_keras_shape": lambda tensor: tensor.shape,
+        "op": lambda tensor: tensor._keras_history.operation,
+    },
+    "Layer": {
+        "input_shape": lambda layer: layer.input.shape,
+        "output_shape": lambda layer: layer.output.shape,
+        "get_input_at": lambda layer: lambda index: layer._inbound_nodes[index].input_tensors[0],
+        "get_output_at": lambda layer: lambda index: layer._inbound_nodes[index].output_tensors[0],
+        "get_input_shape_at": lambda layer: lambda index: layer.get_input_at(index).shape,
+        "get_output_shape_at": lambda layer: lambda index: layer.get_output_at(index).shape,
+        "inbound_nodes": lambda layer: layer._inbound_nodes,
+        "outbound_nodes": lambda layer: layer._outbound_nodes,
+        "_make_predict_function": lambda _: lambda: None,
+        "_make_train_function": lambda _: lambda: None,
+    },
+}
+"""What Keras 3 no longer has, asked only where an object has no attribute of that name."""
+
+
+def _take_old_attributes(keras):
+    def answering(cls, table):
+        def answer(self, name):
+            return table[name](self) if name in table else object.__getattribute__(self, name)  # which says what is wrong
+
+        cls.__getattr__ = answer
+
+    for cls in (keras.KerasTensor, keras.layers.Layer):
+        answering(cls, _OLD_ATTRIBUTES[cls.__name__])
+    keras.KerasTensor.dtype = property(lambda tensor: _Dtype(tensor._dtype))
+    keras.KerasTensor.shape = property(lambda tensor: _Shape(tensor._shape))
 
 
 class _Noting:
@@ -293,55 +426,48 @@ class _Noting:
         self.__dict__.update(_context=context, _module=module, _name=name)
 
     def __getattr__(self, attribute):
-        value = getattr(self._module, attribute)
+        value = self if attribute in _INNER_PARTS else getattr(self._module, attribute)
         self._context.note("shim", f"keras.{self._name}.{attribute} answered with its present place")
         return value
 
 
-def _take_old_arguments(context, cls, name):
-    original = cls.__init__
+_INNER_PARTS = ("preprocessing", "image_preprocessing", "batch_normalization")
+
+
+def _take_old_arguments(context, cls):
+    """Let a layer take the arguments of Keras 1 and 2 by their names, and NumPy's numbers, which Keras 2 made Python's own."""
+    original, name = cls.__init__, cls.__name__
+    signature = inspect.signature(original)
+    renamed = {
+        old: new for old, new in _LAYER_ARGUMENTS.items() if old not in signature.parameters and new in (None, *signature.parameters)
+    }
 
     @functools.wraps(original)
     def init(self, *args, **kwargs):
-        for old, new in _LAYER_ARGUMENTS.items():
-            if old not in kwargs or (old == "p" and name != "Dropout") or (old == "mode" and name != "BatchNormalization"):
-                continue
-            value = kwargs.pop(old)
+        args, kwargs = [_number(value) for value in args], {key: _number(value) for key, value in kwargs.items()}
+        for old in renamed.keys() & kwargs.keys():
+            value, new = kwargs.pop(old), renamed[old]
             context.note(
                 "shim", f"{name}({old}=) answered" + (f" as {new}=" if new else " by leaving it out") + " (its name changed since Keras 1)"
             )
             if new:
-                if old == "init" and value in (
-                    "glorot_uniform",
-                    "he_normal",
-                    "he_uniform",
-                    "uniform",
-                    "normal",
-                    "lecun_uniform",
-                    "glorot_normal",
-                ):
-                    value = {"uniform": "random_uniform", "normal": "random_normal"}.get(value, value)
                 kwargs[new] = value
         if isinstance(kwargs.get("batch_input_shape"), (list, tuple)):
             kwargs["input_shape"] = tuple(kwargs.pop("batch_input_shape"))[1:]
             context.note("shim", f"{name}(batch_input_shape=) answered as input_shape= (it was removed from Keras)")
         if "nb_row" in kwargs and "nb_col" in kwargs:
             kwargs["kernel_size"] = (kwargs.pop("nb_row"), kwargs.pop("nb_col"))
-        shape = kwargs.get("input_shape")
-        if (
-            shape is not None
-            and name == "Conv2D"
-            and not kwargs.get("data_format")
-            and isinstance(shape, (tuple, list))
-            and len(shape) == 3
-            and shape[0] == 3
-            and shape[2] != 3
-        ):
-            context.note("shim", "input_shape is channels-first; left as it is")
         original(self, *args, **kwargs)
 
-    init.__signature__ = inspect.signature(original)  # Keras reads it to derive configurations
+    init.__signature__ = signature  # Keras reads it to derive configurations
     cls.__init__ = init
+
+
+def _number(value):
+    """NumPy's numbers, and arrays that hold one, as Python's own; those in lists and tuples, too."""
+    if type(value) in (list, tuple):
+        return type(value)(map(_number, value))
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.size == 1 and value.dtype.kind in "biuf" else value
 
 
 def _convolution2d(context, conv2d):
@@ -500,6 +626,20 @@ def _file_utils(context, module):
             return os.path.join("downloads", str(fname or origin).rsplit("/", 1)[-1])
 
     module.get_file = get_file
+
+
+_SHOWING = {"optimizers.legacy": "optimizers"}
+"""A module whose own things refuse to work -> the one that it shows instead."""
+_SPECIAL = {
+    "layers": _layers_module,
+    "utils": _utils_module,
+    "optimizers": _optimizers_module,
+    "preprocessing.image": _image_module,
+    "backend": _backend_module,
+    "models": _take_old_names,
+    "saving": _take_old_names,
+}
+_FILLED = tuple({**_PARTS, **_ALIASES, **_SPECIAL, **_SHOWING, "losses": None, "metrics": None})
 
 
 def compile_arguments(context, args, kwargs):

@@ -2,10 +2,12 @@
 
 Tracing: the model's `call` is run on a symbolic input while the `call` of every layer that is not Keras' own is run in place, so that only
 stock layers are recorded. Lambdas and activations written by hand are replaced by the stock layer or function that gives the same numbers on
-random input, where there is one. All of this is a claim; the rebuilding in box 2 judges it.
+random input, where there is one, and else followed like a `call`. An operation on symbolic tensors is the stock layer that does the same (`_OPERATIONS`).
+All of this is a claim; the rebuilding in box 2 judges it.
 """
 
 import contextlib
+import functools
 import inspect
 import json
 import sys
@@ -32,6 +34,48 @@ def _is_stock(layer):
     return is_keras_own(type(layer)) and type(layer).__name__ != "Lambda" and not has_own(layer, "call")
 
 
+def _own_activation(layer):
+    """The activation of a layer where it is none of Keras' own, else None. A layer with weights as an activation stays one."""
+    function = getattr(layer, "activation", None)
+    if (
+        not callable(function)
+        or is_keras_own(function)
+        or (_is_stock(function) and (getattr(function, "weights", None) or type(function).__name__ == "PReLU"))
+    ):
+        return None
+    return function
+
+
+@contextlib.contextmanager
+def _without_activations(layers):
+    """Meanwhile the layers have none: Keras would write down a function's byte code, and wants its source for that."""
+    import keras
+
+    kept = [(layer, layer.activation) for layer in layers if not isinstance(layer.activation, keras.layers.Layer)]
+    try:
+        for layer, _ in kept:
+            layer.activation = keras.activations.linear
+        yield
+    finally:
+        for layer, function in kept:
+            layer.activation = function
+
+
+def _has_operations(thing):
+    """Whether a model, or one in it, applies Keras' operations to symbolic tensors, beside its layers."""
+    import keras
+
+    return any(
+        not isinstance(item, keras.layers.Layer) for part in (thing, *all_layers(thing)) for item in getattr(part, "_operations", ())
+    )
+
+
+def _has_own_parts(thing):
+    """Whether a layer or model is not Keras' own, or holds a layer that is not, or an activation that no configuration names."""
+    parts = (thing, *(all_layers(thing) if hasattr(thing, "layers") else ()))
+    return any(not _is_stock(part) or (_own_activation(part) and not _activation(_own_activation(part))) for part in parts)
+
+
 def all_layers(model):
     """Every layer below `model`, nested ones too, the model itself left out."""
     try:
@@ -40,33 +84,44 @@ def all_layers(model):
         return list(getattr(model, "layers", []))
 
 
-def _activation_name(function):
-    """The Keras activation that gives the same numbers as `function`, or None."""
+_ACTIVATIONS = (
+    "relu", "linear", "softmax", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu", "softplus", "relu6", "hard_sigmoid", "hard_silu",
+    "hard_tanh", "softsign", "mish", "log_softmax", "exponential", "celu", "log_sigmoid",
+)  # fmt: skip
+
+
+@functools.cache
+def _known_activations():
+    """(Numbers from -30 to 30, [(name, what Keras' activation of that name makes of them)])."""
     import keras
 
-    grid = np.linspace(-4, 4, 41, dtype="float32").reshape(1, -1)
+    grid = np.concatenate([[-30.0], np.linspace(-8, 8, 65), [30.0]], dtype="float32").reshape(1, -1)
+    return grid, [(name, np.asarray(keras.activations.get(name)(grid))) for name in _ACTIVATIONS]
+
+
+def _activation(function):
+    """What Keras' own configurations say of an activation that gives the same numbers as `function`: a name or a layer; None where there is none."""
+    import keras
+
+    def same(found):
+        return np.allclose(wanted, np.asarray(found), rtol=1e-3, atol=1e-3)
+
+    grid, known = _known_activations()
     try:
-        wanted = np.asarray(function(keras.ops.convert_to_tensor(grid)))
-    except Exception:
+        wanted = np.asarray(function(keras.ops.convert_to_tensor(grid)), dtype="float32")
+        if wanted.shape != grid.shape:
+            return None
+        named = next((name for name, values in known if same(values)), None)
+        if named is not None:
+            return named
+        below, above = float(-wanted[0, 0] / 30), float(wanted[0, -1])  # what a leaky slope or an ELU's bound would be, and a cap
+        layers = keras.layers
+        for kind, settings in ((layers.LeakyReLU, (below,)), (layers.ELU, (30 * below,)), (layers.ReLU, (above, below))):
+            candidate = kind(*(round(number, 6) for number in settings))
+            if same(candidate(grid)):
+                return keras.saving.serialize_keras_object(candidate)
+    except Exception:  # it takes something else than a tensor, or Keras refuses the settings
         return None
-    for name in (
-        "relu",
-        "linear",
-        "softmax",
-        "sigmoid",
-        "tanh",
-        "elu",
-        "selu",
-        "gelu",
-        "silu",
-        "leaky_relu",
-        "softplus",
-        "relu6",
-        "hard_sigmoid",
-    ):
-        candidate = np.asarray(keras.activations.get(name)(keras.ops.convert_to_tensor(grid)))
-        if wanted.shape == candidate.shape and np.allclose(wanted, candidate, atol=1e-4):
-            return name
     return None
 
 
@@ -85,9 +140,12 @@ def _lambda_stand_in(layer, tensor):
     makers = [keras.layers.Identity, keras.layers.ReLU, keras.layers.Softmax, keras.layers.Flatten]
     if len(shape) == 3:
         makers = [keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D, *makers]
+    known = _activation(layer)
+    if known is not None:
+        makers.append(lambda name: keras.layers.Activation(known, name=name))
     for maker in makers:
         stand_in = maker(name=layer.name)
-        if np.allclose(*_same_shape(np.asarray(stand_in(probe)), result), atol=1e-4):
+        if np.allclose(*_same_shape(np.asarray(stand_in(probe)), result), rtol=1e-3, atol=1e-3):
             return maker(name=layer.name)
     if result.ndim == 4 and result.shape[:1] == probe.shape[:1] and result.shape[-1] == probe.shape[-1] and result.shape != probe.shape:
         for method in ("bilinear", "nearest", "bicubic"):
@@ -95,65 +153,149 @@ def _lambda_stand_in(layer, tensor):
             if np.allclose(*_same_shape(np.asarray(stand_in(probe)), result), atol=1e-3):
                 return stand_in
     if result.shape == probe.shape:
-        scale, offset = np.polyfit(probe.reshape(-1).astype("float64"), result.reshape(-1).astype("float64"), 1)
-        if np.allclose(scale * probe + offset, result, atol=1e-3 * max(1.0, float(np.abs(result).max()))):
-            return keras.layers.Rescaling(float(scale), float(offset), name=layer.name)
+        given, got = (values.reshape(-1, shape[-1]).astype("float64") for values in (probe, result))
+        scale, offset = (
+            np.round(part, 9) for part in zip(*(np.polyfit(x, y, 1) for x, y in zip(given.T, got.T, strict=True)), strict=True)
+        )
+        if np.allclose(scale * given + offset, got, atol=1e-3 * max(1.0, float(np.abs(got).max()))):
+            return keras.layers.Rescaling(_one_or_each(scale), _one_or_each(offset), name=layer.name)
     return None
+
+
+def _one_or_each(values):
+    """A number for each channel, as one where it is the same for all."""
+    values = np.asarray(values, dtype="float64").reshape(-1)
+    return float(values[0]) if np.allclose(values, values[0], rtol=1e-6, atol=1e-9) else values.tolist()
 
 
 def _same_shape(a, b):
     return (a, b) if a.shape == b.shape else (np.zeros(1), np.ones(1))
 
 
-@contextlib.contextmanager
-def _symbolic_tensorflow():
-    """Let the TensorFlow functions that students use inside `call` work on symbolic Keras tensors."""
+# ------------------------------------------------------------------ operations
+
+
+def _reduced(name):
+    """A mean or maximum over both axes of a map."""
+
+    def make(layers, op, tensor):
+        axes = op.axis if isinstance(op.axis, (list, tuple)) else ()
+        whole = len(tensor.shape) == 4 and {axis % 4 for axis in axes} == {1, 2}
+        return getattr(layers, name)(keepdims=op.keepdims) if whole else None
+
+    return make
+
+
+def _reshaped(layers, op, tensor):
+    shape = op.compute_output_spec(tensor).shape
+    if shape[0] is not None or None in shape[1:]:
+        return None
+    return layers.Flatten() if len(shape) == 2 and len(tensor.shape) > 2 else layers.Reshape(shape[1:])
+
+
+def _padded(layers, op, tensor):
+    width = [tuple(pair) for pair in op.pad_width]
+    zeros = op.mode == "constant" and len(width) == 4 and width[0] == width[3] == (0, 0)
+    return layers.ZeroPadding2D(tuple(width[1:3])) if zeros else None
+
+
+def _clipped(layers, op, tensor):
+    if (op.x_min, op.x_max) == (-1, 1):
+        return layers.Activation("hard_tanh")
+    return layers.ReLU(op.x_max) if op.x_min == 0 else None
+
+
+_OPERATIONS = {
+    "ReLU": lambda layers, op, _: layers.ReLU(op.max_value, op.negative_slope, op.threshold),
+    "Relu": lambda layers, *_: layers.ReLU(),
+    "Relu6": lambda layers, *_: layers.ReLU(6.0),
+    "LeakyRelu": lambda layers, op, _: layers.LeakyReLU(op.negative_slope),
+    "Elu": lambda layers, op, _: layers.ELU(op.alpha),
+    "Softmax": lambda layers, op, _: layers.Softmax(op.axis),
+    "Mean": _reduced("GlobalAveragePooling2D"),
+    "Max": _reduced("GlobalMaxPooling2D"),
+    **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims"), _reshaped),
+    "Transpose": lambda layers, op, _: layers.Permute(tuple(op.axes[1:])) if op.axes and op.axes[0] == 0 else None,
+    "Pad": _padded,
+    "Clip": _clipped,
+    "Negative": lambda layers, *_: layers.Rescaling(-1.0),
+    "AveragePool": lambda layers, op, _: layers.AveragePooling2D(op.pool_size, op.strides, op.padding),
+    "MaxPool": lambda layers, op, _: layers.MaxPooling2D(op.pool_size, op.strides, op.padding),
+    "Resize": lambda layers, op, _: layers.Resizing(*op.size, interpolation=op.interpolation),
+    **{
+        name.title().replace("_", ""): lambda layers, *_, name=name: layers.Activation(name)
+        for name in (
+            "sigmoid",
+            "tanh",
+            "silu",
+            "gelu",
+            "selu",
+            "softplus",
+            "softsign",
+            "hard_sigmoid",
+            "hard_tanh",
+            "log_softmax",
+            "log_sigmoid",
+            "mish",
+        )
+    },
+}
+"""Keras' operations on one tensor -> (keras.layers, the operation, the tensor) -> the stock layer that does the same, or None."""
+_OF_SEVERAL = {
+    "Add": "Add",
+    "Subtract": "Subtract",
+    "Multiply": "Multiply",
+    "Maximum": "Maximum",
+    "Minimum": "Minimum",
+    "Concatenate": "Concatenate",
+}
+_WITH_NUMBERS = {
+    "Add": lambda c, first: (1.0, c),
+    "Subtract": lambda c, first: (1.0, -c) if first else (-1.0, c),
+    "Multiply": lambda c, first: (c, 0.0),
+    "TrueDivide": lambda c, first: (1 / c, 0.0) if first else None,
+    "Divide": lambda c, first: (1 / c, 0.0) if first else None,
+}
+"""Arithmetic with a number, or one for each channel, which may come first -> scale and offset."""
+
+
+def _operation_stand_in(op, args, kwargs):
+    """The stock layer that does what a Keras operation does, and the tensors that it takes; None where there is none."""
     import keras
-    import tensorflow as tf
 
-    ops = keras.ops
-    changes = []
-
-    def replace(place, name, function):
-        original = getattr(place, name)
-
-        def either(*args, **kwargs):
-            if any(
-                isinstance(value, keras.KerasTensor)
-                for value in [*args, *kwargs.values()] + [v for a in args if isinstance(a, (list, tuple)) for v in a]
-            ):
-                return function(*args, **kwargs)
-            return original(*args, **kwargs)
-
-        changes.append((place, name, original))
-        setattr(place, name, either)
-
-    def mean(input_tensor, axis=None, keepdims=False, name=None):
-        return ops.mean(input_tensor, axis=tuple(axis) if isinstance(axis, (list, tuple)) else axis, keepdims=keepdims)
-
-    replace(tf, "reduce_mean", mean)
-    replace(tf, "reshape", lambda tensor, shape, name=None: ops.reshape(tensor, shape))
-    replace(tf, "concat", lambda values, axis, name=None: ops.concatenate(values, axis=axis))
-    replace(tf, "add", lambda x, y, name=None: ops.add(x, y))
-    replace(tf, "squeeze", lambda input, axis=None, name=None: ops.squeeze(input, axis=tuple(axis) if isinstance(axis, list) else axis))
-    replace(tf, "cast", lambda x, dtype, name=None: x)
-    for name in ("relu", "softmax", "elu", "sigmoid", "tanh", "selu", "gelu", "leaky_relu"):
-        if hasattr(tf.nn, name):
-            replace(tf.nn, name, lambda x, *_, _name=name, **__: getattr(ops, _name)(x))
-    try:
-        yield
-    finally:
-        for place, name, original in reversed(changes):
-            setattr(place, name, original)
+    name, given = type(op).__name__, list(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else [*args, *kwargs.values()]
+    tensors = [item for item in given if isinstance(item, keras.KerasTensor)]
+    others = [item for item in given if item is not None and not isinstance(item, keras.KerasTensor)]
+    layer = None
+    if not is_keras_own(type(op)) or not tensors:
+        return None
+    if len(tensors) == 1 and not others and name in _OPERATIONS:
+        layer = _OPERATIONS[name](keras.layers, op, tensors[0])
+    elif len(tensors) > 1 and not others and name in _OF_SEVERAL:
+        layer = getattr(keras.layers, name)(**({"axis": op.axis} if name == "Concatenate" else {}))
+    elif len(tensors) == len(others) == 1:
+        number = np.asarray(others[0], dtype="float64")
+        if name == "Maximum" and number.size == 1 and number.item() == 0:
+            layer = keras.layers.ReLU()
+        elif name in _WITH_NUMBERS and (number.size == 1 or number.size == number.shape[-1] == tensors[0].shape[-1]):
+            found = _WITH_NUMBERS[name](number.reshape(-1), given[0] is tensors[0])
+            layer = found and keras.layers.Rescaling(*map(_one_or_each, found))
+    return layer and (layer, tensors if len(tensors) > 1 else tensors[0])
 
 
 @contextlib.contextmanager
 def _through_custom_layers():
-    """While this holds, calling a layer that is not Keras' own runs its `call` in place."""
+    """While this holds, calling a layer that is not Keras' own runs its `call` in place, and operations are stock layers where there are such."""
     import keras
 
-    layer_class = keras.layers.Layer
-    original = layer_class.__call__
+    layer_class, operation_class = keras.layers.Layer, keras.Operation
+    original, operate, plain = layer_class.__call__, operation_class.symbolic_call, {}
+
+    def symbolic_call(self, *args, **kwargs):
+        if type(self).__name__ in ("Cast", "ConvertToTensor") and is_keras_own(type(self)):
+            return args[0]
+        found = None if isinstance(self, layer_class) else _operation_stand_in(self, args, kwargs)
+        return operate(self, *args, **kwargs) if found is None else original(*found)
 
     def call(self, *args, **kwargs):
         symbolic = any(isinstance(value, keras.KerasTensor) for value in [*args, *kwargs.values()]) or (
@@ -163,11 +305,25 @@ def _through_custom_layers():
             return original(self, *args, **kwargs)
         if type(self).__name__ == "Lambda" and args:
             stand_in = _lambda_stand_in(self, args[0])
-            if stand_in is None:
-                raise NotTraceable(f"the Lambda layer {self.name!r} does something that no stock layer does")
-            return original(stand_in, args[0])
-        if _is_stock(self) and not any(not _is_stock(layer) for layer in (all_layers(self) if hasattr(self, "layers") else [])):
+            if stand_in is not None:
+                return original(stand_in, args[0])
+            try:
+                return _plain_call(self, *args, **kwargs)
+            except Exception as error:
+                raise NotTraceable(f"the Lambda layer {self.name!r} does something that no stock layer does") from error
+        if not _has_own_parts(self) and not _has_operations(self):
             return original(self, *args, **kwargs)
+        if _is_stock(self) and not isinstance(self, keras.Model):  # its activation is one of the notebook's own
+            if self.name not in plain:
+                original(self, *args, **kwargs)  # builds it
+                with _without_activations([self]):
+                    plain[self.name] = type(self).from_config(self.get_config())
+                plain[self.name].build_from_config(self.get_build_config())
+                plain[self.name].set_weights(self.get_weights())
+            try:
+                return self.activation(original(plain[self.name], *args, **kwargs))
+            except Exception as error:
+                raise NotTraceable(f"the activation of {self.name!r} computes something that no stock layer does") from error
         if not self.built:
             original(self, *args, **kwargs)
         if type(self).__module__.startswith("keras.src.") and type(self).__name__ == "Sequential":
@@ -184,11 +340,11 @@ def _through_custom_layers():
             raise NotTraceable(f"the layer {type(self).__name__} has weights of its own")
         return _plain_call(self, *args, **kwargs)
 
-    layer_class.__call__ = call
+    layer_class.__call__, operation_class.symbolic_call = call, symbolic_call
     try:
         yield
     finally:
-        layer_class.__call__ = original
+        layer_class.__call__, operation_class.symbolic_call = original, operate
 
 
 class NotTraceable(Exception):
@@ -210,7 +366,9 @@ def _traced(model, input_shape):
     """`model` as a Functional of stock layers. Raises where that is not possible."""
     import keras
 
-    with _symbolic_tensorflow(), _through_custom_layers():
+    if input_shape is None:
+        raise NotTraceable("its input shape is not known: it was never fitted, called or built")
+    with _through_custom_layers():
         inputs = keras.Input(shape=input_shape)
         if hasattr(model, "layers") and type(model).__name__ == "Sequential" and type(model).__module__.startswith("keras.src."):
             outputs = inputs
@@ -299,12 +457,10 @@ def _mend(config, activations, adapted):
         if config.get("class_name") == "Normalization" and isinstance(settings, dict):
             settings.update(adapted.get(settings.get("name")) or {})
         for key, value in list(config.items()):
-            said = value.get("class_name", "__lambda__") if isinstance(value, dict) else "function" if isinstance(value, str) else ""
-            if key in ("activation", "recurrent_activation") and said in ("function", "__lambda__") and name in activations:
-                if activations[name]:
-                    config[key] = activations[name]
-                elif isinstance(value, str):
-                    raise NotTraceable(f"the activation of {name} is a function of the notebook's that calls itself {value}")
+            if key == "activation" and name in activations:
+                config[key] = activations[name]
+            elif isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
+                config[key] = _unnested(value["config"]["value"])
             elif key == "kwargs" and isinstance(value, dict):
                 value.pop("training", None)
                 _mend(value, activations, adapted)
@@ -314,6 +470,13 @@ def _mend(config, activations, adapted):
         for item in config:
             _mend(item, activations, adapted)
     return config
+
+
+def _unnested(values):
+    """An array's numbers as Keras' layers take them: a list for each channel, without the axes of length one before it."""
+    while isinstance(values, list) and len(values) == 1:
+        values = values[0]
+    return values
 
 
 def _adapted(layer):
@@ -357,35 +520,42 @@ def snapshot(model, given_shape=None):
     shape = _input_shape(model, given_shape)
     layers = all_layers(model)
     result = {"kind": kind, "config": None, "unbuildable": None, "traced": False, "input_shape": list(shape) if shape else None}
-    stock = kind != "Subclassed" and not has_own(model, "call") and all(_is_stock(layer) for layer in layers)
-    target = model
-    try:
-        _as_it_computes(model)
-        if not stock:
-            if shape is None:
-                raise NotTraceable("its input shape is not known: it was never fitted, called or built")
-            target = _traced(model, shape)
-            result["traced"] = True
-        activations, adapted = {}, {}
-        for layer in (target, *all_layers(target)):
-            if has_own(layer, "get_config"):
-                raise NotTraceable(f"the get_config of {layer.name} was replaced")
-            if type(layer).__name__ == "Normalization":
-                adapted[layer.name] = _adapted(layer)
-            function = getattr(layer, "activation", None)
-            if callable(function) and not is_keras_own(function) and not _is_stock(function):
-                activations[layer.name] = _activation_name(function)
-        result["parameters"] = _parameters(target, adapted)
-        config = keras.saving.serialize_keras_object(target)
-        mended = _mend(json.loads(json.dumps(config, default=_plain)), activations, adapted)
-        _compare(model, target, mended, shape)
-        result["config"] = mended
-    except Exception as error:
-        name = "its layers cannot be followed" if isinstance(error, NotTraceable) else type(error).__name__
-        result["unbuildable"] = f"{name}: {readable(error, 300)}"
+    own = kind == "Subclassed" or has_own(model, "call") or _has_own_parts(model)
+    ways = [functools.partial(_traced, model, shape)] if own or _has_operations(model) else []
+    for way in [*ways, *([] if own else [lambda: model])]:  # operations that are followed in vain stay operations
+        try:
+            _as_it_computes(model)
+            target = way()
+            result.update(_configured(model, target, shape), unbuildable=None, traced=target is not model)
+            break
+        except Exception as error:
+            said = "its layers cannot be followed" if isinstance(error, NotTraceable) else type(error).__name__
+            result["unbuildable"] = f"{said}: {readable(error, 300)}"
     result["layers"] = [_describe(layer) for layer in layers[:300]]
     result["frozen"] = [layer.name[:80] for layer in layers if not layer.trainable and layer.weights][:50]
     return result
+
+
+def _configured(model, target, shape):
+    """The configuration of `target`, which is `model` or its trace, and the numbers that it holds."""
+    import keras
+
+    activations, adapted, own = {}, {}, []
+    for layer in (target, *all_layers(target)):
+        if has_own(layer, "get_config"):
+            raise NotTraceable(f"the get_config of {layer.name} was replaced")
+        if type(layer).__name__ == "Normalization":
+            adapted[layer.name] = _adapted(layer)
+        function = _own_activation(layer)
+        if function is not None:
+            activations[layer.name] = _activation(function)
+            own.append(layer)
+    parameters = _parameters(target, adapted)
+    with _without_activations(own):
+        config = keras.saving.serialize_keras_object(target)
+    mended = _mend(json.loads(json.dumps(config, default=_plain)), activations, adapted)
+    _compare(model, target, mended, shape)
+    return {"parameters": parameters, "config": mended}
 
 
 def _plain(value):
