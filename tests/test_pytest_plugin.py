@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from test_endings import MODEL, write
 
 from grader import rubric
 from grader.pytest_plugin.grading import Graded
+from grader.records import Audit, BandPoint, CurvePoint, Rerun, Training
 from grader.reports.text import cleaned
 
 pytest_plugins = ["pytester"]
@@ -146,6 +147,21 @@ def test_evidence_arrives_whole_at_a_worker(graded):
     evidence = graded.evidence
     assert evidence.models
     assert evidence.run.cells
+    point = CurvePoint(step=20, images=2560, loss=None, accuracy=0.31)
+    rerun = Rerun(
+        seed=0,
+        ending="dead",
+        points=(point,),
+        images=2560,
+        steps=20,
+        interval=(0.1, 0.2),
+        silent=(("relu", 1.0, 10),),
+        norms=(("w", None),),
+    )
+    band = BandPoint(images=2560, low=0.1, median=0.2, high=0.3, passes=0.2, zero=0.1, runs=3)
+    audit = Audit(outcome="contradicted", sentence="…", final=0.8, died=True)
+    training = Training(role="base", verdict="dead", reruns=(rerun,), band=(band,), whole=(point,))
+    evidence = replace(evidence, training={"base": training}, audits={"base": audit})
     kept = json.dumps(asdict(evidence))
     sent = Graded(report=cleaned(graded.report), exit_code=0, staff="", evidence=kept).sent()
     received = Graded.received(json.loads(json.dumps(sent)))
@@ -177,14 +193,15 @@ def test_a_clone_collects_the_criteria_and_not_its_own_tests():
     assert found == [f"reference/all_cnn_c/solution.ipynb::{name}" for name in CRITERIA]
 
 
-@pytest.mark.parametrize(
-    "marker", ["points", "points()", "points('3')", "points(0)", "points(float('nan'))", "points(1, 2)", "points(True)"]
-)
-def test_points_are_one_number(course, pytester, marker):
-    pytester.makepyfile(test_bad=f"import pytest\n@pytest.mark.{marker}\ndef test_it(): pass")
-    done = course(f"--submission={REFERENCE}", "test_bad.py")
-    assert done.ret == pytest.ExitCode.USAGE_ERROR
-    done.stderr.fnmatch_lines(["ERROR: test_bad.py::test_it: expected @pytest.mark.points(n) with one number over 0, found *"])
+def test_points_are_one_number(course, pytester):
+    wrong = ["", "()", "('3')", "(0)", "(float('nan'))", "(float('inf'))", "(1, 2)", "(True)", "(n=2)"]
+    pytester.makepyfile(
+        test_bad="import pytest\n" + "".join(f"@pytest.mark.points{n}\ndef test_{i}(): pass\n" for i, n in enumerate(wrong))
+    )
+    write(Path("torch.ipynb"), "import torch")
+    done = course("--submission=torch.ipynb", "test_bad.py", "-k", "test_bad")
+    done.assert_outcomes(errors=len(wrong), deselected=25)
+    done.stdout.fnmatch_lines(["expected @pytest.mark.points(n) with one number over 0, found ('3',)"])
 
 
 # ------------------------------------------------------------------ runs without a score

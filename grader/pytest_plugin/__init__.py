@@ -20,6 +20,9 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sandbox", {"default": "auto", "metavar": "auto|NAME", "help": "the sandbox, as for `grade run`"}),
     ("backend", {"default": "tensorflow", "choices": ("tensorflow", "jax"), "help": "what Keras trains with"}),
     ("seed", {"default": 0, "type": int, "metavar": "N", "help": "seed of every random generator"}),
+    ("memory", {"metavar": "SIZE", "help": "memory of the notebook, as for `grade run`"}),
+    ("cell-timeout", {"type": float, "metavar": "SECONDS", "help": "bound on each cell"}),
+    ("timeout", {"type": float, "metavar": "SECONDS", "help": "bound on the whole notebook"}),
     ("deadline", {"type": float, "metavar": "SECONDS", "help": "bound on the run; what is not decided by then is skipped"}),
 )
 
@@ -47,8 +50,8 @@ def add_options(parser: pytest.Parser) -> None:
     """Add the options that go with `--submission`. Where another plugin has `--NAME`, only `--grade-NAME` is added."""
     group = parser.getgroup("grade")
     for name, settings in OPTIONS:
-        short = () if _taken(parser, f"--{name}") else (f"--{name}",)
-        group.addoption(*short, f"--grade-{name}", dest=f"grade_{name}", **settings)
+        short = () if name == "timeout" or _taken(parser, f"--{name}") else (f"--{name}",)  # pytest-timeout's is each test's
+        group.addoption(*short, f"--grade-{name}", dest=f"grade_{name.replace('-', '_')}", **settings)
 
 
 def _taken(parser: pytest.Parser, name: str) -> bool:

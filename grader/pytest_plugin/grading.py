@@ -7,18 +7,21 @@ import json
 import math
 import os
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from grader import decode, pipeline, rubric
+from grader import decode, display, pipeline, rubric
 from grader.errors import UsageError
 from grader.pytest_plugin.items import CriterionItem, Submission, Words, outcome, shown
 from grader.records import Evidence, Executed, Report, RunStatus, Status
 from grader.reports import as_json, view
 from grader.reports.text import cleaned, hundredths, plain_lines, points_text
+from grader.sandbox import Limits
 from grader.words import counted
 
 NAME = "grader.grading"
@@ -82,19 +85,27 @@ class Grading:
         if self.graded is None:
             option = self.option
             self._say(f"Running {self.reference} in the sandbox, --budget {option.grade_budget}. The tests follow when it has finished …")
-            options = pipeline.Options(
-                rubric=option.grade_rubric,
-                budget=option.grade_budget,
-                device=option.grade_device,
-                sandbox=option.grade_sandbox,
-                backend=option.grade_backend,
-                seed=option.grade_seed,
-                deadline_s=option.grade_deadline,
-            )
-            try:
-                done = pipeline.execute(self.reference, options)
-            except UsageError as error:
-                raise pytest.UsageError(plain_lines(str(error))) from None
+            capture = self.config.pluginmanager.get_plugin("capturemanager")
+            with ExitStack() as open_:
+                if capture is not None:
+                    open_.enter_context(capture.global_and_fixture_disabled())  # so that progress is seen
+                watch = open_.enter_context(closing(display.watcher(Console(stderr=True), quiet=self.config.get_verbosity() < 0)))
+                try:
+                    options = pipeline.Options(
+                        rubric=option.grade_rubric,
+                        budget=option.grade_budget,
+                        device=option.grade_device,
+                        sandbox=option.grade_sandbox,
+                        backend=option.grade_backend,
+                        seed=option.grade_seed,
+                        deadline_s=option.grade_deadline,
+                        limits=Limits.of(option.grade_memory, option.grade_cell_timeout, option.grade_timeout),
+                        formats=("json",),
+                        watch=watch,
+                    )
+                    done = pipeline.execute(self.reference, options)
+                except UsageError as error:
+                    raise pytest.UsageError(plain_lines(str(error))) from None
             evidence = None if done.evidence is None else json.dumps(asdict(done.evidence))
             self.graded = Graded(report=cleaned(done.report), exit_code=done.exit_code, staff=done.staff, evidence=evidence)
         return self.graded
@@ -143,12 +154,11 @@ class Grading:
             report.result.insert(0, Submission.from_parent(collector, name=name, nodeid=name, path=path, grading=self))
         return report
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Refuse a `points` marker that is not one number."""
-        for item in items:
-            marker = item.get_closest_marker("points")
-            if marker is not None and not _is_points(marker):
-                raise pytest.UsageError(f"{item.nodeid}: expected @pytest.mark.points(n) with one number over 0, found {marker.args}.")
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """A `points` marker that is not one number is an error of its test."""
+        marker = item.get_closest_marker("points")
+        if marker is not None and _points(item) is None:
+            pytest.fail(f"expected @pytest.mark.points(n) with one number over 0, found {marker.args}", pytrace=False)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -156,11 +166,10 @@ class Grading:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Add the points: for the score, for JUnit, for the controller of xdist."""
         report = yield
-        marker = item.get_closest_marker("points")
         if isinstance(item, CriterionItem):
             item.reported(report, None if call.excinfo is None else call.excinfo.value)
-        elif marker is not None:
-            vars(report)["grade"] = _own_facts(float(marker.args[0]), report)
+        elif points := _points(item):
+            vars(report)["grade"] = _own_facts(points, report)
         if _decides(report):
             known = {name: value for name, value in getattr(report, "grade", {}).items() if value is not None}
             item.user_properties += [(name, shown(value) if isinstance(value, float) else str(value)) for name, value in known.items()]
@@ -235,9 +244,13 @@ def _decides(report: pytest.TestReport) -> bool:
     return report.when == "call" or (report.when == "setup" and not report.passed)
 
 
-def _is_points(marker: pytest.Mark) -> bool:
-    number = marker.args[0] if len(marker.args) == 1 and not marker.kwargs else None
-    return isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) and number > 0
+def _points(item: pytest.Item) -> float | None:
+    """The points of a test beside the rubric's; None: it has none, or its marker is not one number."""
+    marker = item.get_closest_marker("points")
+    number = marker.args[0] if marker is not None and len(marker.args) == 1 and not marker.kwargs else None
+    if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) and number > 0:
+        return float(number)
+    return None
 
 
 def _own_facts(points: float, report: pytest.TestReport) -> dict[str, Any]:

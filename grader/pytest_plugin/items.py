@@ -78,7 +78,7 @@ class CriterionItem(pytest.Item):
         if isinstance(ended, pytest.fail.Exception):
             report.longrepr = str(ended.msg)
         elif isinstance(ended, pytest.skip.Exception):
-            report.longrepr = (self.nodeid.rpartition("::")[0], cast("int", f":{self.name}"), str(ended.msg))  # path, "line", reason
+            report.longrepr = (self.nodeid, cast("int", None), str(ended.msg))  # where pytest has a path and a line
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """The heading of this item."""
