@@ -138,6 +138,9 @@ def test_losses_defects_and_a_students_text(course, pytester):
         "test_dropout": "fail", "test_typo": "fail", "test_size[1]": "fail", "test_size[1000000.0]": "pass", "test_broken": "error",
     }  # fmt: skip
     assert "own tests 4 of 13)" in text
+    assert 0 < text.index("Cell 1 ") < text.index("= FAILURES =")  # what messages call "see above"
+    suite = {entry.name: entry.value for entry in next(iter(JUnitXml.fromfile("junit.xml"))).properties()}
+    assert (suite["status"], suite["cell.1"].split(":")[0]) == ("needs_review", re.search("(Cell 1 .*?):", text)[1])
     assert status["test_claims"] is None
     assert found["test_claims"].result == []
 
@@ -176,7 +179,7 @@ def test_nothing_runs_while_collecting_and_without_names_the_criteria_are_all(co
     pytester.makeini("[pytest]\ntestpaths = .")
     done = course(f"--submission={REFERENCE}", "--collect-only", "-q")
     assert [line.partition("::")[2] for line in done.outlines if "::" in line] == CRITERIA
-    both = course(f"--submission={REFERENCE}", "--collect-only", "-k", "model.built or small", "test_course.py")
+    both = course(f"--submission={REFERENCE}", "--collect-only", "-k", "solution or model.built or small", "test_course.py")
     both.stdout.fnmatch_lines(["*<Criterion model.built: *(2)>", "*test_the_base_model_is_small*", "*2/28 tests collected*"])
     assert "Running" not in both.stdout.str()
 

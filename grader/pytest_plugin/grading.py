@@ -19,7 +19,7 @@ from grader import decode, display, pipeline, rubric
 from grader.errors import UsageError
 from grader.pytest_plugin.items import CriterionItem, Submission, Words, outcome, shown
 from grader.records import Evidence, Executed, Report, RunStatus, Status
-from grader.reports import as_json, view
+from grader.reports import as_json, as_junit, view
 from grader.reports.text import cleaned, hundredths, plain_lines, points_text
 from grader.sandbox import Limits
 from grader.words import counted
@@ -89,7 +89,9 @@ class Grading:
             with ExitStack() as open_:
                 if capture is not None:
                     open_.enter_context(capture.global_and_fixture_disabled())  # so that progress is seen
-                watch = open_.enter_context(closing(display.watcher(Console(stderr=True), quiet=self.config.get_verbosity() < 0)))
+                watch = open_.enter_context(
+                    closing(display.watcher(Console(stderr=True), json_lines=False, quiet=self.config.get_verbosity() < 0))
+                )
                 try:
                     options = pipeline.Options(
                         rubric=option.grade_rubric,
@@ -108,6 +110,8 @@ class Grading:
                     raise pytest.UsageError(plain_lines(str(error))) from None
             evidence = None if done.evidence is None else json.dumps(asdict(done.evidence))
             self.graded = Graded(report=cleaned(done.report), exit_code=done.exit_code, staff=done.staff, evidence=evidence)
+            for cell in view.troubled(self.graded.report):  # messages refer to them ("see above")
+                self._say(view.cell_sentence(cell))
         return self.graded
 
     def require_score(self) -> None:
@@ -151,7 +155,7 @@ class Grading:
             inside = file.is_relative_to(root) and file.exists()
             name = file.relative_to(root).as_posix() if inside else os.path.basename(self.reference)  # noqa: PTH119 (it may be a link)
             name = plain_lines(name.replace("::", ":"))
-            report.result.insert(0, Submission.from_parent(collector, name=name, nodeid=name, path=path, grading=self))
+            report.result.insert(0, Submission.from_parent(collector, name=self.rubric.id, nodeid=name, path=path, grading=self))
         return report
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -234,7 +238,11 @@ class Grading:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A run without a score has `grade`'s exit code."""
+        """A run without a score has `grade`'s exit code. JUnit's suite gets the properties that it has in `grade`'s junit.xml."""
+        if self.graded is not None:
+            for junit in (plugin for plugin in self.config.pluginmanager.get_plugins() if hasattr(plugin, "add_global_property")):
+                for name, value in as_junit.summary(self.graded.report).items():
+                    junit.add_global_property(name, plain_lines(value))
         if self.graded is not None and self.graded.exit_code and session.exitstatus in (0, 1):
             session.exitstatus = self.graded.exit_code
 

@@ -29,6 +29,9 @@ class Submission(pytest.Collector):
         for criterion in self.grading.rubric.criteria:
             yield CriterionItem.from_parent(self, name=criterion.id, grading=self.grading, criterion=criterion)
 
+    def __repr__(self) -> str:
+        return f"<Submission {self.nodeid}>"
+
 
 class CriterionItem(pytest.Item):
     """One criterion. Full points pass, lost points fail, what is not decided is skipped; only a defect of ours or of the machine is an error.
@@ -60,7 +63,7 @@ class CriterionItem(pytest.Item):
             "earned": None if line.earned is None else line.earned / 100,
         }
         self.message = plain_lines(line.result.message)
-        lead = "" if line.earned is None else f"{line.points} points. "
+        lead = "" if line.earned is None else f"{line.worth}. "
         self.words = plain_lines(lead + as_junit.details(line))
         if self.facts["status"] == "error":
             pytest.fail(self.words, pytrace=False)

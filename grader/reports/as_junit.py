@@ -37,12 +37,13 @@ def render(executed: Executed) -> str:
         suite.set(name, value)
     root = ET.Element("testsuites", totals)
     root.append(suite)
-    suite.insert(0, _properties(_totals(report)))
+    suite.insert(0, _properties(summary(report)))
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _totals(report: Report) -> dict[str, str]:
+def summary(report: Report) -> dict[str, str]:
+    """What the whole suite's properties say."""
     totals = {"status": report.status.value, "submission": report.submission.id, "rubric.version": report.rubric.version}
     if view.has_score(report):
         totals |= {"score": view.headline(report).split(" ", 1)[0], "headline": view.headline(report)}
