@@ -203,7 +203,7 @@ _KINDS: Mapping[str, tuple[str, type[Any], int]] = {
     "compile": ("compiles", records.CompileClaim, 1000),
     "fit": ("fits", records.FitClaim, 500),
     "evaluate": ("evaluations", records.EvaluateClaim, 500),
-    "variable": ("variables", records.DataClaim, 50),
+    "variable": ("variables", records.DataClaim, 200),
     "plot": ("plots", records.PlotClaim, 1000),
     "history": ("histories", records.HistoryClaim, 1000),
     "predictions": ("predictions", records.PredictionsClaim, 4),
@@ -248,4 +248,5 @@ class RunCollector:
     def fields(self) -> dict[str, Any]:
         """The gathered fields, ready for `RunRecord(**fields, …)`."""
         gathered: dict[str, Any] = {name: tuple(items) for name, items in self._fields.items()}
+        gathered["variables"] = tuple({data.variable: data for data in gathered["variables"]}.values())  # each as it was seen last
         return {**gathered, "loads": tuple(self._loads), "versions": dict(self._versions)}

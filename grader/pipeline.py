@@ -30,6 +30,7 @@ from grader.records import (
     Flag,
     Model,
     Notebook,
+    Note,
     Page,
     Report,
     ReportCell,
@@ -310,8 +311,11 @@ def _graded(
     if data.standin:
         draft.notices.insert(0, "Made-up stand-in images were used, not CIFAR-10 (run `grade data fetch`).")
     with nullcontext(kept) if kept is not None else _boxes(box, options, data.folder, device) as boxes:
+        read, copies = notebook.without_copies(read)
         with draft.timed("run"):
             record = _run(read, box, options, data.folder, deadline)
+        again = "the template's unfilled cell once more: not run, the filled one above it counts"
+        record = replace(record, notes=(*record.notes, *(Note(cell=cell, kind="other", text=again) for cell in copies)))
         draft.cells = record.cells
         draft.environment["versions"] = dict(record.versions)
         draft.environment["peak_mib"] = round(record.peak_mib)

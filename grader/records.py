@@ -207,11 +207,12 @@ class ModelClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompileClaim:
-    """One call of `compile`: `loss` and `optimizer` as Keras serialises them, or their `repr` as text in `custom`."""
+    """One call of `compile`: `loss` and `optimizer` as Keras serialises them, or their `repr` as text in `custom`. `before`: index of the next training call."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     serial: int
     cell: int
+    before: int | None = None
     optimizer: str
     learning_rate: float | None = None
     optimizer_config: Json = None
@@ -618,7 +619,7 @@ class Model:
     graph: Graph | None = None
     refusal: str | None = None
     compiled: CompileClaim | None = None
-    fits: tuple[FitClaim, ...] = ()
+    fits: tuple[FitClaim, ...] = ()  # the one that is judged last
     section: int = 0
 
     @property

@@ -75,3 +75,14 @@ def parse(source: str) -> ast.Module | SyntaxError | None:
             return found
         error = found
     return error
+
+
+def bound(statement: ast.stmt) -> frozenset[str]:
+    """The names that a statement binds, inner ones included."""
+    found = {getattr(statement, "name", "")}
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+    return frozenset(found - {""})

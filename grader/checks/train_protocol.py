@@ -36,7 +36,9 @@ def check(evidence: Evidence, params: Params) -> Finding:
             expected="fit, held-out data, history",
             actual="no training call",
         )
-    fit = next((fit for fit in reversed(fits) if fit.error is None), fits[-1])
+    fit = fits[-1]
+    others = len({other.cell for other in fits}) - 1
+    judged = f" Of the training calls in {others + 1} cells that of cell {fit.cell} is judged." if model and others else ""
     held_out = _has_held_out(evidence, fit)
     kept = fit.call in ("fit", "fit_generator") and _is_kept(evidence, fits)
     if fit.call not in ("fit", "fit_generator"):
@@ -62,8 +64,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
         )
     if missing:
         fraction = params["fit"] + (params["held_out"] if held_out else 0) + (params["history"] if kept else 0)
-        return partial(fraction, f"The network is trained, but {' and '.join(missing)}.", expected=expected, actual=actual)
-    return passed("The network is trained with held-out data, and its history is kept.", expected=expected, actual=actual)
+        return partial(fraction, f"The network is trained, but {' and '.join(missing)}.{judged}", expected=expected, actual=actual)
+    return passed(f"The network is trained with held-out data, and its history is kept.{judged}", expected=expected, actual=actual)
 
 
 def _has_held_out(evidence: Evidence, fit: FitClaim) -> bool:

@@ -8,6 +8,9 @@ from grader.evidence.outputs import claimed_parameters, recorded_curves
 from grader.evidence.roles import match
 from grader.records import CompileClaim, Evidence, FitClaim, Graph, Model, ModelClaim, Notebook, RunRecord
 
+_RAW = 100
+"""Images whose values go beyond are pixels as they were loaded."""
+
 Rebuilt = Mapping[tuple[int, int], tuple[Graph | None, str | None]]
 """(serial, version) -> (graph, why there is none)."""
 
@@ -22,8 +25,8 @@ def candidates(record: RunRecord) -> tuple[ModelClaim, ...]:
 
 
 def _trained(record: RunRecord) -> tuple[tuple[ModelClaim, tuple[FitClaim, ...]], ...]:
-    """Every candidate with its training calls."""
-    last: dict[tuple[int, tuple[str, ...]], ModelClaim] = {}
+    """Every candidate with its training calls, the one that is judged last: that which meets most of what is asked, the later of equals."""
+    by_call: dict[tuple[int, int], ModelClaim] = {}
     calls: dict[tuple[int, tuple[str, ...]], list[FitClaim]] = {}
     by_version = {(claim.serial, claim.version): claim for claim in record.models}
     seen = {claim.serial: claim for claim in record.models}
@@ -31,19 +34,40 @@ def _trained(record: RunRecord) -> tuple[tuple[ModelClaim, tuple[FitClaim, ...]]
         claim = by_version.get((fit.serial, fit.version), seen.get(fit.serial))
         if claim is not None:
             key = claim.serial, tuple(layer.class_name for layer in claim.layers)
-            last[key] = claim
+            by_call[fit.serial, fit.index] = claim
             calls.setdefault(key, []).append(fit)
-    fitted = {serial for serial, _ in last}
+    kept = {history.fit for history in record.histories} | {index for plot in record.plots for index, _ in plot.curves}
+    for made in calls.values():
+        most = max(_images(fit) for fit in made)
+        made.sort(key=lambda fit: (_meets(fit, most, kept=fit.index in kept), fit.index))
+    fitted = {serial for serial, _ in calls}
     found: dict[int, list[tuple[ModelClaim, tuple[FitClaim, ...]]]] = {
         claim.serial: [(claim, ())] for claim in seen.values() if claim.serial not in fitted
     }
-    for key, claim in last.items():
-        found.setdefault(claim.serial, []).append((claim, tuple(calls[key])))
+    for (serial, _), made in calls.items():
+        found.setdefault(serial, []).append((by_call[serial, made[-1].index], tuple(made)))
     return tuple(
         (claim, fits)
         for serial in seen
         for claim, fits in found[serial]
         if claim.kind == "Subclassed" or any(layer.class_name != "InputLayer" for layer in claim.layers)
+    )
+
+
+def _images(fit: FitClaim) -> int:
+    return (fit.train.rows or 0 if fit.train else 0) * (fit.epochs or 1)
+
+
+def _meets(fit: FitClaim, most: int, *, kept: bool) -> int:
+    """How much of what is asked of a training call this one shows; `most`: images times epochs of the longest call of its model."""
+    train = fit.train
+    return (
+        4 * (fit.error is None)
+        + 2 * (10 * _images(fit) >= most)
+        + (fit.validation is not None or fit.validation_split > 0)
+        + kept
+        + (train is not None and train.dataset == "cifar10")
+        + (train is not None and train.maximum is not None and train.maximum < _RAW)
     )
 
 
@@ -70,15 +94,19 @@ def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted:
 def _model(claim: ModelClaim, fits: tuple[FitClaim, ...], record: RunRecord, rebuilt: Rebuilt, sections: Mapping[int, int]) -> Model:
     graph, refusal = rebuilt.get((claim.serial, claim.version), (None, "it was not rebuilt"))
     first_seen = min((other.cell for other in record.models if other.serial == claim.serial), default=claim.cell)
-    cell = fits[0].cell if fits else first_seen
+    cell = min(fit.cell for fit in fits) if fits else first_seen
     return Model(
         claim=claim, graph=graph, refusal=refusal, compiled=_compiled(claim, fits, record), fits=fits, section=sections.get(cell, 0)
     )
 
 
 def _compiled(claim: ModelClaim, fits: tuple[FitClaim, ...], record: RunRecord) -> CompileClaim | None:
-    """The call that a model was compiled by: the object's last one, or the last before its training if it was trained as another model later."""
+    """The call that a model was compiled by: the last before the training that is judged, else the object's last one."""
     calls = [call for call in record.compiles if call.serial == claim.serial]
+    if fits and (before := [call for call in calls if call.before is not None and call.before <= fits[-1].index]):
+        return before[-1]
+    if not fits and (fitting := [call for call in calls if "crossentropy" in (call.loss or "")]):
+        return fitting[-1]
     if fits and any(fit.serial == claim.serial and fit.index > fits[-1].index for fit in record.fits):
         calls = [call for call in calls if call.cell <= fits[-1].cell] or calls
     return calls[-1] if calls else None

@@ -225,16 +225,10 @@ def _lost(notebook: Notebook, record: RunRecord) -> Iterator[_Lost]:
 
 def _binds(statement: ast.stmt) -> frozenset[str]:
     """The names that a statement binds, and the one whose method it calls."""
-    found = {getattr(statement, "name", "")}
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
-        elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
     value: ast.AST | None = statement.value if isinstance(statement, ast.Expr) else None
     while isinstance(value, ast.Call | ast.Attribute | ast.Subscript):
         value = value.func if isinstance(value, ast.Call) else value.value
-    return frozenset(found | ({value.id} if isinstance(value, ast.Name) else set())) - {""}
+    return syntax.bound(statement) | ({value.id} if isinstance(value, ast.Name) else set())
 
 
 def _uncommented(source: str) -> str:

@@ -120,7 +120,7 @@ def test_a_defect_in_examining_data_costs_the_claim_and_the_call_is_answered(box
 def test_without_a_defect_nothing_is_noted(box, described):
     recorder, pipe = box
     fit(recorder, Model(), IMAGES / 255, LABELS, validation=(IMAGES / 255, LABELS))
-    recorder.finish()
+    recorder.arrays()
     assert notes(pipe) == []
     assert pipe.record.fits[0].train.recipe.kind == pipe.record.fits[0].validation.recipe.kind == "affine"
 
@@ -203,7 +203,7 @@ def test_defects_after_a_cell_and_at_the_end_cost_one_claim_each(box, described,
     assert [history.kept_as for history in pipe.record.histories] == ["kept"]
     monkeypatch.setattr(recipe, "identify", lambda images, *_: broken() if images.dtype == np.uint8 else {})
     recorder.context.namespace = {"raw": IMAGES, "scaled": IMAGES / 255}
-    recorder.finish()
+    recorder.arrays()
     assert [claim.variable for claim in pipe.record.variables] == ["scaled"]
     assert len(notes(pipe)) == 4
 

@@ -34,11 +34,12 @@ def main(writer, spec):
     os.makedirs(os.environ["IPYTHONDIR"], exist_ok=True)
     context.writer, context.spec = writer, spec
     recorder.seed()
+    end = os._exit
+    os._exit = lambda status: (recorder.before_end(), end(status))
     context.send("versions", _versions())  # from here on, whatever ends this process is the notebook's doing
     shell.run_cells(interactive, outputs, spec["cells"], context, spec["limits"], recorder.after_cell)
-    recorder.finish()
     context.send("end", {})
-    os._exit(0)
+    end(0)
 
 
 def _prepare():

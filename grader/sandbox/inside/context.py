@@ -14,7 +14,7 @@ MOST = {
     "compile": 1000,
     "fit": 500,
     "evaluate": 500,
-    "variable": 50,
+    "variable": 200,
     "plot": 1000,
     "history": 1000,
     "load": 200,

@@ -26,6 +26,7 @@ OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
 """What Keras imports only because it is there: 1.0 s of 3.6 s processor time. Notebooks that want them import them themselves."""
 
 _MOST_LOOKED_AT = 2000  # things in a variable, in search of a history
+_MOST_ARRAYS = 12  # image arrays that are told of
 _TELLING_S = 10.0  # for the epochs that callbacks of the student's own are told of
 _BATCH = 2  # images of the one real training step: enough for every error to surface, and half the time of four
 _LOOP_BATCH = 16  # of each step of a loop of the student's own, in the cell that trains: as many as a figure beside it shows
@@ -64,6 +65,7 @@ class Recorder:
         self.custom_seen = set()
         self.pretrained = {}  # id(model) -> (weakref, text)
         self.cache = {}
+        self.seen = {}  # name of an image array -> cheap fingerprint at the last look
         self.batches = {}
         legacy.Keys.note = context.note
 
@@ -339,6 +341,7 @@ class Recorder:
             {
                 "serial": serial,
                 "cell": self.context.cell,
+                "before": self.fits,
                 "optimizer": self._optimizer(optimizer),
                 "learning_rate": rate,
                 "optimizer_config": json.loads(json.dumps(config, default=trace._plain)) if config else None,
@@ -785,7 +788,7 @@ class Recorder:
         return found
 
     def after_cell(self):
-        """Send the models that the cell left in the namespace, and which histories are kept."""
+        """Send what the cell left in the namespace: models, which histories are kept, image arrays."""
         for model in self._models_in_namespace():
             with self.context.ours("looking at a model that the cell left"):
                 cheap = (len(getattr(model, "layers", [])), bool(model.built), bool(getattr(model, "compiled", False)))
@@ -802,6 +805,12 @@ class Recorder:
                         self.reported.add(index)
                         self.context.send("history", {"fit": index, "kept_as": name[:60]})
                         break
+        self.arrays()
+
+    def before_end(self):
+        """The notebook ends its own process: what there is by now is sent first."""
+        with self.context.ours("looking at what is there at the end"):
+            self.after_cell()
 
     def _holds(self, value, history, values):
         """Whether a variable is this history or its dictionary, or holds it up to three steps away."""
@@ -822,17 +831,18 @@ class Recorder:
             todo += [(each, depth + 1) for each in inner]
         return False
 
-    def finish(self):
-        """Send the image arrays that are left in the namespace: evidence where no training call was reached."""
-        sent = 0
+    def arrays(self):
+        """Send the image arrays that the cell left new or changed in the namespace: evidence where no training call is reached, whatever ends the run."""
         for name, value in list(self.context.namespace.items()):
-            if name.startswith("_") or sent >= 12 or not isinstance(value, np.ndarray) or value.ndim not in (2, 3, 4) or len(value) < 500:
+            if name.startswith("_") or not issubclass(type(value), np.ndarray) or value.ndim not in (2, 3, 4) or len(value) < 500:
                 continue
             if value.dtype.kind not in "fiu" or (value.ndim == 2 and value.shape[1] not in (784, 3072)):
                 continue
             with self.context.ours("examining an array that is left"):
-                self.context.send("variable", self._claim(value, None, "array", variable=name[:60]))
-                sent += 1
+                cheap = value.shape, value.dtype, value[:: len(value) // 4].tobytes()
+                if self.seen.get(name) != cheap and (name in self.seen or len(self.seen) < _MOST_ARRAYS):
+                    self.seen[name] = cheap
+                    self.context.send("variable", self._claim(value, None, "array", variable=name[:60]))
 
 
 class _Shortened:
