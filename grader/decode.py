@@ -32,7 +32,7 @@ MOST_NAME, MOST_TEXT = 200, 1_000
 """Characters of a name and of a sentence in a claim, all of which go into reports; the box cuts there. Sentences are the fields of `_SENTENCES`."""
 MOST_ITEMS = 256
 """Numbers or names in one list of a claim: a shape, the images' channels, the names of a model. Predictions have bounds of their own."""
-_SENTENCES = ("text", "message", "unbuildable")
+_SENTENCES = ("text", "message", "unbuildable", "unfinished")
 _FREE = ("data", "config", "optimizer_config")
 """Fields bounded elsewhere: outputs by the box's limits and the report's, a configuration by `training.canonical`."""
 

@@ -29,8 +29,8 @@ from grader.records import (
     Finding,
     Flag,
     Model,
-    Notebook,
     Note,
+    Notebook,
     Page,
     Report,
     ReportCell,
@@ -314,7 +314,7 @@ def _graded(
         read, copies = notebook.without_copies(read)
         with draft.timed("run"):
             record = _run(read, box, options, data.folder, deadline)
-        again = "the template's unfilled cell once more: not run, the filled one above it counts"
+        again = "the template's unfilled cell once more: what it sets to None stays as the filled cell above made it"
         record = replace(record, notes=(*record.notes, *(Note(cell=cell, kind="other", text=again) for cell in copies)))
         draft.cells = record.cells
         draft.environment["versions"] = dict(record.versions)

@@ -203,6 +203,8 @@ class ModelClaim:
     pretrained: str | None = None
     frozen: tuple[str, ...] = ()
     parameters: int | None = None  # of the object itself, once it is built; the configuration's are those of the rebuilt graph
+    unfinished: str | None = None  # what ended its building: the claim is of the layers that stood by then
+    planned: int = 0  # layers that it was to have, as far as the box knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

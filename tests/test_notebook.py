@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.errors import NotGradable, UsageError
-from grader.notebook import Anchors, load_anchors, read, recognise
+from grader.notebook import Anchors, load_anchors, read, recognise, without_copies
 from grader.notebook import document as document_module
 from grader.notebook.code import without_comments
 from grader.notebook.text import MAX_KEPT, terminal
-from grader.records import Notebook
+from grader.records import Cell, Notebook
 from grader.syntax import parse, python_of
 
 RUBRIC = Path(__file__).parents[1] / "rubrics" / "all_cnn_c"
@@ -752,3 +752,18 @@ def test_a_missing_anchors_file_is_named(tmp_path):
 def test_the_maker_counts_the_questions(maker):
     with pytest.raises(ValueError, match="section 4: 3 questions were expected, 2 were found"):
         maker.generate(TEMPLATE.replace("* Which of both is it?\n", ""))
+
+
+def test_an_unfilled_cell_that_stands_again_undoes_nothing():
+    template = "model = None\n# FILL\nmodel.summary()"
+    sources = ["model = 1", template, "# FILL\nhistory = None", "history = 2", "# FILL\nhistory = model = None", "model = None"]
+    cells = tuple(Cell(index=index, kind="code", source=source, unfilled="FILL" in source) for index, source in enumerate(sources))
+    kept, copies = without_copies(Notebook(cells=cells))
+    assert copies == (1, 4)
+    assert [cell.source for cell in kept.cells] == [
+        *sources[:1],
+        "pass\n# FILL\nmodel.summary()",
+        *sources[2:4],
+        "# FILL\npass",
+        "model = None",  # the student's own doing
+    ]

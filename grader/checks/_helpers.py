@@ -3,6 +3,12 @@
 Not a check (its name begins with an underscore).
 """
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+
+from grader import graph as graphs
+from grader.checks import Params
 from grader.records import Evidence, Finding, Graph, Model, Status
 
 
@@ -82,10 +88,10 @@ def absent(evidence: Evidence, what: str, message: str, *, hint: str = "", expec
     return defect(evidence) or failed(message, hint=hint, expected=expected, actual=actual)
 
 
-def graph_or_finding(evidence: Evidence, role: str = "base") -> Graph | Finding:
-    """The graph of the model that plays `role`, or the finding to give where there is none."""
+def graph_or_finding(evidence: Evidence, role: str = "base", *, stands: bool = False) -> Graph | Finding:
+    """The graph of the model that plays `role`, or the finding to give where there is none. `stands`: that of a network that was never finished will do."""
     model = model_of(evidence, role)
-    if model is None:
+    if model is None or (model.claim.unfinished and not stands):
         return absent(evidence, role, why_missing(evidence, role))
     if model.graph is None:
         return undecided(
@@ -93,3 +99,18 @@ def graph_or_finding(evidence: Evidence, role: str = "base") -> Graph | Finding:
             actual=", ".join(layer.class_name for layer in model.claim.layers[:20]),
         )
     return model.graph
+
+
+def of_what_stands(check: Callable[[Evidence, Params], Finding]) -> Callable[[Evidence, Params], Finding]:
+    """A check of single layers: of a network that was never finished those that stand are judged, and what they lack is its failing cell's."""
+
+    @wraps(check)
+    def judged(evidence: Evidence, params: Params) -> Finding:
+        finding, model = check(evidence, params), model_of(evidence)
+        if model is None or model.graph is None or not model.claim.unfinished:
+            return finding
+        if finding.status is Status.PASS and graphs.convolutions(model.graph):
+            return replace(finding, message=f"{finding.message} This is of the layers that stand. {evidence.causes['base'].sentence}")
+        return absent(evidence, "base", why_missing(evidence))
+
+    return judged

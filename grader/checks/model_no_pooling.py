@@ -18,15 +18,16 @@ whole map, a mean over both axes).
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, passed
+from grader.checks._helpers import failed, graph_or_finding, of_what_stands, passed
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {}
 
 
+@of_what_stands
 def check(evidence: Evidence, params: Params) -> Finding:
     """Look for pooling layers in the base model."""
-    graph = graph_or_finding(evidence)
+    graph = graph_or_finding(evidence, stands=True)
     if isinstance(graph, Finding):
         return graph
     found = [node for node in graphs.live(graph) if graphs.is_pooling(graph, node)]

@@ -17,16 +17,17 @@
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graded_share, graph_or_finding, partial, passed
+from grader.checks._helpers import failed, graded_share, graph_or_finding, of_what_stands, partial, passed
 from grader.records import Evidence, Finding
 from grader.words import counted
 
 PARAMS: Params = {"classes": 10}
 
 
+@of_what_stands
 def check(evidence: Evidence, params: Params) -> Finding:
     """Look for a nonlinearity after each convolution."""
-    graph = graph_or_finding(evidence)
+    graph = graph_or_finding(evidence, stands=True)
     if isinstance(graph, Finding):
         return graph
     found = graphs.convolutions(graph)

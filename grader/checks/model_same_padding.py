@@ -18,16 +18,17 @@ their size. 1x1 convolutions are free.
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graded_share, graph_or_finding, partial, passed
+from grader.checks._helpers import failed, graded_share, graph_or_finding, of_what_stands, partial, passed
 from grader.records import Evidence, Finding
 from grader.words import counted
 
 PARAMS: Params = {}
 
 
+@of_what_stands
 def check(evidence: Evidence, params: Params) -> Finding:
     """Compare the map sizes around each convolution."""
-    graph = graph_or_finding(evidence)
+    graph = graph_or_finding(evidence, stands=True)
     if isinstance(graph, Finding):
         return graph
     wide = [node for node in graphs.convolutions(graph) if max(graphs.kernel(node)) > 1]

@@ -17,15 +17,16 @@
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, partial, passed
+from grader.checks._helpers import failed, graph_or_finding, of_what_stands, partial, passed
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {"classes": 10, "kernel": 1}
 
 
+@of_what_stands
 def check(evidence: Evidence, params: Params) -> Finding:
     """Look at the last convolution of the base model."""
-    graph = graph_or_finding(evidence)
+    graph = graph_or_finding(evidence, stands=True)
     if isinstance(graph, Finding):
         return graph
     classes, size = params["classes"], params["kernel"]

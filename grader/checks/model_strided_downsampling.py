@@ -20,16 +20,17 @@ import math
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, partial, passed
+from grader.checks._helpers import failed, graph_or_finding, of_what_stands, partial, passed
 from grader.records import Evidence, Finding
 from grader.words import counted
 
 PARAMS: Params = {"strided": 2, "stride": 2}
 
 
+@of_what_stands
 def check(evidence: Evidence, params: Params) -> Finding:
     """Count the strided convolutions of the base model."""
-    graph = graph_or_finding(evidence)
+    graph = graph_or_finding(evidence, stands=True)
     if isinstance(graph, Finding):
         return graph
     wanted, stride = params["strided"], params["stride"]

@@ -9,11 +9,11 @@ import ast
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from grader import graph as graphs
 from grader import syntax
-from grader.records import Cause, CellError, CellRun, Notebook, Role, RunRecord
+from grader.records import Cause, CellError, CellRun, ModelClaim, Notebook, Role, RunRecord
 
 _LAYERS = (
     "Conv2D",
@@ -37,6 +37,8 @@ _CALLS: Mapping[str, tuple[str, ...]] = {
     "data": ("load_data",),
 }
 """Calls by which a statement tells what it is there for; a misspelt one (`Dropot`) is told by its likeness."""
+_SHORT, _LIKENESS = 5, 0.8
+"""Shorter names are only themselves; what two names must have in common to be one."""
 _SECTIONS = {"dropout": (5,), "augmentation": (6,)}
 _WORDS = {
     "data": "no images were loaded",
@@ -47,6 +49,7 @@ _WORDS = {
     "fit": "the network was not trained",
     "curves": "no training curve was plotted",
 }
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth")
 _FOLLOWS = {"base": ("compile", "fit", "curves"), "compile": ("fit", "curves"), "fit": ("curves",)}
 """What cannot be there where the first is missing for the same cause, and is not told twice."""
 _NO_ERRORS = ("Stopped", "Timeout")
@@ -103,21 +106,42 @@ def causes(notebook: Notebook, record: RunRecord, roles: Mapping[str, Role]) -> 
             found[what] = Cause(
                 cell=ended, sentence=f"Not seen: cell {first.cell} was not reached, because cell {ended} ended the run (see above)."
             )
+    begun = roles["base"].model
+    if begun is not None and begun.claim.unfinished:
+        cause = found.get("base", Cause(cell=begun.claim.cell, sentence=""))
+        adds = [each for each in lost if each.cell == cause.cell and "add" in each.called and set(begun.claim.names) & each.binds]
+        found["base"] = replace(cause, sentence=_begun(begun.claim, len(adds) - 1, cause.cell))
     for run in record.cells:
         if run.status in ("error", "timeout"):
             made = followed.get(run.index, [])
             error = next((error for _, error in made if error is not None), run.error)
             found[f"cell {run.index}"] = Cause(
-                cell=run.index, error=error, sentence=_consequence(run, record, lost, [what for what, _ in made])
+                cell=run.index,
+                error=error,
+                sentence=_consequence(run, record, lost, [what for what, _ in made], unfinished=begun is not None),
             )
     return found
+
+
+def _begun(claim: ModelClaim, more: int, cell: int) -> str:
+    """What stands of a network that was never finished; `more`: layers that later lines would have added."""
+    stands = sum(layer.class_name != "InputLayer" for layer in claim.layers)
+    planned = claim.planned + max(more, 0)
+    if not planned:
+        return f"The network was not finished: {stands} layer{'s were' if stands != 1 else ' was'} applied, but {claim.unfinished} (see cell {cell} above)."
+    failed = _ORDINALS[stands] if stands < len(_ORDINALS) else f"{stands + 1}th"
+    return (
+        f"The network was not finished: {stands} of {planned} layers were added; the {failed}, {claim.unfinished} (see cell {cell} above)."
+    )
 
 
 def _missing(record: RunRecord, roles: Mapping[str, Role]) -> Iterator[str]:
     base = roles["base"].model
     if "cifar10" not in record.loads and not record.variables and not any(fit.train for fit in record.fits):
         yield "data"
-    yield from (role for role in ("base", "dropout", "augmentation") if roles[role].model is None)
+    if base is None or base.claim.unfinished:
+        yield "base"
+    yield from (role for role in ("dropout", "augmentation") if roles[role].model is None)
     if base is None or base.compiled is None:
         yield "compile"
     if base is None or not base.fits:
@@ -127,14 +151,15 @@ def _missing(record: RunRecord, roles: Mapping[str, Role]) -> Iterator[str]:
         yield "curves"
 
 
-def _consequence(run: CellRun, record: RunRecord, lost: tuple[_Lost, ...], whats: list[str]) -> str:
+def _consequence(run: CellRun, record: RunRecord, lost: tuple[_Lost, ...], whats: list[str], *, unfinished: bool) -> str:
     """What followed from a cell that did not run through, to be read after how it ended; empty where nothing did."""
     unreached = [other.index for other in record.cells if other.status == "skipped" and record.ending != "ok"]
     last = max((other.index for other in record.cells if other.status != "skipped"), default=run.index)
     if unreached and run.index == last:
         return f"so {_listed('cell', unreached)} {'was' if len(unreached) == 1 else 'were'} not reached"
     hidden = {later for what in whats for later in _FOLLOWS.get(what, ())}
-    told = [_WORDS[what] for what in whats if what not in hidden]
+    words = _WORDS | ({"base": "the network was not finished"} if unfinished else {})
+    told = [words[what] for what in whats if what not in hidden]
     if told:
         return "so " + " and ".join(told)
     own = [each for each in lost if each.cell == run.index]
@@ -167,9 +192,10 @@ def _would(what: str, lost: _Lost) -> bool:
 
 
 def _alike(name: str, call: str) -> bool:
-    return name == call or (
-        len(call) > 5 and abs(len(name) - len(call)) <= 2 and difflib.SequenceMatcher(None, name.lower(), call.lower()).ratio() > 0.85
-    )
+    """Whether a name is that of a call, or one that is misspelt; `model` is no `Model`."""
+    if name == call or len(call) < _SHORT or name[0].isupper() != call[0].isupper() or abs(len(name) - len(call)) > 2:
+        return name == call
+    return difflib.SequenceMatcher(None, name, call).ratio() >= _LIKENESS
 
 
 def _root(each: _Lost, lost: tuple[_Lost, ...]) -> _Lost:

@@ -31,6 +31,10 @@ def match(models: tuple[Model, ...]) -> Mapping[str, Role]:
         "augmentation": Role(model=None, reason="No model with augmentation layers was found."),
     }
     if not able:
+        begun = [model for model in models if model.claim.unfinished and model.graph is not None]
+        if begun:
+            last = max(begun, key=_structure)
+            none["base"] = Role(model=last, reason=f"{_where(last)}: the only network that was begun.")
         return none
     base = max(able, key=lambda model: (_as_base(model, able), -model.claim.serial, -model.claim.version))
     others = tuple(model for model in able if model is not base)
@@ -48,6 +52,8 @@ def match(models: tuple[Model, ...]) -> Mapping[str, Role]:
 def _is_classifier(model: Model) -> bool:
     """A model that turns images (or anything) into class scores; helper models without a weight are not."""
     graph = model.graph
+    if model.claim.unfinished:
+        return False
     if graph is None:
         return any(layer.parameters for layer in model.claim.layers) or model.fitted
     if graph.parameters == 0 or len(graph.outputs) != 1:
@@ -90,7 +96,7 @@ def _as_base(model: Model, able: tuple[Model, ...]) -> float:
         score -= 4.0 * bool(graphs.augmentation_layers(model.graph))
     if any(fit.train is not None and fit.train.augmentation for fit in model.fits) and len(able) > 1:
         score -= 2.0
-    if model.claim.pretrained:
+    if model.claim.pretrained or (len(able) > 1 and not (model.claim.names or model.fits or model.compiled)):
         score -= 2.0
     return score
 

@@ -14,20 +14,27 @@ def untouched(notebook: Notebook, anchors: Anchors) -> bool:
 
 
 def without_copies(notebook: Notebook) -> tuple[Notebook, tuple[int, ...]]:
-    """The notebook without what unfilled cells set to `None` although a filled cell above has set it, and those cells' indices."""
+    """The notebook without the lines of unfilled cells that set to `None` what a filled cell above has made, and those cells' indices."""
     filled: set[str] = set()
     cells, copies = [], []
     for cell in notebook.cells:
         tree = syntax.parse(cell.source) if cell.kind == "code" else None
         body = tree.body if isinstance(tree, ast.Module) else []
-        names = {name for statement in body for name in syntax.bound(statement)}
-        again = cell.unfilled and bool(names) and names <= filled and all(_sets_none(statement) for statement in body)
+        again = [statement for statement in body if cell.unfilled and _sets_none(statement) and syntax.bound(statement) <= filled]
+        lines = cell.source.split("\n")
+        for statement in again:
+            lines[statement.lineno - 1] = "pass"
         copies += [cell.index] if again else []
-        cells.append(replace(cell, source="") if again else cell)
-        filled |= set() if cell.unfilled else names
+        cells.append(replace(cell, source="\n".join(lines)) if again else cell)
+        filled |= {name for statement in body if not cell.unfilled for name in syntax.bound(statement)}
     return replace(notebook, cells=tuple(cells)), tuple(copies)
 
 
 def _sets_none(statement: ast.stmt) -> bool:
-    value = getattr(statement, "value", None)
-    return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Assign | ast.Expr) and isinstance(value, ast.Constant))
+    """Whether a statement, one line, is `name = None`."""
+    return (
+        isinstance(statement, ast.Assign)
+        and isinstance(statement.value, ast.Constant)
+        and statement.value.value is None
+        and statement.lineno == statement.end_lineno
+    )

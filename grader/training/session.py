@@ -103,7 +103,11 @@ def train_roles(
             reason = "Out of time: the deadline came before the model could be trained again."
             return Training(role=role, verdict="not_measured", reason=reason, budget=plan.budget)
 
-    models = {role: match.model for role in roles if (match := evidence.roles.get(role)) is not None and match.model is not None}
+    models = {
+        role: match.model
+        for role in roles
+        if (match := evidence.roles.get(role)) is not None and match.model is not None and not match.model.claim.unfinished
+    }
     for number, (role, model) in enumerate(models.items(), 1):
         plan.watch("training", role=role, number=number, of=len(models))
         found[role] = done = trained(role, model)

@@ -1,7 +1,11 @@
 """Which model objects, as they were when, are worth rebuilding, and which calls belong to each."""
 
+from dataclasses import replace
+
+import pytest
+
 from grader import evidence
-from grader.records import CompileClaim, FitClaim, LayerClaim, ModelClaim, Notebook, RunRecord
+from grader.records import CellError, CompileClaim, DataClaim, FitClaim, LayerClaim, ModelClaim, Notebook, RunRecord
 
 PLAIN = ("Conv2D", "GlobalAveragePooling2D", "Dense")
 DROPPED = ("Conv2D", "GlobalAveragePooling2D", "Dropout", "Dense")
@@ -51,3 +55,34 @@ def test_a_model_that_was_never_trained_is_as_it_was_seen_last():
 def test_a_call_whose_model_was_lost_counts_for_the_object():
     record = RunRecord(models=(claim(0, 0, PLAIN),), fits=(fit(0, 0, 5, 2), fit(1, 7, 0, 2)))
     assert built(record) == [(0, [0], None)]
+
+
+IMAGES = DataClaim(container="array", dataset="cifar10", rows=50_000, minimum=0.0, maximum=1.0)
+
+
+@pytest.mark.parametrize(
+    ("calls", "judged"),
+    [
+        ([{"validation": IMAGES}, {}], 0),  # five more epochs without held-out data
+        ([{}, {"validation": IMAGES}], 1),
+        ([{"validation": IMAGES}, {"validation": IMAGES}], 1),
+        ([{"validation": IMAGES}, {"validation": IMAGES, "error": CellError(type="ValueError", message="")}], 0),
+        ([{"validation": IMAGES, "train": replace(IMAGES, rows=100)}, {"validation_split": 0.1}], 1),  # a trial of a few images
+        ([{"validation": IMAGES, "epochs": 50}, {"validation": IMAGES, "epochs": 30}], 1),
+        ([{"validation": IMAGES, "train": replace(IMAGES, maximum=255.0)}, {"validation": IMAGES}], 1),
+        ([{"validation": IMAGES}, {"validation": IMAGES, "train": replace(IMAGES, dataset=None)}], 0),
+    ],
+)
+def test_of_several_calls_the_one_that_meets_most_is_judged_as_it_was_compiled(calls, judged):
+    fits = tuple(replace(fit(index, 0, 0, index), **{"train": IMAGES, "epochs": 30, **call}) for index, call in enumerate(calls))
+    compiles = tuple(replace(compiled(0, index, f"of {index}"), before=index) for index in range(len(calls)))
+    made = evidence.build(Notebook(cells=()), RunRecord(models=(claim(0, 0, PLAIN),), compiles=compiles, fits=fits), {}, attempted=True)
+    assert (made.models[0].fits[-1].index, made.models[0].compiled.optimizer) == (judged, f"of {judged}")
+
+
+def test_of_several_compile_calls_before_any_training_a_fitting_one_is_judged():
+    calls = (
+        replace(compiled(0, 1, "first"), loss="categorical_crossentropy"),
+        replace(compiled(0, 2, "second"), loss="mean_squared_error"),
+    )
+    assert built(RunRecord(models=(claim(0, 0, PLAIN),), compiles=calls)) == [(0, [], "first")]

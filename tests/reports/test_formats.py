@@ -14,7 +14,7 @@ from rich.console import Console
 from samples import REFERENCE, SAMPLES, bad, criterion, fragile, good, report, rerun, score_maps, scored, training
 
 from grader.errors import GraderError, InfrastructureError, UsageError
-from grader.records import Answer, CurvePoint, Executed, Report, ReportCurve, Rerun, RunStatus, Status
+from grader.records import Answer, CellError, CurvePoint, Executed, Report, ReportCell, ReportCurve, Rerun, RunStatus, Status
 from grader.reports import FORMATS, as_gradescope, as_html, as_json, as_junit, check, schema, view, write, write_started
 from grader.reports.as_github import annotations, main, outputs
 from grader.reports.terminal import print_report
@@ -400,3 +400,37 @@ def test_a_page_that_could_act_is_refused():
     ):
         with pytest.raises(GraderError, match="fault of the grader"):
             inert.check(page.replace("</main>", planted + "</main>"), metas=4)
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "terminal", "annotations"])
+def test_every_format_names_the_cells_that_failed_and_what_followed(name):
+    error = CellError(type="AttributeError", message="no Dropot", line=13, statement=1)
+    cells = (
+        ReportCell(
+            index=11,
+            status="error",
+            error=error,
+            more=(CellError(type="OSError", message="no file", line=2, cell=3),),
+            consequence="so no model",
+        ),
+        ReportCell(
+            index=12,
+            status="error",
+            error=CellError(type="Stopped", message="It ended."),
+            consequence="so cells 14 and 15 were not reached",
+        ),
+        ReportCell(index=14, status="skipped"),
+    )
+    told = replace(good().report, cells=cells)
+    if name == "terminal":
+        print_report(told, Console(file=(shown := io.StringIO()), width=300))
+        text = shown.getvalue()
+    else:
+        text = "\n".join(annotations(told)) if name == "annotations" else FORMATS[name].render(replace(good(), report=told))
+    if name == "json":
+        assert json.loads(text)["cells"][0]["consequence"] == "so no model"
+        return
+    first = "Cell 11 stopped with AttributeError: no Dropot (line 13), so no model. Also OSError: no file (cell 3, line 2)."
+    assert text.count(first) == 1
+    assert text.count("Cell 12 ended the run: It ended, so cells 14 and 15 were not reached.") == 1
+    assert "Cell 14" not in text

@@ -91,7 +91,7 @@ def _place(error):
 def _short(key, value):
     """A field of a record, cut to what the host takes; a name of the student's own (a class, a variable) may be of any length."""
     if isinstance(value, str):
-        return cut(value, MOST_TEXT if key in ("text", "unbuildable") else MOST_NAME)
+        return cut(value, MOST_TEXT if key in ("text", "unbuildable", "unfinished") else MOST_NAME)
     if isinstance(value, dict) and key not in ("config", "optimizer_config"):
         return {name: _short(name, item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

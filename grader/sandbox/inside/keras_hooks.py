@@ -7,6 +7,7 @@ Every answer has two halves: taking the small batch and running it are the stude
 (`Context.ours`): a defect in the second half costs a claim, never the answer.
 """
 
+import collections
 import contextlib
 import functools
 import inspect
@@ -26,6 +27,7 @@ OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
 """What Keras imports only because it is there: 1.0 s of 3.6 s processor time. Notebooks that want them import them themselves."""
 
 _MOST_LOOKED_AT = 2000  # things in a variable, in search of a history
+_MOST_FRESH = 4  # models of a cell that no variable holds: looking at one takes 20 to 70 ms
 _MOST_ARRAYS = 12  # image arrays that are told of
 _TELLING_S = 10.0  # for the epochs that callbacks of the student's own are told of
 _BATCH = 2  # images of the one real training step: enough for every error to surface, and half the time of four
@@ -56,7 +58,9 @@ class Recorder:
         self.keras = None
         self.store = recipe.Store()
         self.models = []  # [(model, serial)], kept alive so that identities stay unique
+        self.fresh = collections.deque(maxlen=2 * _MOST_FRESH)  # models of the running cell, as they are made; kept alive whatever fails
         self.sent = {}  # serial -> (digest of the last configuration, version)
+        self.unfinished = {}  # id of a model that we made of what stood -> what became of it
         self.looked = {}  # serial -> cheap fingerprint at the last look
         self.fits = 0
         self.histories = {}  # fit index -> (History, its dict)
@@ -82,6 +86,13 @@ class Recorder:
             name: getattr(Model, name) for name in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "compile")
         }
         recorder = self
+
+        begin = Trainer.__init__
+
+        def made(trainer):
+            begin(trainer)
+            if not recorder.context.busy and not _made_by_sequential(sys._getframe(2)):
+                recorder.fresh.append(trainer)
 
         def fit(
             model,
@@ -124,6 +135,7 @@ class Recorder:
             return recorder.on_batch(model, "test_on_batch", x, y, kwargs)
 
         Model.fit, Model.evaluate, Model.predict, Model.compile = fit, evaluate, predict, compile
+        Trainer.__init__ = made  # a model counts from here on, whatever a later line does
         Trainer.compile = compile  # Keras compiles a loaded model only where its class has the trainer's own `compile`
         Model.train_on_batch, Model.test_on_batch, Model.fit_generator = train_on_batch, test_on_batch, fit_generator
         Model.evaluate_generator = lambda model, generator, *_, **__: recorder.evaluate(model, generator, None, (), {})
@@ -306,7 +318,9 @@ class Recorder:
     def _described(self, model, given_shape):
         """A digest of the model as it is now, and the fields of its claim."""
         with self.context:
-            found = trace.snapshot(model, given_shape)
+            standing, unfinished, planned = _standing(model, given_shape) or (model, self.unfinished.get(id(model)), 0)
+            found = trace.snapshot(standing, given_shape)
+        found |= {"unfinished": unfinished, "planned": planned} if unfinished else {}
         nested = [model, *trace.all_layers(model)]
         pretrained = [text for ref, text in self.pretrained.values() if any(ref() is item for item in nested)]
         found["pretrained"] = pretrained[0] if pretrained else None
@@ -788,8 +802,11 @@ class Recorder:
         return found
 
     def after_cell(self):
-        """Send what the cell left in the namespace: models, which histories are kept, image arrays."""
-        for model in self._models_in_namespace():
+        """Send what the cell left: models, in the namespace or not, which histories are kept, image arrays."""
+        named = self._models_in_namespace()
+        with self.context.ours("looking for models that no variable holds"):
+            named = [*named, *self._unnamed(named)]
+        for model in named:
             with self.context.ours("looking at a model that the cell left"):
                 cheap = (len(getattr(model, "layers", [])), bool(model.built), bool(getattr(model, "compiled", False)))
                 serial = self.serial(model)
@@ -806,6 +823,30 @@ class Recorder:
                         self.context.send("history", {"fit": index, "kept_as": name[:60]})
                         break
         self.arrays()
+
+    def _unnamed(self, named):
+        """The models of this cell that no variable holds (a function failed before it returned one), and what stands of one that was never finished."""
+        fresh, self.fresh = list(self.fresh), collections.deque(maxlen=self.fresh.maxlen)
+        known = {id(model) for model, _ in self.models} | {id(model) for model in named}
+        inner = {id(layer) for model in (*named, *fresh) for layer in trace.all_layers(model)} if fresh else set()
+        found = [model for model in fresh if id(model) not in known | inner and (not model.built or model.weights)][-_MOST_FRESH:]
+        errors = self.context.resume.errors if self.context.resume else []
+        if errors and self.keras and not found:
+            tensors = [value for value in self.context.namespace.values() if isinstance(value, self.keras.KerasTensor)]
+            for error in errors:
+                frames = error.__traceback__
+                while frames is not None:
+                    tensors += [value for value in frames.tb_frame.f_locals.values() if isinstance(value, self.keras.KerasTensor)]
+                    frames = frames.tb_next
+            taken = {id(layer) for model, _ in self.models for layer in (*trace.all_layers(model), *getattr(model, "_operations", ()))}
+            free = [(_reach(tensor), tensor) for tensor in tensors[-50:] if id(tensor._keras_history.operation) not in taken]
+            size, last = max(free, key=lambda pair: pair[0], default=(0, None))
+            if size > 1:
+                with self.context:
+                    model = self.keras.Model(self.keras.utils.get_source_inputs(last), last)
+                self.unfinished[id(model)] = f"no model was made of them, the last of which is {last._keras_history.operation.name}"
+                found.append(model)
+        return found
 
     def before_end(self):
         """The notebook ends its own process: what there is by now is sent first."""
@@ -876,6 +917,46 @@ class _Shortened:
 
     def __getattr__(self, name):
         return getattr(self._iterator, name)
+
+
+def _made_by_sequential(frame):
+    """Whether the model being made is the one that a Sequential makes of its layers for itself."""
+    while frame is not None and f"{os.sep}keras{os.sep}src{os.sep}" in frame.f_code.co_filename:
+        if frame.f_code.co_name == "build":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _standing(model, given_shape):
+    """(model, what fails, planned layers): of a Sequential that cannot be built the layers before the one that fails; None where nothing fails."""
+    import keras
+
+    layers = list(getattr(model, "_layers", ()))
+    if type(model) is not keras.Sequential or model._functional is not None or not layers:
+        return None
+    has_input = type(layers[0]).__name__ == "InputLayer"
+    if not has_input and given_shape is None:
+        return None
+    inputs = x = layers[0].output if has_input else keras.Input(given_shape)
+    layers = layers[has_input:]
+    for place, layer in enumerate(layers):
+        try:
+            x = layer(x)
+        except Exception:
+            return (keras.Model(inputs, x), f"{layer.name} ({type(layer).__name__}) fails", len(layers)) if place else None
+    return None
+
+
+def _reach(tensor):
+    """How many operations a symbolic tensor is made by."""
+    seen, todo = set(), [tensor]
+    while todo:
+        made = todo.pop()._keras_history
+        if id(made.operation) not in seen:
+            seen.add(id(made.operation))
+            todo += made.operation._inbound_nodes[made.node_index].input_tensors
+    return len(seen)
 
 
 def _first(values):

@@ -90,7 +90,7 @@ class Resume(ast.NodeTransformer):
         builtins.__aside__ = self._aside
 
     def begin(self):
-        self.failures, self.lost, self._passed = [], [], 0
+        self.failures, self.errors, self.lost, self._passed = [], [], [], 0
 
     def running(self, number):
         """A piece of the current cell is about to run under this number."""
@@ -165,6 +165,8 @@ class Resume(ast.NodeTransformer):
             body["cell"] = cell if cell != self._context.cell else None
         if body in self.failures:
             self.failures.remove(body)
+        else:
+            self.errors.append(error)
         self.failures.append(body)
 
     def rest(self, error, source):
