@@ -57,7 +57,7 @@ def tell(
     fingerprints = similarity.Fingerprints(out / _FINGERPRINTS)
     found = similarity.similar(counted(), template=_code(template), fingerprints=fingerprints)
     page = class_page.render(title, tally, found, generated_at=datetime.now(UTC), problems=problems)
-    marks = export.export("csv", book.standings(key_id), people, export.Options(include_review=True))
+    marks = export.export("csv", book.standings(key_id), people.of, export.Options(include_review=True))
     said = lines(tally, pairs=len(found.pairs) + found.hidden)
     summary = [{"text": line.text, "look": line.look, "indent": line.indent} for line in said]
     try:

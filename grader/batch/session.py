@@ -58,13 +58,6 @@ class _HandIn:
     refusal: str = ""
 
 
-class Nobody:
-    """The names of a class whose key is not here, where `people_of` would make a new one: an export leaves out those that it has to name."""
-
-    def of(self, pseudonym: str) -> None:
-        """Nobody is known."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Class:
     """An opened class: the book, who is who, and what was handed in."""
@@ -404,9 +397,8 @@ def exported(gradebook: str, to: str, options: export.Options, key: Path | None)
         if not keys:
             raise UsageError(f"{shown(gradebook)}: nothing was graded into this gradebook yet. Run `grade batch` first.")
         key_id, used = next(iter(keys.items()))
-        names: export.Names = Nobody()
-        if (key or beside(gradebook, ".key")).exists():
-            names = people_of(gradebook, key, used.rubric)
+        there = (key or beside(gradebook, ".key")).exists()  # where it is not, nobody is known: `people_of` would make a new one
+        names: export.Names = people_of(gradebook, key, used.rubric).of if there else lambda _: None
         earlier = book.setting(f"exported {to}") or {}  # what the platform holds of these is ours
         done = export.export(to, book.standings(key_id), names, replace(options, earlier=earlier))
         known = earlier | {student: sorted({mark, *earlier.get(student, ())}) for student, mark in done.marks.items()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from grader.batch.points import has_total, in_force
 from grader.batch.records import Standing
 from grader.records import CriterionResult, ReportTraining, Status
+from grader.reports import trained
 from grader.reports.text import clean
 from grader.words import one_line
 
@@ -33,14 +34,6 @@ _CAUSES = {
     "optimizer": "The optimizer",
     "no_nonlinearity": "No nonlinearity between the convolutions",
     "extreme_augmentation": "Augmentation that changes the images too much",
-}
-_VERDICTS = {
-    "fragile": "Learns on some random starts only, no single cause proved",
-    "slow": "Learns too slowly to tell",
-    "dead": "Dead on every start, no single cause proved",
-    "stuck": "Stays at guessing, no single cause proved",
-    "doubtful": "Between guessing and learning",
-    "not_measured": "Not measured",
 }
 
 
@@ -219,7 +212,8 @@ def _diagnosis(training: ReportTraining) -> str:
     """A training check's finding in words of ours; empty where the model learns."""
     if training.verdict == "learns":
         return ""
-    return _CAUSES.get(training.cause) or _VERDICTS.get(training.verdict) or one_line(clean(training.cause or training.verdict), 80)
+    unproved = ", no single cause proved" * (training.verdict in ("fragile", "dead", "stuck"))
+    return _CAUSES.get(training.cause) or one_line(clean(trained.phrase(training).words), 80) + unproved
 
 
 def _quantile(ordered: Sequence[float], part: float) -> float:

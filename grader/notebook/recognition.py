@@ -13,12 +13,6 @@ from grader.syntax import parse, python_of
 _CIFAR10 = re.compile(r"cifar[-_ ]?10(?![0-9])", re.IGNORECASE)
 _TORCH = frozenset({"torch", "torchvision", "torchsummary", "pytorch_lightning", "lightning", "skorch"})
 _KERAS = frozenset({"keras", "tf_keras"})
-_OTHER = frozenset(
-    {"sklearn", "xgboost", "lightgbm", "catboost", "transformers"}
-    | {"jax", "flax", "haiku", "fastai", "mxnet", "gluon", "paddle", "cntk", "theano", "lasagne", "caffe", "caffe2", "chainer"}
-    | {"tflearn", "sonnet", "mindspore", "tinygrad"},
-)
-_TF1 = re.compile(r"(?:Session|placeholder|InteractiveSession|global_variables_initializer|initialize_all_variables|disable_v2_behavior)\Z")
 _DATASETS = {
     "fashion_mnist": r"fashion[-_]?mnist",
     "mnist": r"(?<!fashion_)(?<!fashion-)(?<!fashion)mnist",
@@ -53,22 +47,17 @@ r"""Possessive, and never over a line's end: `^\s*` looks through what is left o
 class Recognition:
     """What the code of a notebook says about itself; facts, no verdict.
 
-    `imports_other` and `other_datasets` are sorted names. `code_cells` counts code cells that are not blank, `unfilled_cells` those of them
-    that hold only the template. `syntax_error_cells` are cell indices. `template_score` is the fraction, 0 to 1, of the exercise's template
-    lines (text and code) that were found in the notebook.
+    `other_datasets` are sorted names. `code_cells` counts code cells that are not blank, `unfilled_cells` those of them that hold only the template.
+    `template_score` is the fraction, 0 to 1, of the exercise's template lines (text and code) that were found in the notebook.
     """
 
     imports_keras: bool = False
-    imports_tensorflow: bool = False
     imports_torch: bool = False
-    imports_other: tuple[str, ...] = ()
     mentions_cifar10: bool = False
     other_datasets: tuple[str, ...] = ()
-    tf1_session: bool = False
     python2: bool = False
     code_cells: int = 0
     unfilled_cells: int = 0
-    syntax_error_cells: tuple[int, ...] = ()
     template_score: float = 0.0
 
 
@@ -78,7 +67,6 @@ def recognise(notebook: Notebook, anchors: Anchors) -> Recognition:
     modules: set[str] = set()
     names: set[str] = set()
     strings: set[str] = set()
-    broken: list[int] = []
     python2 = False
     for cell in cells:
         tree = parse(cell.source)
@@ -88,24 +76,18 @@ def recognise(notebook: Notebook, anchors: Anchors) -> Recognition:
             text = python_of(cell.source)
             words = _from_text(text)
             python2 = python2 or _PRINT.search(strings_and_names(text)[1]) is not None
-            if isinstance(tree, SyntaxError):
-                broken.append(cell.index)
         for kind, word in words:
             {"module": modules, "name": names, "string": strings}[kind].add(word)
     roots = {module.split(".")[0] for module in modules}
     said = names | {part for module in modules for part in module.split(".")} | {text for text in strings if not re.search(r"\s", text)}
     return Recognition(
         imports_keras=bool(roots & _KERAS or "keras" in said or any(".keras" in module for module in modules)),
-        imports_tensorflow="tensorflow" in roots,
         imports_torch=bool(roots & _TORCH),
-        imports_other=tuple(sorted(roots & _OTHER)),
         mentions_cifar10=any(_CIFAR10.search(word) for word in said),
         other_datasets=tuple(name for name, pattern in sorted(_OTHER_DATA.items()) if any(pattern.search(word) for word in said)),
-        tf1_session=bool(roots & {"tensorflow"}) and any(_TF1.match(word) for word in names),
         python2=python2,
         code_cells=len(cells),
         unfilled_cells=sum(cell.unfilled for cell in cells),
-        syntax_error_cells=tuple(broken),
         template_score=_template_score(notebook, anchors),
     )
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from grader.dataset import Dataset
 from grader.errors import InfrastructureError, RebuildRefused
@@ -20,7 +19,6 @@ from grader.training.course import BUDGETS, SCHEDULE
 from grader.training.measure import Setting, judge, reasoned
 from grader.training.specification import Specification, specify
 
-BudgetName = Literal["none", "short", "full"]
 _CODE = tuple(sorted(Path(__file__).resolve().parent.rglob("*.py")))
 
 

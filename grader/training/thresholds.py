@@ -13,7 +13,6 @@ budget ended: another seed is tried then, and a model without a proved cause is 
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -169,14 +168,6 @@ def rates(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> dict[str, Ra
         "fragile_took_off": Rate(count=sum(said == "learns" for said in fragile), of=len(fragile)),
         "dead_revived": Rate(count=sum(run.revived for run in runs), of=sum(run.died is not None for run in runs)),
     }
-
-
-def by_variant(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Variant -> ending -> how many seeds, judged out of sample."""
-    table: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for run, said in held_out_endings(runs, variants):
-        table[run.variant][said] += 1
-    return table
 
 
 def as_toml(parts: Mapping[str, tuple[Mapping[str, Sequence[BandPoint]], Mapping[str, Rate], Mapping[str, str]]], source: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from told import HOSTILE, NO_SCORE, People, Person, hostile, override, report, standing
 
-from grader.batch.export import FORMATS, MODULES, Options, export
+from grader.batch.export import Options, export
 from grader.batch.export.common import defused
 from grader.errors import UsageError
 
@@ -29,10 +29,6 @@ def rows(exported):
 def records(exported):
     header, *body = rows(exported)
     return [dict(zip(header, row, strict=True)) for row in body]
-
-
-def test_every_format_has_its_name_and_function():
-    assert {name: module.NAME for name, module in FORMATS.items()} == {name: name for name in MODULES}
 
 
 def test_an_unknown_format_is_told_with_the_nearest():

@@ -83,7 +83,7 @@ class Person:
 class People(dict[str, Person]):
     """Names as an export asks for them."""
 
-    def of(self, pseudonym: str) -> Person | None:
+    def __call__(self, pseudonym: str) -> Person | None:
         return self.get(pseudonym)
 
 

@@ -1,20 +1,19 @@
-"""Exports: one format, one file. Each format module has `NAME` and `export(standings, names, options) -> Exported`.
+"""Exports: one format, one file. Each format's module has `export(standings, names, options) -> Exported`.
 
 No export writes a score where there is none: what could not be graded is left out and told of, with its reason, never written as zero. Who is not
-known is left out too. To add a format: write its module with those two, and add its line to `MODULES`.
+known is left out too. To add a format: write its module with that function, and add its line to `MODULES`.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from importlib import import_module
-from typing import Protocol, cast
+from typing import cast
 
-from grader.batch.export.common import Exported, Options
-from grader.batch.export.names import Identity, Names
+from grader.batch.export.common import Exported, Names, Options
 from grader.batch.records import Standing
 from grader.errors import UsageError
 
-__all__ = ["FORMATS", "MODULES", "Exported", "Format", "Identity", "Names", "Options", "export"]
+__all__ = ["MODULES", "Exported", "Names", "Options", "export"]
 
 MODULES = {
     "csv": "as_csv",
@@ -22,31 +21,6 @@ MODULES = {
     "moodle": "as_moodle",
     "nbgrader": "as_nbgrader",
 }
-
-
-class Format(Protocol):
-    """What a format's module has."""
-
-    NAME: str
-
-    def export(self, standings: Iterable[Standing], names: Names, options: Options) -> Exported:
-        """Write the marks."""
-
-
-class _Formats(Mapping[str, Format]):
-    """The formats by name; a module is imported when it is first asked for."""
-
-    def __getitem__(self, name: str) -> Format:
-        return cast("Format", import_module(f"grader.batch.export.{MODULES[name]}"))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(MODULES)
-
-    def __len__(self) -> int:
-        return len(MODULES)
-
-
-FORMATS: Mapping[str, Format] = _Formats()
 
 
 def export(to: str, standings: Iterable[Standing], names: Names, options: Options) -> Exported:
@@ -59,4 +33,4 @@ def export(to: str, standings: Iterable[Standing], names: Names, options: Option
         near = difflib.get_close_matches(to.lower(), MODULES, n=1)
         suggestion = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"--to: expected one of {', '.join(MODULES)}; found {to!r}.{suggestion}")
-    return FORMATS[to].export(standings, names, options)
+    return cast("Exported", import_module(f"grader.batch.export.{MODULES[to]}").export(standings, names, options))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from grader.batch.export.common import (
     Exported,
+    Names,
     Options,
     Recipient,
     addressed,
@@ -26,13 +27,12 @@ from grader.batch.export.common import (
     two_decimals,
     typed,
 )
-from grader.batch.export.names import Identity, Names
+from grader.batch.identities import Identity
 from grader.batch.records import Standing
 from grader.errors import UsageError
 from grader.reports.text import clean
 from grader.words import counted, one_line
 
-NAME = "canvas-csv"
 FILENAME = "canvas.csv"
 _TITLE = re.compile(r".*\((\d+)\)\s*", re.DOTALL | re.ASCII)
 _POINTS = "    Points Possible"

@@ -7,11 +7,9 @@ import csv
 import io
 from collections.abc import Iterable
 
-from grader.batch.export.common import UNKNOWN, Exported, Options, Recipient, defused, reason, recipients, two_decimals
-from grader.batch.export.names import Names
+from grader.batch.export.common import UNKNOWN, Exported, Names, Options, Recipient, defused, reason, recipients, two_decimals
 from grader.batch.records import Standing
 
-NAME = "csv"
 FILENAME = "marks.csv"
 _NAMED = ("name", "platform", "platform_id")
 _FIRST = ("student", "group", "status", "attempt", "attempts", "submitted_at", "seconds_late")

@@ -10,15 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from grader.batch.export.common import Exported, Options, addressed, notes_on, number, scaled, settled, two_decimals, typed
-from grader.batch.export.names import Identity, Names
+from grader.batch.export.common import Exported, Names, Options, addressed, notes_on, number, scaled, settled, two_decimals, typed
 from grader.batch.export.worksheet import Row, Worksheet, read
+from grader.batch.identities import Identity
 from grader.batch.records import Standing
 from grader.errors import UsageError
 from grader.reports.text import clean
 from grader.words import counted, one_line
 
-NAME = "moodle"
 FILENAME = "moodle.csv"
 _ENGLISH = {
     "identifier": ("identifier",),

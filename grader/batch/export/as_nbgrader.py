@@ -13,8 +13,8 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from grader.batch.export.common import Exported, Options, Recipient, addressed, require
-from grader.batch.export.names import Identity, Names
+from grader.batch.export.common import Exported, Names, Options, Recipient, addressed, require
+from grader.batch.identities import Identity
 from grader.batch.points import in_force
 from grader.batch.records import Standing
 from grader.errors import UsageError
@@ -22,7 +22,6 @@ from grader.records import CriterionResult, Status
 from grader.reports.text import clean
 from grader.words import counted, one_line
 
-NAME = "nbgrader"
 _NAME = re.compile(r"[^+/\\\x00-\x1f]{1,120}")
 _NOT_IN_CELLS = re.compile(r"[^a-zA-Z0-9_\-]")
 

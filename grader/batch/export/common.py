@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from types import MappingProxyType
 
-from grader.batch.export.names import Identity, Names
+from grader.batch.identities import Identity
 from grader.batch.points import SCORED, has_total
 from grader.batch.records import Standing
 from grader.errors import UsageError
@@ -28,6 +27,8 @@ _NO_SCORE = {
     "grader_error": "the grader failed on it; a person has to look at it",
     "ungradable": "it could not be graded; a person has to decide",
 }
+Names = Callable[[str], Identity | None]
+"""Who is behind a pseudonym, as far as it is known."""
 REVIEW = "a person has to look at it first (--include-review writes it as it is)"
 UNKNOWN = "who is behind this pseudonym is not known; keep the names file beside the gradebook"
 
@@ -83,17 +84,6 @@ class Recipient:
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Member:
-    """A group's student of whom only the platform's identifier is known."""
-
-    student: str
-    platform: str
-    name: str = ""
-    ids: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    members: tuple[str, ...] = ()
-
-
 def reason(standing: Standing, options: Options) -> str:
     """Why a standing has no mark to write; empty where it has one."""
     if standing.status not in SCORED:
@@ -109,17 +99,17 @@ def reason(standing: Standing, options: Options) -> str:
 
 def recipients(standing: Standing, names: Names) -> tuple[Recipient, ...]:
     """Everybody who gets this mark: the student, or each member of the group."""
-    group = names.of(standing.student)
+    group = names(standing.student)
     if standing.members:
         return tuple(
-            Recipient(pseudonym=member, standing=standing, identity=names.of(member), group=standing.student) for member in standing.members
+            Recipient(pseudonym=member, standing=standing, identity=names(member), group=standing.student) for member in standing.members
         )
     if group is not None and group.members:
         return tuple(
             Recipient(
                 pseudonym=standing.student,
                 standing=standing,
-                identity=group if member == group.student else _Member(student=member, platform=group.platform),
+                identity=group if member == group.student else Identity(pseudonym="", student=member, platform=group.platform),
                 group=standing.student,
             )
             for member in group.members
