@@ -17,11 +17,16 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+
+from sqlalchemy import select
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from harness import ROOT, small_store
 
 from grader.batch.gradebook import Gradebook
+from grader.batch.gradebook.book import _overrides, _places
+from grader.batch.gradebook.models import Grading
 
 MODEL = """
 from tensorflow import keras
@@ -103,9 +108,21 @@ def result(gradebook):
         for standing in book.standings(key_id):
             lines = {line.id: (line.status.value, line.earned) for line in standing.report.criteria} if standing.report else {}
             marks[standing.student] = (standing.status, standing.score, lines)
-            for attempt in book.history(standing.student):
+            for attempt in history(book, standing.student):
                 times[attempt.content] = sum(grading.round is not None for grading in attempt.gradings)
     return Result(times=dict(times), marks=marks)
+
+
+def history(book, student):
+    """Every attempt of a student in order, each with all its gradings (of every key and round) and overrides, in order of making."""
+    with book._database.reading() as connection:
+        found = [SimpleNamespace(**row._mapping) for row in _places(connection, student)]
+        for attempt in found:
+            columns = [column for column in Grading.__table__.columns if column.name != "report"]
+            rows = connection.execute(select(*columns).where(Grading.content == attempt.content).order_by(Grading.id))
+            attempt.gradings = [SimpleNamespace(**row._mapping) for row in rows]
+            attempt.overrides = _overrides(connection).get(attempt.id, [])
+    return found
 
 
 def disturbed(folder, gradebook, out, kills, seed, longest, tell=lambda _line: None, between=lambda: None):

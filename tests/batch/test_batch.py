@@ -120,7 +120,7 @@ def test_a_later_attempt_replaces_and_a_regrade_adds(tmp_path):
         ended, _ = run(folder, book, out, regrade=(wanted,))
         assert ended.progress.done == min(done, 1), wanted  # the first attempt's notebook is no longer handed in
     with Gradebook.open(str(book)) as opened:
-        gradings = {attempt.content: len(attempt.gradings) for attempt in opened.history(after.student)}
+        gradings = {attempt.content: len(attempt.gradings) for attempt in kills.history(opened, after.student)}
     assert sorted(gradings.values()) == [1, 4]
     with pytest.raises(UsageError, match="--regrade"):
         run(folder, book, out, regrade=("everything",))

@@ -10,6 +10,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 from harness import ROOT, small_store
+from kills import history
 from test_endings import MODEL, notebook
 
 from grader import cli
@@ -109,7 +110,7 @@ def test_a_decision_counts_and_is_kept(graded):
     assert grade(folder, "override", "class.db", before.student, "curves.answers", "--withdraw", "--reason", "by mistake").returncode == 0
     assert marks(folder)["graded"].score == before.score
     with Gradebook.open(folder / "class.db") as book:
-        assert len(book.history(before.student)[0].overrides) == 2
+        assert len(history(book, before.student)[0].overrides) == 2
 
 
 def test_without_its_key_nobody_is_named_and_none_is_made(graded, tmp_path):

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from books import KEY, LINES, READY, child, entry, graded, report, together
 from hypothesis import given
 from hypothesis import strategies as st
+from kills import history
 
 from grader import scoring
 from grader.batch.gradebook import Gradebook, connection, marking
@@ -86,7 +87,7 @@ def test_going_back_to_an_earlier_content(book):
     found = standing(book)
     assert (found.content, found.attempts) == ("c1", 2)
     assert (found.submitted_at, found.seconds_late) == (MONDAY, None)  # it was in on Monday: sending it again makes it no later
-    assert book.history("sub_a")[1].number == 3
+    assert history(book, "sub_a")[1].number == 3
 
 
 def test_the_platforms_newest_word_of_the_same_hand_in(book):
@@ -234,7 +235,7 @@ def test_a_lack_of_the_machine_is_kept_and_blocks_nothing(book, key):
     assert book.record(key, graded(reason="at last"))
     assert book.record(key, graded(status="infra_error"))  # a worker that came late
     assert (standing(book).status, standing(book).report.reason) == ("graded", "at last")
-    (past,) = book.history("sub_a")
+    (past,) = history(book, "sub_a")
     assert [(one.status, one.round) for one in past.gradings] == [
         ("infra_error", None),
         ("infra_error", None),
@@ -257,7 +258,7 @@ def test_answers_that_do_not_hold_together_are_refused(book, key):
         assert refused.value.exit_code == 3
     with pytest.raises(UsageError, match="never entered"):
         book.record(key, graded("c9"))
-    assert book.history("sub_a")[0].gradings == ()
+    assert history(book, "sub_a")[0].gradings == []
 
 
 def test_equal_contents_share_a_result_under_one_key(book, key):
@@ -301,8 +302,8 @@ def test_a_regrade_adds_a_round_and_resumes(where):
         assert book.record(key, graded("c3"))
         assert book.unfinished(key, ["c1", "c2", "c3"]) == set()
         assert [(line.report.reason, line.score) for line in book.standings()] == [("new", 4.0), ("new", 12.25), ("", 12.25)]
-        assert [one.round for one in book.history("sub_b")[0].gradings] == [0, None, 1]
-        assert [one.score for one in book.history("sub_a")[0].gradings] == [12.25, 4.0]
+        assert [one.round for one in history(book, "sub_b")[0].gradings] == [0, None, 1]
+        assert [one.score for one in history(book, "sub_a")[0].gradings] == [12.25, 4.0]
         book.begin_regrade(key, ["c1"])
         assert book.rounds(key, ["c1", "c2"]) == {"c1": 2, "c2": 1}
 
@@ -331,7 +332,7 @@ with Gradebook.open(sys.argv[1]) as book:
         assert Counter(" ".join(answers).split()) == Counter(contents)  # each by one of the three, none by two
         winners = {content: str(number) for number, answer in enumerate(answers) for content in answer.split()}
         assert {line.content: line.report.reason for line in book.standings(key)} == winners
-        assert [one.round for one in book.history("sub_c0")[0].gradings] == [0, 1]
+        assert [one.round for one in history(book, "sub_c0")[0].gradings] == [0, 1]
 
 
 def test_several_processes_make_one_gradebook_and_one_key(where):
@@ -461,7 +462,7 @@ def test_overrides(book, key):
     assert (standing(book).score, standing(book).pending_points) == (15.61, 0.0)
     book.override("sub_a", "curves.answers", None, reason="Not copied after all.", author="staff")
     assert (standing(book).score, standing(book).pending_points) == (15.61, 6.5)
-    assert len(book.history("sub_a")[0].overrides) == 5
+    assert len(history(book, "sub_a")[0].overrides) == 5
     assert book.report(key, "c1").score == 12.25  # the stored one is as it was
 
 
@@ -473,7 +474,7 @@ def test_an_override_is_of_one_attempt(book, key):
     book.override("sub_a", "model.head", 5, reason="It is one.", author="staff", attempt=1)
     book.record(key, graded("c2"))
     assert [line.score for line in book.standings(all_attempts=True)] == [15.0, 12.25]
-    assert [len(past.overrides) for past in book.history("sub_a")] == [1, 0]
+    assert [len(past.overrides) for past in history(book, "sub_a")] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -562,7 +563,7 @@ def test_the_late_policy_is_applied_in_the_standings_only(book, key):
     ]
     book.override("sub_a", "model.head", 5.25, reason="It is one.", author="staff")
     assert (standing(book).score, standing(book).penalty, standing(book).total) == (15.25, 9.0, 6.25)
-    assert book.report(key, "c1").score == book.history("sub_a")[0].gradings[0].score == 12.25
+    assert book.report(key, "c1").score == history(book, "sub_a")[0].gradings[0].score == 12.25
     book.set_setting(
         "late_policy", LatePolicy.model_validate({**policy.as_setting(), "exceptions": {"sub_a": {"excused": True}}}).as_setting()
     )
@@ -820,7 +821,7 @@ def test_a_lock_that_is_never_given_back(tmp_path, monkeypatch):
 def everything(book):
     found = list(book.standings(all_attempts=True, with_code=True))
     for line in found:
-        book.history(line.student)
+        history(book, line.student)
     for key in list(book.keys()):
         book.counts(key)
         book.unfinished(key, ["c1"])
@@ -886,6 +887,5 @@ def test_the_database_refuses_rows_that_hang_in_the_air(book, key):
 
 def test_a_history_is_of_one_student(book):
     book.enter([entry()])
-    with pytest.raises(UsageError, match="No such student"):
-        book.history("sub_z")
-    assert [past.content for past in book.history("sub_a")] == ["c1"]
+    assert history(book, "sub_z") == []
+    assert [past.content for past in history(book, "sub_a")] == ["c1"]

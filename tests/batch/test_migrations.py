@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from books import KEY, entry, graded
+from kills import history
 
 from grader.batch.gradebook import Gradebook, schema
 from grader.batch.gradebook.connection import connect
@@ -111,14 +112,14 @@ def fill(where):
         key = book.key(KEY)
         assert book.record(key, graded())
         book.override("sub_a", "model.head", 5, reason="It is one.", author="staff")
-        return book.history("sub_a"), list(book.standings(key))
+        return history(book, "sub_a"), list(book.standings(key))
 
 
 def test_a_table_made_anew_takes_nothing_along(where, tomorrow):
     before = fill(where)
     tomorrow()
     with Gradebook.open(where) as book:
-        assert (book.history("sub_a"), list(book.standings())) == before
+        assert (history(book, "sub_a"), list(book.standings())) == before
         with book._database.reading() as connection:
             assert set(connection.scalars(sa.text("SELECT language FROM contents"))) == {"python"}
         with pytest.raises(Exception, match="FOREIGN|foreign"), book._database.engine.begin() as connection:  # they are on again
@@ -135,7 +136,7 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(where, tomorrow, mon
             Gradebook.open(where)
     monkeypatch.undo()
     with Gradebook.open(where) as book:
-        assert (book.history("sub_a"), list(book.standings())) == before
+        assert (history(book, "sub_a"), list(book.standings())) == before
         with book._database.reading() as connection:
             assert not sa.inspect(connection).has_table("half")
 

@@ -5,6 +5,5 @@
 """
 
 from grader.batch.gradebook.book import Gradebook
-from grader.batch.gradebook.past import PastAttempt, PastGrading
 
-__all__ = ["Gradebook", "PastAttempt", "PastGrading"]
+__all__ = ["Gradebook"]

@@ -24,7 +24,6 @@ from grader.batch import late
 from grader.batch.gradebook import marking, schema
 from grader.batch.gradebook.connection import Database, connect, damaged
 from grader.batch.gradebook.models import Attempt, Base, Content, Decision, Grading, Key, Regrade, Run, Setting
-from grader.batch.gradebook.past import PastAttempt, PastGrading
 from grader.batch.points import in_force
 from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Override, Standing
 from grader.errors import GraderError, UsageError
@@ -338,40 +337,6 @@ class Gradebook:
 
     # ------------------------------------------------------------------ what came of it
 
-    def history(self, student: str) -> tuple[PastAttempt, ...]:
-        """Every attempt of a student in order, each with all its gradings (of every key and round) and overrides, in order of making.
-
-        Raises:
-            UsageError: no such student.
-        """
-        with self._database.reading() as connection:
-            places = _places(connection, student)
-            columns = [column for column in Grading.__table__.columns if column.name != "report"]
-            gradings = defaultdict(list)
-            for row in connection.execute(
-                select(*columns).where(Grading.content.in_([place.content for place in places])).order_by(Grading.id)
-            ):
-                gradings[row.content].append(_past_grading(row))
-            overrides = _overrides(connection, student)
-            if not places:
-                raise UsageError("No such student is in the gradebook. Give the pseudonym as the standings show it.")
-            return tuple(
-                PastAttempt(
-                    attempt=place,
-                    number=row.number,
-                    content=row.content,
-                    sha256=row.sha256,
-                    platform=row.platform,
-                    members=tuple(row.members),
-                    submitted_at=row.submitted_at,
-                    seconds_late=row.seconds_late,
-                    arrived_at=row.arrived_at,
-                    gradings=tuple(gradings[row.content]),
-                    overrides=tuple(overrides.get(row.id, ())),
-                )
-                for place, row in enumerate(places, 1)
-            )
-
     def standings(
         self, key_id: int | None = None, *, all_attempts: bool = False, with_reports: bool = True, with_code: bool = False
     ) -> Iterator[Standing]:
@@ -511,13 +476,10 @@ def _places(connection: Connection, student: str) -> Sequence[Row[Any]]:
     return connection.execute(select(*Attempt.__table__.columns).where(Attempt.student == student).order_by(*_ORDER)).all()
 
 
-def _overrides(connection: Connection, student: str | None = None) -> dict[int, list[Override]]:
-    """Attempt's id -> its overrides in order of making; of one student, or of all."""
-    query = select(*Decision.__table__.columns).order_by(Decision.id)
-    if student is not None:
-        query = query.join(Attempt, Attempt.id == Decision.attempt_id).where(Attempt.student == student)
+def _overrides(connection: Connection) -> dict[int, list[Override]]:
+    """Attempt's id -> its overrides in order of making."""
     found = defaultdict(list)
-    for row in connection.execute(query):
+    for row in connection.execute(select(*Decision.__table__.columns).order_by(Decision.id)):
         found[row.attempt_id].append(
             Override(criterion=row.criterion, points=row.points, reason=row.reason, author=row.author, made_at=row.made_at)
         )
@@ -553,23 +515,6 @@ def _placed(connection: Connection, key_id: int, *, all_attempts: bool) -> list[
     ungraded = {column.name: None for column in _COUNTING}
     rows = [SimpleNamespace(**(graded.get(row.content, ungraded) | dict(row._mapping))) for row in connection.execute(asked)]  # noqa: SLF001
     return sorted(rows, key=lambda row: (row.student, row.place))  # databases order texts by their own rules
-
-
-def _past_grading(row: Row[Any]) -> PastGrading:
-    return PastGrading(
-        key_id=row.key_id,
-        round=row.round,
-        status=row.status,
-        score=row.score,
-        max_score=row.max_score,
-        pending_points=row.pending_points,
-        graded_at=row.graded_at,
-        seconds=row.seconds,
-        trained=row.trained,
-        reused=row.reused,
-        worker=row.worker,
-        staff=row.staff,
-    )
 
 
 def _with_points(made: Override, report: Report) -> Override:
