@@ -120,7 +120,7 @@ def test_a_grade_that_somebody_typed_is_kept_and_listed():
     after = exported.files["moodle.csv"]
     assert unchanged(sheet(), after) == {(1, 4), (1, 9)}
     assert cells(after)[2][4] == "12.00"
-    assert f"sub_b: grades.csv, line 3: {TYPED}; the row is as it was (--overwrite replaces it)" in exported.left_out
+    assert f"sub_b: {TYPED}; grades.csv, line 3 is as it was (--overwrite replaces it)" in exported.left_out
     assert (exported.written, set(exported.marks)) == (1, {"sub_a"})
 
 

@@ -21,11 +21,10 @@ from grader.batch.export.common import (
     defused,
     notes_on,
     number,
+    others_mark,
     require,
     scaled,
-    settled,
     two_decimals,
-    typed,
 )
 from grader.batch.identities import Identity
 from grader.batch.records import Standing
@@ -69,7 +68,8 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
     book = _gradebook(options, match[1]) if options.source is not None else None
     header = book.header if book is not None else _HEADER
     found, left_out = addressed(standings, names, options, _user, "a numeric Canvas user id (anonymous hand-ins have none)")
-    rows, marks, replaced = [], {}, []
+    rows, marks = [], {}
+    replaced: list[str] = []
     for user, recipient in found.items():
         mark = two_decimals(_mark(recipient.standing, book))
         about: tuple[str, ...] = (_shown(recipient, options), user, "", "")
@@ -81,11 +81,10 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
             if there.strip() == "N/A":
                 left_out.append(f"{recipient.pseudonym}: Canvas has not assigned it to this student (N/A)")
                 continue
-            if typed(there, mark, recipient.pseudonym, options, book.thousands):
-                if not options.overwrite:
-                    left_out.append(f"{recipient.pseudonym}: {settled(there, mark)}; it is kept (--overwrite replaces it)")
-                    continue
-                replaced.append(f"{recipient.pseudonym}: {settled(there, mark)}")
+            if (said := others_mark(there, mark, recipient.pseudonym, options, book.thousands)) and not options.overwrite:
+                left_out.append(f"{said}; it is kept (--overwrite replaces it)")
+                continue
+            replaced += [said] * bool(said)
         rows.append([*about, mark])
         marks[recipient.pseudonym] = mark
     text = io.StringIO(newline="")

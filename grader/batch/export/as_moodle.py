@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from grader.batch.export.common import Exported, Names, Options, addressed, notes_on, number, scaled, settled, two_decimals, typed
+from grader.batch.export.common import Exported, Names, Options, addressed, notes_on, number, others_mark, scaled, two_decimals
 from grader.batch.export.worksheet import Row, Worksheet, read
 from grader.batch.identities import Identity
 from grader.batch.records import Standing
@@ -62,7 +62,7 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
     seen: set[str] = set()
     kept_feedback = 0
     marks: dict[str, str] = {}
-    overwritten = []
+    overwritten: list[str] = []
     for place, row in enumerate(sheet.rows[1:], 1):
         participant = _number_of(row, columns.identifier)
         recipient = found.get(participant)
@@ -77,12 +77,10 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
             continue
         there = row.cells[columns.grade].value
         mark = _mark(recipient.standing, row.cells[columns.maximum].value)
-        if typed(there, mark, recipient.pseudonym, options):
-            if not options.overwrite:
-                kept = f"{settled(there, mark)}; the row is as it was (--overwrite replaces it)"
-                left_out.append(f"{recipient.pseudonym}: {where}, line {row.line}: {kept}")
-                continue
-            overwritten.append(f"{recipient.pseudonym}: {settled(there, mark)}")
+        if (said := others_mark(there, mark, recipient.pseudonym, options)) and not options.overwrite:
+            left_out.append(f"{said}; {where}, line {row.line} is as it was (--overwrite replaces it)")
+            continue
+        overwritten += [said] * bool(said)
         marks[recipient.pseudonym] = mark
         if number(there) != number(mark):
             replaced[place, columns.grade] = mark

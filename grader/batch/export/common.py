@@ -189,15 +189,12 @@ def number(text: str, thousands: str | None = None) -> float | None:
     return float(f"{sign}{re.sub('[^0-9]', '', whole)}.{part}")
 
 
-def typed(there: str, mark: str, pseudonym: str, options: Options, thousands: str | None = None) -> bool:
-    """Whether the platform holds a mark that somebody else gave: one that is neither this `mark` nor one that was exported before."""
+def others_mark(there: str, mark: str, pseudonym: str, options: Options, thousands: str | None = None) -> str:
+    """Both marks in words, where the platform holds one that is neither `mark` nor one that was exported before: somebody else gave it."""
     ours = [mark, *options.earlier.get(pseudonym, ())]
-    return there.strip() not in {"", "-"} and number(there, thousands) not in map(number, ours)
-
-
-def settled(there: str, mark: str) -> str:
-    """Both marks, for a sentence on which of them counts."""
-    return f"{one_line(clean(there), 40)} is there already, the grader's mark is {mark}"
+    if there.strip() in {"", "-"} or number(there, thousands) in map(number, ours):
+        return ""
+    return f"{pseudonym}: {one_line(clean(there), 40)} is there already, the grader's mark is {mark}"
 
 
 def notes_on(found: Iterable[Recipient], replaced: Sequence[str]) -> list[str]:
