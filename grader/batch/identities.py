@@ -25,6 +25,7 @@ from pydantic import ConfigDict
 from grader.decode import strict_json, to_record
 from grader.errors import FrameError, GraderError, UsageError
 from grader.records import STRICT, HandedIn
+from grader.reports import replace_file
 
 SCHEMA = "grader/names/v1"
 KEY_BYTES = 32
@@ -259,20 +260,10 @@ def _open_private(path: Path, what: str) -> BufferedReader:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file beside its place, with mode 0600, and rename it into it."""
-    name = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".names-", delete=False) as file:
-            name = file.name
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
+        replace_file(path, data, mode=0o600)
     except OSError as error:
-        if name:
-            with suppress(OSError):
-                Path(name).unlink(missing_ok=True)
         raise UsageError(
             f"{path}: the names file could not be written ({error.strerror}). Check the folder's permissions and space."
         ) from error

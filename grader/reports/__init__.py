@@ -133,14 +133,14 @@ def write_started(
     return write(Executed(report=report), folder, formats)
 
 
-def replace_file(path: Path, content: str | bytes) -> Path:
+def replace_file(path: Path, content: str | bytes, mode: int = 0o644) -> Path:
     """Write a file so that a reader sees the old one or the whole new one, whatever happens meanwhile. Raises OSError."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
             file.flush()
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except BaseException:
