@@ -119,6 +119,10 @@ DRAWN = {
     "line, = plt.plot([], [])\nfor n in ('accuracy', 'val_accuracy'): line.set_data(e, h[n]); plt.savefig('a.png')": BOTH,
     "fig, ax = plt.subplots(); one, = ax.plot([0]); two, = ax.plot([0]); one.set_data(e, a); two.set_data(e, v)": BOTH,
     "dots = plt.scatter(e, np.zeros(12)); dots.set_offsets(np.c_[e, a]); plt.show(); plt.plot(v)": BOTH,
+    "from matplotlib.animation import FuncAnimation\nfig, ax = plt.subplots(); (one,), (two,) = ax.plot([]), ax.plot([])\n"
+    "def up(i): one.set_data(e[:i], a[:i]); two.set_data(e[:i], v[:i]); return one, two\n"
+    "moving = FuncAnimation(fig, up, frames=12); plt.close(); html = moving.to_jshtml()": BOTH,
+    "import pylab\npylab.plot(a); pylab.subplot(2, 2, 4); pylab.plot(v); pylab.show()": BOTH,
     # other marks
     "plt.scatter(e, a); plt.scatter(e, v)": BOTH,
     "for i in e: plt.scatter(i, a[i], c='b'); plt.plot(i, v[i], 'ro')": BOTH,
@@ -139,6 +143,7 @@ DRAWN = {
     "    va.append(model.evaluate(x, y)[1])\n    plt.cla(); plt.plot(ta); plt.plot(va); plt.show()": BOTH,
     # what is no curve
     "plt.bar(['train', 'test'], [a[-1], v[-1]]); plt.axhline(max(v)); plt.imshow(np.random.rand(9, 9)); plt.hist(y)": set(),
+    "plt.pcolormesh(np.random.rand(2000, 2000)); plt.contourf(np.random.rand(9, 9)); plt.quiver([1], [1]); plt.violinplot(y)": set(),
     "plt.plot(np.linspace(0.2, 0.9, 12)); plt.scatter(e, np.sqrt(e)); plt.clf()": set(),
     "best = []\nfor i in range(3): best.append(max(build().fit(x, y, epochs=5).history['accuracy']))\nplt.bar(range(3), best)": set(),
     "class Odd:\n    def __array__(self, *_, **__): raise RuntimeError\nplt.plot(a)": {"accuracy"},

@@ -93,7 +93,9 @@ def _series(artist):
         return [artist.get_offsets()[:, 1]]
     if hasattr(artist, "get_data"):  # stairs
         return [getattr(artist.get_data(), "values", ())]
-    paths = [path.vertices[:, 1] for path in getattr(artist, "get_paths", list)()[:_MOST_NUMBERS]]
+    if not {"LineCollection", "PolyCollection"} & {kind.__name__ for kind in type(artist).__mro__}:
+        return []  # a mesh would make a path of each of its cells
+    paths = [path.vertices[:, 1] for path in artist.get_paths()[:_MOST_NUMBERS]]
     areas = [half for path in paths if len(path) > 4 for half in (path, path[: len(path) // 2], path[len(path) // 2 :])]
     return [*areas, [path.mean() for path in paths if 0 < len(path) <= 4]]  # error bars, and lines in pieces
 
