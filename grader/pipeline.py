@@ -115,12 +115,13 @@ class Interrupted(Exception):
 class Boxes:
     """Boxes that are kept for more than one notebook. `box1` starts them (perhaps warm), `rebuilder` rebuilds models, `trainer` trains them.
 
-    The two may be one and the same; apart, a rebuilding never waits for a training.
+    The two may be one and the same; apart, a rebuilding never waits for a training. `pages` starts boxes to draw notebooks in (None: `box1` does).
     """
 
     box1: sandbox.Sandbox
     rebuilder: Box2
     trainer: Box2
+    pages: sandbox.Sandbox | None = None
 
 
 def grade(reference: str | Submission, options: Options, stdin: BinaryIO | None = None, boxes: Boxes | None = None) -> Outcome:
@@ -168,7 +169,7 @@ def execute(
         executed, exit_code, staff = _graded(reference, options, stdin, lines, draft, boxes), 0, ""
         if reports.DRAWN.intersection(options.formats):
             left = DRAWING.wall_s if options.deadline_s is None else options.deadline_s - (time.monotonic() - started)
-            executed = drawn(executed, boxes.box1 if boxes is not None else sandbox.choose(options.sandbox), left)
+            executed = drawn(executed, sandbox.choose(options.sandbox) if boxes is None else boxes.pages or boxes.box1, left)
     except UsageError:
         raise
     except Interrupted as signal:

@@ -12,6 +12,7 @@ from grader.batch.records import Graded
 from grader.display import result
 from grader.errors import InfrastructureError
 from grader.records import RunStatus, Submission
+from grader.reports import as_notebook
 from grader.sandbox import Job
 from grader.sandbox.notebook_run import PROGRAM
 from grader.sandbox.warm import WarmPool
@@ -66,7 +67,8 @@ class Workshop:
         trainer = rebuilder
         if options.budget != "none":
             trainer = self._opened.enter_context(pipeline.box2(self._tier, options, self._data.folder, device))
-        self._boxes = pipeline.Boxes(box1=self._pool, rebuilder=rebuilder, trainer=trainer)
+        self._pages = self._opened.enter_context(WarmPool(self._tier, Job(program=as_notebook.PROGRAM, module="page"), boxes))
+        self._boxes = pipeline.Boxes(box1=self._pool, rebuilder=rebuilder, trainer=trainer, pages=self._pages)
         self._closing = threading.Event()
 
     def __enter__(self) -> Self:
@@ -88,12 +90,12 @@ class Workshop:
     @property
     def lacks(self) -> tuple[str, ...]:
         """Why boxes are started cold, where they are."""
-        return self._pool.lacks
+        return tuple(dict.fromkeys((*self._pool.lacks, *self._pages.lacks)))
 
     @property
     def residents(self) -> tuple[int, ...]:
-        """The processes that stay between boxes 1."""
-        return self._pool.residents
+        """The processes that stay between boxes."""
+        return (*self._pool.residents, *self._pages.residents)
 
     def close(self) -> None:
         """End every box. Whoever is in `grade` gets an infrastructure error."""

@@ -19,6 +19,8 @@ from grader.errors import GraderError
 from grader.records import Cell, CellError, CellOutput, CellRun, Notebook, Page, StoredOutput
 from grader.reports import as_html, as_notebook, as_page, check, files
 from grader.reports.inside import page as drawing
+from grader.sandbox.bubblewrap import Bubblewrap
+from grader.sandbox.warm import Warm
 
 CANARY = "CANARY"
 """Stands for the address of a server that must not be asked."""
@@ -158,8 +160,15 @@ def test_an_answer_of_the_box_that_can_act_is_refused(frames):
 
 
 @pytest.mark.slow
-def test_in_the_box_the_same_is_drawn():
+def test_in_the_box_the_same_is_drawn_and_in_a_warm_one():
     assert pipeline.drawn(bad(), sandbox.choose()).page == drawn(bad()).page
+    if not isinstance(sandbox.choose(), Bubblewrap):
+        pytest.skip("no bubblewrap")
+    with Warm(sandbox.choose(), sandbox.Job(program=as_notebook.PROGRAM, module="page")) as warm:
+        for executed in (good(), bad(), notebook()):
+            assert pipeline.drawn(executed, warm).page == drawn(executed).page
+        assert not warm.lack
+        assert warm.replaced == 0
 
 
 @pytest.mark.slow
