@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 
 import nbformat
@@ -124,6 +125,15 @@ def test_what_nests_deeply_or_takes_long_is_shown_as_it_is_written(source):
     executed = drawn(notebook([source], ("markdown",)))
     assert drawing.depth(executed.page.cells) < 60
     assert source.split("\n")[0].replace("<", "&lt;").replace(">", "&gt;")[:200] in executed.page.cells.replace("</code>", "")
+
+
+@pytest.mark.parametrize("source", [" \n", "a.b", "[", "![", "[a](", "[^1]", "\\begin{a}", "- [ ] ", "<a b=", "\n\n", "> - ", "**a _b "])
+def test_a_hostile_notebook_is_drawn_within_half_of_its_limits(source):
+    """A whole notebook of it, of processor time: what the library has that grows with the square is cut off or left out."""
+    began = time.process_time()
+    cells = (source * 20_000)[:19_990]
+    drawn(notebook([cells] * 12, ("markdown", "code")))
+    assert time.process_time() - began < pipeline.DRAWING.cpu_s / 2
 
 
 def test_a_long_notebook_is_cut_and_says_so():
