@@ -74,7 +74,7 @@ def test_the_reference_has_the_points_of_grade_from_one_run(course, pytester, gr
     assert done.ret == 0
     done.assert_outcomes(passed=20, skipped=5)
     text = done.stdout.str()
-    assert ("3 manual" in text, "Score: 70 of 70 points (rubric 65 of 65, own tests 5 of 5); 45 more points" in text) == (True, True)
+    assert ("3 manual" in text, "Score: 70 of 70 points (rubric 65/65, own tests 5/5), 45 not graded yet." in text) == (True, True)
     assert Path("runs").read_text() == "run\n"
     found = cases("junit.xml")
     assert list(found)[:25] == CRITERIA or workers != "0"
@@ -137,7 +137,7 @@ def test_losses_defects_and_a_students_text(course, pytester):
     assert {name: status[name] for name in ("test_dropout", "test_typo", "test_size[1]", "test_size[1000000.0]", "test_broken")} == {
         "test_dropout": "fail", "test_typo": "fail", "test_size[1]": "fail", "test_size[1000000.0]": "pass", "test_broken": "error",
     }  # fmt: skip
-    assert "own tests 4 of 13)" in text
+    assert "own tests 4/13)" in text
     assert 0 < text.index("Cell 1 ") < text.index("= FAILURES =")  # what messages call "see above"
     suite = {entry.name: entry.value for entry in next(iter(JUnitXml.fromfile("junit.xml"))).properties()}
     assert (suite["status"], suite["cell.1"].split(":")[0]) == ("needs_review", re.search("(Cell 1 .*?):", text)[1])
@@ -232,6 +232,18 @@ def test_a_run_without_a_score_has_the_exit_code_of_grade(course, arguments, cod
     assert text.count(words) >= 2
     assert "Score:" not in text
     assert "Traceback" not in text
+
+
+def test_a_bug_of_ours_is_an_error_with_its_traceback_for_staff(course, monkeypatch):
+    def broken(*_):
+        raise KeyError("ours")
+
+    monkeypatch.setattr("grader.notebook.recognise", broken)
+    write(Path("torch.ipynb"), "import torch")
+    done = course("--submission=torch.ipynb", "-x")
+    assert done.ret == 3
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["No score: the grader failed.*", "*in broken", "KeyError: 'ours'"])
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from rich.console import Console
 
 from grader import decode, display, pipeline, rubric
 from grader.errors import UsageError
-from grader.pytest_plugin.items import CriterionItem, Submission, Words, outcome, shown
+from grader.pytest_plugin.items import CriterionItem, Submission, Words, outcome, shown, wrapped
 from grader.records import Evidence, Executed, Report, RunStatus, Status
 from grader.reports import as_json, as_junit, view
-from grader.reports.text import cleaned, hundredths, plain_lines, points_text
+from grader.reports.text import cleaned, hundredths, in_points, plain_lines, points_text
 from grader.sandbox import Limits
 from grader.words import counted
 
@@ -127,11 +127,17 @@ class Grading:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.ensure_newline()
-            reporter.write_line(plain_lines(line))
+            for part in wrapped(plain_lines(line), self.config.get_terminal_writer().fullwidth):
+                reporter.write_line(part)
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_xdist_setupnodes(self) -> None:
+        """The controller of xdist runs the notebook before it makes workers."""
+        self.run()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give an xdist worker the results. The first worker that is set up waits for the run."""
+        """Give an xdist worker the results."""
         node.workerinput[NAME] = self.run().sent()
 
     @pytest.hookimpl(tryfirst=True)
@@ -209,7 +215,7 @@ class Grading:
         if self.graded is not None:
             terminalreporter.write_sep("=", "score", bold=True)
             for line in self.summary(self.graded):
-                terminalreporter.write_line(plain_lines(line))
+                self._say(line)
 
     def summary(self, graded: Graded) -> Iterator[str]:
         """The lines of the summary; the last one is the score."""
@@ -230,11 +236,11 @@ class Grading:
         if self.own:
             earned = sum(hundredths(facts["earned"] or 0) for facts in self.own.values())
             settled = sum(hundredths(facts["points"]) for facts in self.own.values() if facts["earned"] is not None)
-            parts = f" (rubric {points_text(score)} of {points_text(decided)}, own tests {points_text(earned)} of {points_text(settled)})"
+            parts = f" (rubric {points_text(score)}/{points_text(decided)}, own tests {points_text(earned)}/{points_text(settled)})"
             most += sum(hundredths(facts["points"]) for facts in self.own.values())
             score, decided = score + earned, decided + settled
-        waiting = f"; {points_text(most - decided)} more points are not graded yet" if most > decided else ""
-        yield f"Score: {points_text(score)} of {points_text(decided)} points{parts}{waiting}."
+        waiting = f", {points_text(most - decided)} not graded yet" if most > decided else ""
+        yield f"Score: {points_text(score)} of {in_points(decided)}{parts}{waiting}."
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

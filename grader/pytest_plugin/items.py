@@ -117,7 +117,15 @@ class Words:
         return self.text
 
     def toterminal(self, writer: Any) -> None:
-        """Print it, wrapped between words."""
-        for line in self.text.splitlines():
-            for part in textwrap.wrap(line, max(40, writer.fullwidth), subsequent_indent="    ") or [""]:
-                writer.line(part)
+        """See pytest."""
+        for line in wrapped(self.text, writer.fullwidth, indent="    "):
+            writer.line(line)
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """The lines of `text`, cut between words to fit a terminal; `indent` stands before what was cut off."""
+    return [
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(line, max(40, width), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
+    ]
