@@ -118,7 +118,7 @@ class Grading:
         """End the test that asks: skipped where the submission cannot be graded, an error where the machine or the grader failed."""
         report = self.run().report
         if not view.has_score(report):
-            words = plain_lines(" ".join((f"{view.headline(report)}.", *view.explanation(report))))
+            words = plain_lines(f"{view.headline(report)}. {report.reason}")
             if report.status is RunStatus.UNGRADABLE:
                 pytest.skip(words)
             pytest.fail(words, pytrace=False)

@@ -81,7 +81,8 @@ class CriterionItem(pytest.Item):
         if isinstance(ended, pytest.fail.Exception):
             report.longrepr = str(ended.msg)
         elif isinstance(ended, pytest.skip.Exception):
-            report.longrepr = (self.nodeid, cast("int", None), str(ended.msg))  # where pytest has a path and a line
+            where = self.nodeid.rpartition("::")[0] if report.when == "setup" else self.nodeid  # for all the same, said once for all
+            report.longrepr = (where, cast("int", None), str(ended.msg))  # where pytest has a path and a line
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """The heading of this item."""
