@@ -13,8 +13,9 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from grader.batch.records import Standing
 from grader.batch.similarity import Similar
-from grader.batch.summary import ENDINGS, duration, percent
+from grader.batch.summary import ENDINGS, percent
 from grader.batch.tally import BINS, OUTCOMES, Case, Line, Listed, Tally
+from grader.display import duration
 from grader.records import Status
 from grader.reports import inert, view
 from grader.reports.text import clean, points_text

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from grader.batch.tally import Line, Tally
+from grader.display import duration
 from grader.reports.text import plain_lines, points_text
 from grader.words import counted, one_line
 
@@ -136,16 +137,6 @@ def _costs(tally: Tally) -> list[Said]:
     saved = f", {tally.reused:,} taken from the cache ({percent(tally.reused, asked)} saved)" if asked else ""
     work = f"{counted(tally.trained, 'model')} trained{saved}; {duration(tally.seconds)} of work."
     return [Said(text=""), Said(text=work, look="dim")]
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: "12 s", "4 min 10 s", "2 h 5 min"."""
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _points(value: float) -> str:

@@ -14,9 +14,9 @@ from typing import Protocol
 from grader.errors import NothingToGrade, UsageError
 from grader.records import HandedIn
 from grader.sources.classes import canvas, choice, folder, gradescope, moodle, nbgrader, repositories
-from grader.sources.classes.layout import Files, Found, Piece, given, naming
+from grader.sources.classes.layout import Files, Found, Piece, given
 from grader.sources.classes.mapping import apply, by_expression, expression, read_rows
-from grader.sources.common import display_path
+from grader.sources.common import display_path, listing
 
 __all__ = ["PLATFORMS", "ClassList", "read_class"]
 
@@ -100,7 +100,7 @@ def read_class(paths: Sequence[Path], *, mapping: Path | None = None, names: str
     problems += (*none, *several, *unordered)
     if not handed_in and not problems:
         raise NothingToGrade(
-            f"{naming(str(path) for path in paths) or 'No path'}: notebooks were expected; nothing was found. Check the path."
+            f"{listing(str(path) for path in paths) or 'No path'}: notebooks were expected; nothing was found. Check the path."
         )
     return ClassList(
         handed_in=tuple(sorted(handed_in, key=lambda one: (one.platform, one.student, one.attempt or 0))), problems=tuple(problems)
@@ -119,7 +119,7 @@ def _read(files: Files, platform: str) -> Found:
                     return found
     if platform == "auto":
         return folder.read(files)
-    some = naming(file.whole for file in files.files[:3])
+    some = listing(file.whole for file in files.files[:3])
     raise UsageError(
         f"{files.where}: {_READERS[platform].EXPECTED}, was expected; {some} was found. Leave the platform out, or name another."
     )
@@ -132,7 +132,7 @@ def _nobodys(pieces: Sequence[Piece]) -> list[str]:
         if not piece.student:
             lost.setdefault(piece.source.where, []).append(piece.file.whole)
     return [
-        f"{where}: the names tell no student of {naming(files)}. They are passed over; where one is a hand-in, name it in a mapping CSV "
+        f"{where}: the names tell no student of {listing(files)}. They are passed over; where one is a hand-in, name it in a mapping CSV "
         "(columns file, student)."
         for where, files in lost.items()
     ]
@@ -143,6 +143,6 @@ def _check_assignments(pieces: Sequence[Piece]) -> None:
     assignments = {piece.ids["assignment"] for piece in pieces if "assignment" in piece.ids}
     if len(assignments) > 1:
         raise UsageError(
-            f"nbgrader: hand-ins to one assignment were expected; there are {len(assignments)}: {naming(assignments)}. "
+            f"nbgrader: hand-ins to one assignment were expected; there are {len(assignments)}: {listing(assignments)}. "
             "Give the folders of one (submitted/*/ASSIGNMENT)."
         )

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from grader.errors import GraderError
 from grader.records import HandedIn
-from grader.sources.classes.layout import GIVEN, Piece, naming, stem
+from grader.sources.classes.layout import GIVEN, Piece, stem
 from grader.sources.classes.nbgrader import TIMESTAMP
+from grader.sources.common import listing
 from grader.words import counted
 
 BY_MAPPING = "name the one that counts in a mapping CSV (columns file, student)"
@@ -42,7 +43,7 @@ def notebooks(hand_ins: Iterable[Group]) -> tuple[list[Group], list[Piece], list
         packed = [piece for piece in group if piece.file.is_zip and (piece.member or not direct)]
         other = [piece for piece in group if piece not in packed and piece.file.name != TIMESTAMP]
         problem = (
-            f"{group[0].source.where}: a notebook (.ipynb) was expected; only {naming(piece.file.whole for piece in group)} was handed in. "
+            f"{group[0].source.where}: a notebook (.ipynb) was expected; only {listing(piece.file.whole for piece in group)} was handed in. "
             "Ask for the notebook; where one of these is it, name it in a mapping CSV (columns file, student)."
         )
         try:
@@ -79,7 +80,7 @@ def one_each(hand_ins: Sequence[Group]) -> tuple[list[Piece], list[str]]:
         piece = chosen[0] if len(chosen) == 1 else _newest(chosen, usual)
         if piece is None:
             where = chosen[0].source.where
-            files = naming(piece.file.whole for piece in chosen)
+            files = listing(piece.file.whole for piece in chosen)
             problems.append(
                 f"{where}: one notebook was expected in a hand-in; there are {len(chosen)}: {files}. To grade one, {BY_MAPPING}."
             )
@@ -93,7 +94,7 @@ def one_each(hand_ins: Sequence[Group]) -> tuple[list[Piece], list[str]]:
     if told:
         problems.append(
             f"Where several notebooks were handed in together ({len(told)}), the one named as the others' are was taken, the newest where it came "
-            f"again: {naming(told)}. If another one is meant, {BY_MAPPING}."
+            f"again: {listing(told)}. If another one is meant, {BY_MAPPING}."
         )
     return pieces, problems
 
@@ -108,7 +109,7 @@ def attempts(pieces: Sequence[Piece]) -> tuple[list[HandedIn], list[str]]:
     for own in students.values():
         ordered = _ordered(own)
         if ordered is None:
-            files = naming(piece.file.whole for piece in own)
+            files = listing(piece.file.whole for piece in own)
             problems.append(
                 f"{own[0].source.where}: the same student's name stands for {len(own)} notebooks, and nothing tells which is newer: {files}. "
                 "Give each its student (and attempt) in a mapping CSV (columns file, student, attempt)."

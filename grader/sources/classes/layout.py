@@ -19,7 +19,7 @@ from grader.decode import clean_text
 from grader.errors import GraderError, NotGradable, UsageError
 from grader.records import HandedIn
 from grader.sources import archive, local
-from grader.sources.common import MAX_BYTES, SUFFIX, display_name, display_path, holds_notebook, is_notebook_name
+from grader.sources.common import MAX_BYTES, SUFFIX, display_name, display_path, holds_notebook, is_notebook_name, listing
 
 Platform = Literal["canvas", "moodle", "gradescope", "nbgrader", "repositories", "folder", "csv"]
 
@@ -30,7 +30,6 @@ MAX_PATH = 1_000
 MAX_WRAPPERS = 4
 """Folders that hold nothing but one folder, which are looked into."""
 ZIP = ".zip"
-_PATHS_SHOWN = 10
 _WORK = re.compile(
     r"(.+?)(?:\.ipynb(?:[ (._~-].*)?|\.(?:zip|tar(?:\.\w{1,4})?|tgz|gz|bz2|xz|rar|7z|py|html?|pdf|docx?|odt|rtf)|(?P<text>\.(?:json|txt)))",
     re.IGNORECASE | re.DOTALL,
@@ -218,13 +217,6 @@ def moment(text: str, *, zoned: bool = True) -> datetime | None:
         return None
 
 
-def naming(paths: Iterable[str]) -> str:
-    """Name at most ten paths, sorted, for a message."""
-    shown = sorted(paths)
-    more = f" and {len(shown) - _PATHS_SHOWN} more" if len(shown) > _PATHS_SHOWN else ""
-    return ", ".join(display_path(path) for path in shown[:_PATHS_SHOWN]) + more
-
-
 def given(paths: Iterable[Path], stack: ExitStack) -> Iterator[Files]:
     """Yield the files of each folder and archive, then of all single notebooks together. Archives stay open until `stack` closes.
 
@@ -311,11 +303,11 @@ def _folder(folder: Path) -> Files:
                 files.append(File(path=path, whole=path, reference=entry.path, handle=Path(entry.path)))
     if odd:
         problems.append(
-            f"{where}: plain files with readable names (UTF-8) were expected; links, devices and other names are passed over: {naming(odd)}. "
+            f"{where}: plain files with readable names (UTF-8) were expected; links, devices and other names are passed over: {listing(odd)}. "
             "Put the file itself there, or rename it."
         )
     if empty:
-        problems.append(f"{where}: nothing to read in {naming(empty)}. If one of them is a hand-in, ask for it again.")
+        problems.append(f"{where}: nothing to read in {listing(empty)}. If one of them is a hand-in, ask for it again.")
     above = folder.absolute()
     return Files(
         where=where,
@@ -351,7 +343,7 @@ def _members(opened: archive.Archive, reference: str) -> tuple[tuple[File, ...],
         files.append(file)
     if twice:
         problems.append(
-            f"{opened.where}: in the archive more than once, so that it is unclear which one counts: {naming(twice)}. Pack it again."
+            f"{opened.where}: in the archive more than once, so that it is unclear which one counts: {listing(twice)}. Pack it again."
         )
     return tuple(sorted(files, key=lambda file: file.path)), problems
 

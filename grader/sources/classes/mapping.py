@@ -13,8 +13,8 @@ from pathlib import Path
 
 from grader.errors import UsageError
 from grader.sources import local
-from grader.sources.classes.layout import MAX_PATH, Files, Found, Piece, moment, naming, tidy
-from grader.sources.common import display_path
+from grader.sources.classes.layout import MAX_PATH, Files, Found, Piece, moment, tidy
+from grader.sources.common import display_path, listing
 
 REQUIRED = ("file", "student")
 OPTIONAL = ("name", "submitted_at", "seconds_late", "group", "attempt")
@@ -111,7 +111,7 @@ def by_expression(files: Files, pattern: re.Pattern[str]) -> Found:
     problems: tuple[str, ...] = ()
     if missed:
         problems = (
-            f"{files.where}: the expression of names gives no student (or no attempt from 1) for {naming(missed)}. They are passed over.",
+            f"{files.where}: the expression of names gives no student (or no attempt from 1) for {listing(missed)}. They are passed over.",
         )
     return Found(pieces=tuple(pieces), problems=problems)
 
@@ -164,7 +164,7 @@ def apply(rows: Sequence[Row], pieces: Sequence[Piece], where: str) -> tuple[lis
     unnamed = [pieces[number] for number in left if _hand_in(pieces[number]) not in settled]
     missed = [piece.file.whole for piece in unnamed if piece.platform == "folder"]
     if missed:
-        problems.append(f"{where}: no line names {naming(missed)}. They are passed over; add a line for each that is a hand-in.")
+        problems.append(f"{where}: no line names {listing(missed)}. They are passed over; add a line for each that is a hand-in.")
     return mapped + [piece for piece in unnamed if piece.platform != "folder"], problems
 
 

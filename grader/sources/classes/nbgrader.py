@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from grader.errors import GraderError
-from grader.sources.classes.layout import MAX_PATH, File, Files, Found, Piece, moment, naming, tidy
-from grader.sources.common import display_path
+from grader.sources.classes.layout import MAX_PATH, File, Files, Found, Piece, moment, tidy
+from grader.sources.common import display_path, listing
 
 EXPECTED = "submitted/STUDENT/ASSIGNMENT/work.ipynb, as in an nbgrader course"
 TIMESTAMP = "timestamp.txt"
@@ -52,7 +52,7 @@ def read(files: Files) -> Found:
     problems: list[str] = []
     if unclear:
         problems.append(
-            f"{files.where}: STUDENT+ASSIGNMENT+TIME was expected as a folder's name; where the student ends is unclear in {naming(unclear)}. "
+            f"{files.where}: STUDENT+ASSIGNMENT+TIME was expected as a folder's name; where the student ends is unclear in {listing(unclear)}. "
             "Name each file's student in a mapping CSV (columns file, student)."
         )
     times: dict[str, datetime | None] = {}
