@@ -375,6 +375,8 @@ def export(**given: Any) -> None:
         done = session.exported(given["gradebook"], given["to"], options, given["key"])
         for name, data in done.files.items():
             given["out"].mkdir(parents=True, exist_ok=True)
+            if source is not None and (given["out"] / name).resolve() == source.resolve():
+                _fail(f"--out {given['out']}: {name} there is the file of --worksheet, which would be overwritten. Name another folder.", 2)
             (given["out"] / name).write_bytes(data)
             click.echo(f"Written: {given['out'] / name}")
         for sentence in (*done.notes, *(f"Left out: {reason}" for reason in done.left_out)):

@@ -97,6 +97,11 @@ def test_names_come_back_at_export(graded):
     assert [(row[1], row[-1]) for row in rows if row[1] == "1001"] == [("1001", f"{marks(folder)['graded'].total:.2f}")]
     assert "1002" not in {row[1] for row in rows}
     assert "ungradable" in done.stderr
+    before = (folder / "up" / "canvas.csv").read_bytes()
+    done = grade(folder, "export", "class.db", "--to", "canvas-csv", "--assignment", "(77)", "--worksheet", "up/canvas.csv", "--out", "up")
+    assert done.returncode == 2
+    assert "canvas.csv there is the file of --worksheet, which would be overwritten." in done.stderr
+    assert (folder / "up" / "canvas.csv").read_bytes() == before
 
 
 def test_a_decision_counts_and_is_kept(graded):

@@ -17,6 +17,7 @@ import sys
 import types
 
 from .context import describe_error
+from .frames import cut
 
 _TRACKERS = frozenset({"clearml", "codecarbon", "comet_ml", "mlflow", "neptune", "tensorboardX", "visualkeras", "wandb"})
 """Packages that watch, log or draw: without them the same model is trained."""
@@ -55,12 +56,12 @@ class Absent:
     def star(self, doing):
         """Names that nobody can list come from a module that is not there."""
         self._star = True
-        self._context.note("unknown", f"{doing[:80]}: not there while grading, so what it defines is unknown")
+        self._context.note("unknown", f"{cut(doing, 80)}: not there while grading, so what it defines is unknown")
 
     def used(self, thing, values):
         """Something unknown was called: told where it trains a model, or was given one or a history."""
         if _TAKES_PART.search(f"{thing._name}(") or any(_is_telling(value) for value in values):
-            self._context.note("unknown", f"{thing._name[:80]}() is unknown: {thing._why[:200]}")
+            self._context.note("unknown", f"{thing._name[:80]}() is unknown: {cut(thing._why, 200)}")
 
     # ------------------------------------------------------------------ statements
 
@@ -75,12 +76,12 @@ class Absent:
         compound = hasattr(statement, "body") and not isinstance(statement, ast.ClassDef)
         lost = [name for name in _bound_by(statement) if not (_is_network(namespace.get(name)) or (compound and name in namespace))]
         said = describe_error(error)
-        why = f"{said['type']}: {said['message'][:160]}"
+        why = f"{said['type']}: {cut(said['message'], 160)}"
         text = " ".join([ast.unparse(statement), *(_text(frame) for frame in frames if _is_notebook(frame))])
         self._context.note(
             "unknown" if _TAKES_PART.search(text) else "missing",
             f"line {statement.lineno} needs something that is not there while grading ({why})"
-            + (f"; unknown from here on: {', '.join(lost)[:120]}" if lost else ""),
+            + (f"; unknown from here on: {cut(', '.join(lost), 120)}" if lost else ""),
         )
         namespace.update((name, Unknown(name, self, "unknown", why)) for name in lost)
         return True

@@ -15,6 +15,7 @@ import types
 import numpy as np
 
 from . import files, imports
+from .frames import readable
 
 _KERAS = re.compile(
     r"(?:tensorflow(?:_core)?\.)?(?:(?:python|contrib|compat\.v[12])\.)*(?:tf_)?keras(?:\.(?:api|_v[12]|_tf_keras|python|keras|src))*(?:\.|\Z)"
@@ -603,7 +604,7 @@ def _suppressing(context, name, method):
         except (OSError, AttributeError) as error:
             context.note(
                 "missing",
-                f"{name} could not write its file while grading ({type(error).__name__}: {str(error)[:160]}): the training goes on",
+                f"{name} could not write its file while grading ({type(error).__name__}: {readable(error, 160)}): the training goes on",
             )
 
     return function

@@ -15,7 +15,7 @@ import time
 import types
 
 from . import plots, resume
-from .frames import cut
+from .frames import cut, readable
 
 _TEXT_CAP = 20_000  # characters a cell
 _PICTURES = 4  # a cell
@@ -162,13 +162,13 @@ def make(context):
                     return context.absent.star(f"%run {line}")
                 return super().run_line_magic(magic_name, line, _stack_depth=_stack_depth + 1)
             except UsageError as error:
-                context.note("shell", f"a magic was not run: {str(error)[:160]}")
+                context.note("shell", f"a magic was not run: {readable(error, 160)}")
 
         def run_cell_magic(self, magic_name, line, cell):
             try:
                 return super().run_cell_magic(magic_name, line, cell)
             except UsageError as error:
-                context.note("shell", f"a cell was not run: {str(error)[:160]}")
+                context.note("shell", f"a cell was not run: {readable(error, 160)}")
 
     settings = Config()
     settings.HistoryManager.enabled = False
