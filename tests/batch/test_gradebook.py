@@ -360,6 +360,7 @@ def test_a_file_whose_log_cannot_be_turned_on_yet_is_waited_for(tmp_path):
         book.enter([entry()])
     release.join()
     holder.close()
+    holder.close()
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.2])
@@ -811,6 +812,7 @@ def test_a_lock_that_is_never_given_back(tmp_path, monkeypatch):
             book.enter([entry()])
         assert list(book.standings()) == []
         holder.execute("ROLLBACK")
+        holder.close()
         book.enter([entry()])
         holder.close()
 
