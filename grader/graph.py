@@ -10,49 +10,17 @@ from dataclasses import dataclass
 from grader.records import Graph, Node
 
 CONVOLUTIONS = frozenset({"Conv2D", "SeparableConv2D", "DepthwiseConv2D", "Conv2DTranspose"})
-POOLING = frozenset(
-    {
-        "MaxPooling2D",
-        "AveragePooling2D",
-        "AdaptiveAveragePooling2D",
-        "AdaptiveMaxPooling2D",
-        "MaxPool",
-        "AveragePool",
-        "MaxPooling1D",
-        "AveragePooling1D",
-    }
-)
+POOLING = frozenset((
+    "MaxPooling2D", "AveragePooling2D", "AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D", "MaxPool", "AveragePool", "MaxPooling1D",
+    "AveragePooling1D",
+))  # fmt: skip
 DROPOUTS = frozenset({"Dropout", "AlphaDropout", "GaussianDropout", "SpatialDropout2D"})
-AUGMENTATION = frozenset(
-    [
-        "RandomFlip",
-        "RandomRotation",
-        "RandomZoom",
-        "RandomTranslation",
-        "RandomCrop",
-        "RandomContrast",
-        "RandomBrightness",
-        "RandomHeight",
-        "RandomWidth",
-        "RandomShear",
-        "RandomSaturation",
-        "RandomHue",
-        "RandomGrayscale",
-        "RandomColorJitter",
-        "RandomErasing",
-        "RandomGaussianBlur",
-        "RandomSharpness",
-        "RandomPosterization",
-        "RandomColorDegeneration",
-        "RandomInvert",
-        "RandomPerspective",
-        "RandomElasticTransform",
-        "MixUp",
-        "CutMix",
-        "RandAugment",
-        "AugMix",
-    ]
-)
+AUGMENTATION = frozenset((
+    "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomCrop", "RandomContrast", "RandomBrightness", "RandomHeight",
+    "RandomWidth", "RandomShear", "RandomSaturation", "RandomHue", "RandomGrayscale", "RandomColorJitter", "RandomErasing",
+    "RandomGaussianBlur", "RandomSharpness", "RandomPosterization", "RandomColorDegeneration", "RandomInvert", "RandomPerspective",
+    "RandomElasticTransform", "MixUp", "CutMix", "RandAugment", "AugMix",
+))  # fmt: skip
 _NONLINEAR_LAYERS = {
     "ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu", "Softmax": "softmax", "Relu": "relu", "Relu6": "relu6",
     "LeakyRelu": "leaky_relu", "Elu": "elu", "Selu": "selu", "Silu": "silu", "Gelu": "gelu", "Sigmoid": "sigmoid", "Tanh": "tanh",

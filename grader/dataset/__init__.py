@@ -29,19 +29,9 @@ from grader.dataset.layout import FILES, RECORDS, STANDIN, Name, SetStatus, look
 from grader.errors import GraderError, InfrastructureError, UsageError
 
 __all__ = [
-    "FILES",
-    "RECORDS",
-    "DataStatus",
-    "Dataset",
-    "SetStatus",
-    "default_store",
-    "ensure",
-    "ensure_standin",
-    "fetch",
-    "import_file",
-    "status",
-    "veiled",
-]
+    "FILES", "RECORDS", "DataStatus", "Dataset", "SetStatus", "default_store", "ensure", "ensure_standin", "fetch", "import_file",
+    "status", "veiled",
+]  # fmt: skip
 
 CHILD_TIMEOUT_S = 1800.0
 """Longest time a child process may take, seconds; an import takes about 20."""

@@ -16,17 +16,9 @@ from grader import syntax
 from grader.records import Cause, CellError, CellRun, ModelClaim, Notebook, Role, RunRecord
 
 _LAYERS = (
-    "Conv2D",
-    "Convolution2D",
-    "Dense",
-    "Flatten",
-    "GlobalAveragePooling2D",
-    "GlobalAvgPool2D",
-    "MaxPooling2D",
-    "Activation",
-    "Sequential",
-    "Model",
-)
+    "Conv2D", "Convolution2D", "Dense", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "MaxPooling2D", "Activation",
+    "Sequential", "Model",
+)  # fmt: skip
 _CALLS: Mapping[str, tuple[str, ...]] = {
     "base": _LAYERS,
     "dropout": tuple(graphs.DROPOUTS),

@@ -19,15 +19,9 @@ from grader.records import Executed, Report, ReportRubric, ReportSubmission, Run
 __all__ = ["DRAWN", "FORMATS", "MODULES", "Format", "check", "files", "replace_file", "write", "write_started"]
 
 MODULES = {
-    "json": "as_json",
-    "html": "as_html",
-    "md": "as_markdown",
-    "junit": "as_junit",
-    "gradescope": "as_gradescope",
-    "github": "as_github",
-    "notebook": "as_notebook",
-    "page": "as_page",
-}
+    "json": "as_json", "html": "as_html", "md": "as_markdown", "junit": "as_junit", "gradescope": "as_gradescope", "github": "as_github",
+    "notebook": "as_notebook", "page": "as_page",
+}  # fmt: skip
 DRAWN = frozenset({"html", "notebook", "page"})
 """Formats that show the notebook as nbconvert draws it (`Executed.page`)."""
 

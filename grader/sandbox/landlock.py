@@ -19,17 +19,8 @@ from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running
 
 _SYSTEM = (
-    "/usr",
-    "/lib",
-    "/lib64",
-    "/bin",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/proc/self",
-    "/proc/cpuinfo",
-    "/proc/meminfo",
-    "/proc/stat",
-)
+    "/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",
+)  # fmt: skip
 _DEVICES = ("/sys/devices/system/cpu", "/dev/urandom", "/dev/random", "/dev/null")  # not /dev/zero: see bubblewrap.py
 
 

@@ -10,16 +10,9 @@ import os
 from .frames import cut, readable
 
 MOST = {
-    "model": 400,
-    "compile": 1000,
-    "fit": 500,
-    "evaluate": 500,
-    "variable": 200,
-    "plot": 1000,
-    "history": 1000,
-    "load": 200,
+    "model": 400, "compile": 1000, "fit": 500, "evaluate": 500, "variable": 200, "plot": 1000, "history": 1000, "load": 200,
     "predictions": 4,
-}
+}  # fmt: skip
 """How many frames of a kind the host takes (`decode.RunCollector`, held by a test); a loop of the student's may well make more."""
 
 MOST_NAME, MOST_TEXT, MOST_ITEMS = 200, 1000, 256

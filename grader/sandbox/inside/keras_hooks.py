@@ -33,16 +33,9 @@ _TELLING_S = 10.0  # for the epochs that callbacks of the student's own are told
 _BATCH = 2  # images of the one real training step: enough for every error to surface, and half the time of four
 _LOOP_BATCH = 16  # of each step of a loop of the student's own, in the cell that trains: as many as a figure beside it shows
 _SWITCHES = (
-    "rotation_range",
-    "width_shift_range",
-    "height_shift_range",
-    "shear_range",
-    "zoom_range",
-    "horizontal_flip",
-    "vertical_flip",
-    "brightness_range",
-    "channel_shift_range",
-)
+    "rotation_range", "width_shift_range", "height_shift_range", "shear_range", "zoom_range", "horizontal_flip", "vertical_flip",
+    "brightness_range", "channel_shift_range",
+)  # fmt: skip
 _STAND_INS = {  # other data sets: (train images' shape, test images' shape, classes); arrays of noise, so that the cells can run
     "mnist": ((60000, 28, 28), (10000, 28, 28), 10),
     "fashion_mnist": ((60000, 28, 28), (10000, 28, 28), 10),
@@ -605,15 +598,9 @@ class Recorder:
                 kwargs.pop(gone)
                 self.context.note("shim", f"fit({gone}=) ignored (it was removed from Keras)")
         allowed = {
-            "shuffle",
-            "class_weight",
-            "sample_weight",
-            "initial_epoch",
-            "steps_per_epoch",
-            "validation_steps",
-            "validation_batch_size",
+            "shuffle", "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps", "validation_batch_size",
             "validation_freq",
-        }
+        }  # fmt: skip
         unknown = set(kwargs) - allowed
         if unknown:
             raise TypeError(f"Model.fit() got an unexpected keyword argument '{min(unknown)}'")

@@ -48,19 +48,10 @@ _ALIASES = {
 
 # old argument -> new argument, for every layer that takes it
 _LAYER_ARGUMENTS = {
-    "nb_filter": "filters",
-    "border_mode": "padding",
-    "subsample": "strides",
-    "init": "kernel_initializer",
-    "W_regularizer": "kernel_regularizer",
-    "b_regularizer": "bias_regularizer",
-    "W_constraint": "kernel_constraint",
-    "output_dim": "units",
-    "p": "rate",
-    "bias": "use_bias",
-    "dim_ordering": None,
-    "mode": None,
-}
+    "nb_filter": "filters", "border_mode": "padding", "subsample": "strides", "init": "kernel_initializer",
+    "W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer", "W_constraint": "kernel_constraint",
+    "output_dim": "units", "p": "rate", "bias": "use_bias", "dim_ordering": None, "mode": None,
+}  # fmt: skip
 """Old argument -> new argument, for every layer that has the new one and not the old; None: left out."""
 _OPTIMIZERS = ("SGD", "Adam", "Nadam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Ftrl")
 
@@ -632,14 +623,9 @@ def _file_utils(context, module):
 _SHOWING = {"optimizers.legacy": "optimizers"}
 """A module whose own things refuse to work -> the one that it shows instead."""
 _SPECIAL = {
-    "layers": _layers_module,
-    "utils": _utils_module,
-    "optimizers": _optimizers_module,
-    "preprocessing.image": _image_module,
-    "backend": _backend_module,
-    "models": _take_old_names,
-    "saving": _take_old_names,
-}
+    "layers": _layers_module, "utils": _utils_module, "optimizers": _optimizers_module, "preprocessing.image": _image_module,
+    "backend": _backend_module, "models": _take_old_names, "saving": _take_old_names,
+}  # fmt: skip
 _FILLED = tuple({**_PARTS, **_ALIASES, **_SPECIAL, **_SHOWING, "losses": None, "metrics": None})
 
 

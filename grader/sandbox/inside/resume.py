@@ -23,57 +23,16 @@ _SHOWS = frozenset({"display", "plot_model", "pprint", *(name for name in dir(bu
     "eval",
 }
 """Functions that change nothing that they are given."""
-_ASIDE = frozenset(
-    [
-        "count_params",
-        "copy",
-        "describe",
-        "evaluate",
-        "format",
-        "get_config",
-        "get_layer",
-        "get_weights",
-        "head",
-        "info",
-        "join",
-        "load_weights",
-        "mean",
-        "predict",
-        "save",
-        "save_weights",
-        "savefig",
-        "set_weights",
-        "show",
-        "summary",
-        "tail",
-        "to_csv",
-        "to_json",
-        "to_yaml",
-        "write",
-    ]
-)
+_ASIDE = frozenset((
+    "count_params", "copy", "describe", "evaluate", "format", "get_config", "get_layer", "get_weights", "head", "info", "join",
+    "load_weights", "mean", "predict", "save", "save_weights", "savefig", "set_weights", "show", "summary", "tail", "to_csv", "to_json",
+    "to_yaml", "write",
+))  # fmt: skip
 """Methods that change nothing about what they are called on, where a statement is their call: weights count for nothing."""
-_CHANGES = frozenset(
-    [
-        "adapt",
-        "add",
-        "append",
-        "build",
-        "clear",
-        "compile",
-        "extend",
-        "fit",
-        "fit_generator",
-        "insert",
-        "pop",
-        "remove",
-        "set_weights",
-        "shuffle",
-        "sort",
-        "train_on_batch",
-        "update",
-    ]
-)
+_CHANGES = frozenset((
+    "adapt", "add", "append", "build", "clear", "compile", "extend", "fit", "fit_generator", "insert", "pop", "remove", "set_weights",
+    "shuffle", "sort", "train_on_batch", "update",
+))  # fmt: skip
 """Methods that change what they are called on, wherever they are called."""
 _NAMED = re.compile(r"<ipython-input-(\d+)-")
 
