@@ -164,10 +164,18 @@ def run(**given: Any) -> None:
             outcome = pipeline.grade(submission, options)
     except GraderError as error:  # nothing was graded, or the report of it cannot be written
         _fail(str(error), error.exit_code)
+    if outcome.staff and (verbose or outcome.exit_code == 3):
+        _say(outcome.staff)
     if not json_lines:
         _show(outcome, console, quiet=quiet, verbose=verbose)
     code = _exit_code(outcome, fail_under)
-    watch("recorded", **display.result(outcome.report), exit_code=code, files=[str(path) for path in outcome.files])
+    watch(
+        "recorded",
+        **display.result(outcome.report),
+        reason=outcome.report.reason,
+        exit_code=code,
+        files=[str(path) for path in outcome.files],
+    )
     sys.exit(code)
 
 
@@ -193,8 +201,6 @@ def _show(outcome: "Outcome", console: "Console", *, quiet: bool, verbose: bool)
     from grader.reports import terminal
 
     terminal.print_report(outcome.report, console, verbose=verbose, quiet=quiet)
-    if outcome.staff and (verbose or outcome.exit_code == 3):
-        _say(outcome.staff)
     if not quiet:
         page = next((path for path in outcome.files if path.suffix == ".html"), outcome.files[-1])
         console.print(f"\nReport: {page}", soft_wrap=True, highlight=False, markup=False)
