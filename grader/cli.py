@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -156,18 +157,17 @@ def run(**given: Any) -> None:
     submission, fail_under, json_lines, quiet, verbose = (
         given.pop(name) for name in ("submission", "fail_under", "json_lines", "quiet", "verbose")
     )
-    watch = display.watcher(_console(stderr=True), json_lines=json_lines, quiet=quiet)
     names = _names(given.pop("formats"))
-    options = _options(given, formats=names, **{name: given.pop(name) for name in ("out", "allow_fetch", "hosts")}, watch=watch)
+    options = _options(given, formats=names, **{name: given.pop(name) for name in ("out", "allow_fetch", "hosts")})
     try:
-        with closing(watch):
-            outcome = pipeline.grade(submission, options)
+        with closing(display.watcher(_console(stderr=True), json_lines=json_lines, quiet=quiet)) as watch:
+            outcome = pipeline.grade(submission, replace(options, watch=watch))
     except GraderError as error:  # nothing was graded, or the report of it cannot be written
         _fail(str(error), error.exit_code)
-    if outcome.staff and (verbose or outcome.exit_code == 3):
-        _say(outcome.staff)
     if not json_lines:
         _show(outcome, console, quiet=quiet, verbose=verbose)
+    if outcome.staff and (verbose or outcome.exit_code == 3):
+        _say(outcome.staff)
     code = _exit_code(outcome, fail_under)
     watch(
         "recorded",
