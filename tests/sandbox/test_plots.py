@@ -68,6 +68,8 @@ def test_other_lines_are_no_curve(histories):
     assert plots._curves([]) == set()
     assert plots._curves([0.25001]) == set()
     assert plots._curves(["a", "b", "c"]) == set()
+    assert plots._curves([np.inf, -np.inf, np.nan] * 5) == plots._curves([10**400, 2, 3]) == plots._curves([None, [1]]) == set()
+    assert plots._curves([np.nan, *histories[0]["accuracy"], np.nan]) == {(0, "accuracy")}
     assert plots._curves(histories[0]["accuracy"] - histories[1]["accuracy"]) == set()
 
 

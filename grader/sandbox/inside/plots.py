@@ -52,11 +52,12 @@ def evaluated(fit, logs, serial):
 
 
 def _numbers(data):
-    """`data` as floats, as many as are looked at; none where it is something else."""
+    """`data` as finite floats, as many as are looked at; none where it is something else."""
     try:
-        return np.asarray(np.ma.getdata(data)).ravel()[:_MOST_NUMBERS].astype(np.float64)
-    except (TypeError, ValueError):
+        numbers = np.asarray(np.ma.getdata(data)).ravel()[:_MOST_NUMBERS].astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
         return np.empty(0)
+    return numbers[np.isfinite(numbers)]
 
 
 def _places(number):
