@@ -159,21 +159,22 @@ class InLines:
     def __call__(self, event: str, /, **fields: Any) -> None:
         """See `progress.Watch`."""
         if event == "phase" and fields["phase"] in _SAID:
-            self._say(_PHASES[fields["phase"]].capitalize())
+            self.tell(f"{_PHASES[fields['phase']].capitalize()}.")
         elif event == "cell" and fields["number"] == 1:
-            self._say(f"Running {counted(fields['of'], 'cell')}")
+            self.tell(f"Running {counted(fields['of'], 'cell')}.")
         elif event == "training":
-            self._say(f"{_model(fields['role'])}: training it again ({fields['number']} of {fields['of']})")
+            self.tell(f"{_model(fields['role'])}: training it again ({fields['number']} of {fields['of']}).")
         elif event == "trained":
-            self._say(_verdict(fields))
+            self.tell(f"{_verdict(fields)}.")
 
     def close(self) -> None:
         """Nothing is left open."""
 
-    def _say(self, text: str) -> None:
+    def tell(self, sentence: str) -> None:
+        """Write a line."""
         with suppress(OSError, ValueError):  # nobody reads it any more: that changes no result
             if self._stream is not None:
-                print(f"{plain_lines(text)}.", file=self._stream, flush=True)
+                print(plain_lines(sentence), file=self._stream, flush=True)
 
 
 def result(report: Report) -> dict[str, Any]:

@@ -69,11 +69,12 @@ class Live:
         self._display.stop()
 
 
-class Lines:
+class Lines(display.InLines):
     """For a log: a line a result, and now and then how far it is."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
-        self._stream, self._quiet = stream, quiet
+        super().__init__(stream)
+        self._quiet = quiet
         self._next = time.monotonic() + _TICK_S
 
     def recorded(self, result: Recorded, progress: Progress) -> None:
@@ -86,13 +87,6 @@ class Lines:
         if time.monotonic() >= self._next and not self._quiet:
             self._next = time.monotonic() + 12 * _TICK_S
             self.tell(f"{progress.already + progress.done} of {progress.total}: {_counts(progress)}; {duration(progress.left_s)} left")
-
-    def tell(self, sentence: str) -> None:
-        """See `supervisor.Watcher`."""
-        print(plain_lines(sentence), file=self._stream, flush=True)
-
-    def close(self) -> None:
-        """Nothing is left open."""
 
 
 class JsonLines(display.JsonLines):
