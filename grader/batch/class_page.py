@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from grader.batch.records import Standing
 from grader.batch.similarity import Similar
@@ -17,12 +17,11 @@ from grader.batch.summary import ENDINGS, percent
 from grader.batch.tally import BINS, OUTCOMES, Case, Line, Listed, Tally
 from grader.display import duration
 from grader.records import Status
-from grader.reports import inert, view
+from grader.reports import as_html, inert, view
 from grader.reports.text import clean, points_text
 from grader.words import counted, one_line
 
 FILENAME = "class.html"
-_METAS = 4
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 20, 26, 50
 BAR_WIDTH, BAR_HEIGHT = 120, 18
@@ -130,7 +129,7 @@ def render(
         bar=(BAR_WIDTH, BAR_HEIGHT),
         frame=(WIDTH, HEIGHT, LEFT, WIDTH - RIGHT),
     )  # fmt: skip
-    inert.check(page, metas=_METAS)
+    inert.check(page)
     return page
 
 
@@ -272,14 +271,7 @@ def _pseudonyms(cases: Iterable[Case]) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("grader.batch", "templates"), PackageLoader("grader.reports", "templates")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = as_html.environment("grader.batch")
     environment.filters |= {
         "line": lambda text: one_line(clean(text), 600),
         "points": _points,
@@ -287,5 +279,5 @@ def _environment() -> Environment:
         "percent": lambda share: percent(share, 1.0),
         "pseudonyms": _pseudonyms,
     }
-    environment.globals |= {"counted": counted, "share": percent}
+    environment.globals["share"] = percent
     return environment

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from grader.records import Executed, Page, Report, ReportTraining
 from grader.reports import inert, trained, view
@@ -19,7 +19,6 @@ from grader.words import counted, one_line
 
 NAME = "html"
 FILENAME = "report.html"
-METAS = 4
 _CELL = re.compile(r'<h3 [^>]*id="cell-(\d+)"')
 
 
@@ -46,7 +45,7 @@ def render(executed: Executed) -> str:
         page=executed.page,
         anchors={int(number) for number in _CELL.findall(drawn.cells)},
     )  # fmt: skip
-    inert.check(page, metas=METAS)
+    inert.check(page)
     return page
 
 
@@ -94,10 +93,10 @@ def _recorded(report: Report, number: int) -> tuple[Chart, ...]:
 
 
 @cache
-def environment() -> Environment:
-    """The templates of the pages; what they are given is escaped."""
+def environment(*packages: str) -> Environment:
+    """The templates of the pages, those of `packages` first; what they are given is escaped."""
     environment = Environment(
-        loader=PackageLoader("grader.reports", "templates"),
+        loader=ChoiceLoader([PackageLoader(package, "templates") for package in (*packages, "grader.reports")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -37,7 +37,11 @@ def render(executed: Executed) -> str:
     else:
         runs, room = {run.index: run for run in executed.cells}, _Room()
         cells = [room.cell(cell, runs.get(cell.index)) for cell in executed.notebook.cells]
-    about = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
+    about: dict[str, Any] = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    about |= {"grader": {"cells": [view.cell_sentence(cell) for cell in view.troubled(executed.report)]}}
     return json.dumps({"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}, indent=1, ensure_ascii=False) + "\n"
 
 

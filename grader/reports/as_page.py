@@ -2,7 +2,7 @@
 
 from grader.records import Executed
 from grader.reports import inert, view
-from grader.reports.as_html import METAS, environment
+from grader.reports.as_html import environment
 from grader.reports.text import cleaned
 
 NAME = "page"
@@ -17,5 +17,5 @@ def render(executed: Executed) -> str:
     """
     executed = cleaned(executed)
     page = environment().get_template("notebook.html.j2").render(report=executed.report, view=view, page=executed.page)
-    inert.check(page, metas=METAS)
+    inert.check(page)
     return page

@@ -17,7 +17,7 @@ _PART = frozenset(
 )
 """Elements that may stand in a part of a page that was made elsewhere, too."""
 _VOID = frozenset({"br", "hr", "img", "meta"})
-_MOST_DEEP = 100
+_MOST_DEEP, _METAS = 100, 4
 _ATTRIBUTES = frozenset(
     """class id lang charset name content http-equiv scope role tabindex href src alt width height open aria-label aria-labelledby
     aria-describedby aria-hidden viewbox x y x1 y1 x2 y2 cx cy r points text-anchor start""".split(),  # noqa: SIM905
@@ -72,15 +72,15 @@ def _require(fine: bool, found: str) -> None:
         raise GraderError(f"An HTML page: expected one that can do nothing by itself; found {found}. Report this as a fault of the grader.")
 
 
-def check(html: str, metas: int) -> None:
-    """Read the whole page, which must have one style sheet and exactly `metas` meta elements.
+def check(html: str) -> None:
+    """Read the whole page, which must have one style sheet and the meta elements of `head.html.j2`.
 
     Raises:
         GraderError: the page holds an element or attribute not on the list, a link or an image from elsewhere, a comment, or an element that does not end.
     """
     reader = _read(html, _Reader(_TAGS | _PART))
     _require(reader.styles == 1, "more than one style sheet, or none")
-    _require(reader.metas == metas, "a meta element that is not the template's")
+    _require(reader.metas == _METAS, "a meta element that is not the template's")
 
 
 def check_part(html: str) -> None:

@@ -399,7 +399,7 @@ def test_a_page_that_could_act_is_refused():
         "<style>*{}</style>",
     ):
         with pytest.raises(GraderError, match="fault of the grader"):
-            inert.check(page.replace("</main>", planted + "</main>"), metas=4)
+            inert.check(page.replace("</main>", planted + "</main>"))
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "terminal", "annotations"])

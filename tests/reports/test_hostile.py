@@ -311,7 +311,7 @@ def test_an_honest_notebook_is_highlighted_whole():
 
 
 def test_room_is_shared_by_answers_and_cells(monkeypatch):
-    monkeypatch.setattr(drawing, "MOST_RENDERED", 100)
+    monkeypatch.setattr(drawing, "MOST_MARKUP", 100)
     page = _page("*stars* and more" + "." * 34, "markdown", 5, 1)
     assert page.count("<em>stars</em>") == 2
     assert page.count("<pre><code>*stars* and more") == 4

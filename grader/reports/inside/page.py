@@ -22,8 +22,8 @@ PIECE = 500_000
 """Characters of HTML in a frame."""
 MOST_SOURCE = 20_000
 """Characters of a cell or answer that are highlighted or rendered; a longer one is shown plainly, up to ten times as many."""
-MOST_RENDERED, MOST_MARKUP, MOST_PLAIN = 500_000, 4_000_000, 2_000_000
-"""Characters of all of them that are rendered, and what these may become, and that are shown plainly; an exercise has 50,000."""
+MOST_MARKUP, MOST_PLAIN = 4_000_000, 2_000_000
+"""Characters that all of them may become, and that are shown plainly; an exercise has 50,000."""
 MOST_CELLS = 2_000
 MOST_DEEP = 50
 """Elements inside each other that a cell's Markdown may become."""
@@ -71,8 +71,7 @@ class Room:
     """How much may still be shown, over a whole notebook and its answers: without it a notebook of 8 MiB takes minutes and makes a page of 200 MB."""
 
     def __init__(self):
-        self._rendered, self._markup, self._plain = MOST_RENDERED, MOST_MARKUP, MOST_PLAIN
-        self._seconds = ALTOGETHER_S
+        self._markup, self._plain, self._seconds = MOST_MARKUP, MOST_PLAIN, ALTOGETHER_S
         signal.signal(signal.SIGVTALRM, self._stop)
 
     def _stop(self, *_):
@@ -86,7 +85,7 @@ class Room:
 
     def _shown(self, source, render):
         """`source` by `render`, while there is room for it; else plainly. Headings stand below those of the page."""
-        if len(source) > min(MOST_SOURCE, self._rendered) or self._markup <= 0 or self._seconds <= 0:
+        if len(source) > MOST_SOURCE or self._markup <= 0 or self._seconds <= 0:
             return self.plain(source)
         began = time.process_time()
         try:
@@ -99,7 +98,6 @@ class Room:
             self._seconds -= time.process_time() - began
         if html is None or depth(html) > MOST_DEEP:
             return self.plain(source)
-        self._rendered -= len(source)
         self._markup -= len(html)
         return _HEADING.sub(lambda found: f"{found[1]}{min(6, int(found[2]) + 3)}>", html)
 
