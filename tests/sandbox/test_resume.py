@@ -20,9 +20,10 @@ class Context:
         return contextlib.nullcontext()
 
 
-def run(*cells):
+def run(*cells, **given):
     """Run cells as the shell does: what `ran` holds, and what is told of each failing line as (cell, line, type)."""
     context = Context()
+    context.namespace |= given
     resume, told = Resume(context), []
     number = 0
     for context.cell, cell in enumerate(cells):
@@ -130,3 +131,62 @@ def test_a_line_is_told_with_the_cell_it_stands_in():
     ran, told = run("def show():\n    print(nothing)\n\ndef fails():\n    return nothing", "x = 1\nshow()\nfails()\nran.append(x)")
     assert ran == [1]
     assert told == [(0, 2, 2, "NameError"), (0, 5, 3, "NameError")]
+
+
+class Batches:
+    """Like Keras' old generators of images: runs over its images again and again."""
+
+    total_batches_seen = 0
+
+    def __len__(self):
+        return 3
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.total_batches_seen += 1
+        return self.total_batches_seen, 0
+
+
+@pytest.mark.parametrize(
+    ("loop", "wanted"),
+    [
+        ("for x, y in parts:\n    ran.append(x)", ([1, 2, 3], "the loop in line 1 (for x, y in parts), which has no break, never ends")),
+        ("for x, y in parts:\n    if x == 5: break\nran.append(x)", ([5], None)),
+        ("def f():\n    for x, y in parts:\n        if x == 5: return x\nran.append(f())", ([5], None)),
+        ("ran.append([next(parts)[0] for _ in range(5)])", ([[1, 2, 3, 4, 5]], None)),
+        ("def f():\n    for x, y in parts:\n        pass\nf()\nran.append(1)", ([1], "the loop in line 2 (for x, y in parts)")),
+    ],
+)
+def test_a_loop_over_images_without_end_is_named(monkeypatch, loop, wanted):
+    module = types.SimpleNamespace(Iterator=type("Iterator", (Batches,), {}))
+    monkeypatch.setattr(Resume, "__init__", minding(Resume.__init__, module))
+    ran, told = run(loop, parts=module.Iterator())
+    assert ran == wanted[0]
+    assert [each[3] for each in told] == (["EndlessLoop"] if wanted[1] else [])
+    assert wanted[1] is None or wanted[1] in RAISED[-1]
+
+
+RAISED = []
+
+
+def minding(begin, module):
+    def init(self, context):
+        begin(self, context)
+        self.mind(module)
+        failed = self.failed
+        self.failed = lambda error, *rest: (RAISED.append(str(error)), failed(error, *rest))
+
+    return init
+
+
+def test_a_cell_that_ran_out_of_time_names_its_loop():
+    context = Context()
+    resume = Resume(context)
+    resume.running(1)
+    source = "def forever():\n    while True:\n        if late(): raise KeyboardInterrupt\nfor part in forever_more():\n    forever()\n"
+    code = compile(resume.visit(ast.parse(source)), "<ipython-input-1-x>", "exec")
+    with pytest.raises(KeyboardInterrupt) as raised:
+        exec(code, {"late": lambda: True, "forever_more": lambda: iter([1])})
+    assert resume.slow(raised.value) == " in the loop in line 4 (for part in forever_more()), which has no break"

@@ -57,6 +57,7 @@ def _prepare():
     for name in _applications():
         after.after(f"keras.src.applications.{name}", recorder.wrap_applications)
     after.after("pandas", recorder.give_pandas)
+    after.after("keras.src.legacy.preprocessing.image", lambda module: context.resume.mind(module))  # noqa: PLW0108 (there is no shell yet)
     after.after("matplotlib", plots.keep_backend)
     after.after("matplotlib.figure", lambda figure: plots.watch(context, figure))
     after.after("plotly.basedatatypes", lambda base: plots.watch_plotly(context, base))

@@ -44,6 +44,7 @@ class Resume(ast.NodeTransformer):
         self._context = context
         self._cells = {}  # IPython's number of a piece of code -> index of its cell
         self._tries = {}  # that number -> [(first, last line)] in which a `try` or `with` of the student's own minds errors
+        self._loops = {}  # that number -> [(first, last line, its head)] of the loops that nothing in them leaves
         self._functions = {}  # name -> the last function so called, from any cell
         self.begin()
         builtins.__aside__ = self._aside
@@ -66,6 +67,11 @@ class Resume(ast.NodeTransformer):
                 (node.body[0].lineno, node.body[-1].end_lineno)
                 for node in ast.walk(tree)
                 if (isinstance(node, ast.Try | ast.TryStar) and node.handlers) or _minds(node)
+            ]
+            self._loops[self._number] = [
+                (node.lineno, node.end_lineno, _head(node))
+                for node in ast.walk(tree)
+                if isinstance(node, ast.For | ast.While) and not any(isinstance(inner, _EXITS) for inner in ast.walk(node))
             ]
             functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
             self._functions.update((function.name, function) for function in functions)
@@ -106,6 +112,36 @@ class Resume(ast.NodeTransformer):
         if not self._context.busy and len(self.failures) < _MOST_FAILURES:
             self.failed(error, place)
         return True
+
+    # ------------------------------------------------------------------ loops without end
+
+    def endless(self, frame):
+        """The loop around the running line of a frame of the notebook's that nothing in it leaves, in words; None where there is none."""
+        named = _NAMED.match(frame.f_code.co_filename)
+        loops = self._loops.get(int(named[1]), ()) if named else ()
+        found = next(((first, head) for first, last, head in loops if first <= frame.f_lineno <= last), None)
+        return found and f"the loop in line {found[0]} ({found[1]}), which has no break"
+
+    def mind(self, module):
+        """For `module`, Keras' old image generators: whoever runs over one begins it anew for ever."""
+        plain, resume = module.Iterator.__next__, self
+
+        def following(iterator):
+            if iterator.total_batches_seen >= len(iterator) and not resume._context.busy:
+                endless = resume.endless(sys._getframe(1))
+                if endless:
+                    raise EndlessLoop(f"{endless}, never ends: a generator of images begins anew for ever")
+            return plain(iterator)
+
+        module.Iterator.__next__ = following
+
+    def slow(self, error):
+        """What is known of why a cell came to the end of its time, to be read on; empty where nothing is."""
+        found, trace = [], error.__traceback__
+        while trace is not None:
+            found += [self.endless(trace.tb_frame)]
+            trace = trace.tb_next
+        return next((f" in {words}" for words in found if words), "")
 
     # ------------------------------------------------------------------ in the cell itself
 
@@ -193,7 +229,19 @@ class Resume(ast.NodeTransformer):
         return _stores([part]), changed - self._modules - {""}
 
 
+_EXITS = (ast.Break, ast.Return, ast.Raise, ast.Yield)
 _PLAIN = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Assert)
+
+
+class EndlessLoop(RuntimeError):
+    """A loop of the notebook's over what has no end."""
+
+
+def _head(loop):
+    """The first line of a loop, as it was meant."""
+    text = ast.unparse(loop.test if isinstance(loop, ast.While) else loop.iter)
+    text = f"while {text}" if isinstance(loop, ast.While) else f"for {ast.unparse(loop.target).strip('()')} in {text}"
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _place(error):

@@ -285,7 +285,7 @@ def run_cells(shell, outputs, cells, context, limits, after_cell):
         if problem is not None:
             context.resume.failed(problem)
         if isinstance(problem, CellTimeout):
-            said = f"the cell ran longer than {limits['cell_s']:g} s (--cell-timeout) and was interrupted"
+            said = f"the cell ran longer than {limits['cell_s']:g} s (--cell-timeout) and was interrupted{context.resume.slow(problem)}"
             failures.insert(0, failures.pop() | {"type": "Timeout", "message": said})
         with context.ours("looking at the cell's figures"):
             plots.collect(context, outputs)
