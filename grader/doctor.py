@@ -4,6 +4,7 @@ Everything is found out by looking at files, at installed packages' metadata and
 never imported. Sizes are in MiB or GiB (2^20, 2^30 bytes).
 """
 
+import importlib.util
 import locale
 import os
 import platform
@@ -68,6 +69,7 @@ def examine(store: Path, *, tiers: Sequence[TierState], out: Path = Path(), root
     return (
         _python(),
         *_libraries(),
+        _colab(),
         *_sandboxes(tiers),
         _data(store),
         _disk("disk for data", store),
@@ -125,6 +127,26 @@ def _libraries() -> Iterator[Symptom]:
         else:
             sound.append(f"{match[1]} {found}")
     yield Symptom(name="libraries", state="ok", found=", ".join(sorted(sound)) or "none is needed")
+
+
+def colab() -> dict[str, str]:
+    """The packages that Colab has and notebooks use: what is imported -> what is installed for it (`grader/colab.txt`, the extra `colab`)."""
+    lines = (Path(__file__).parent / "colab.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("#") for line in lines if line and not line.startswith("#")]
+    return {name.strip(): requirement.strip() for requirement, name in pairs}
+
+
+def _colab() -> Symptom:
+    missing = [name for name in colab() if importlib.util.find_spec(name) is None]
+    if not missing:
+        return Symptom(name="packages of Colab", state="ok", found=f"all {len(colab())} are installed")
+    return Symptom(
+        name="packages of Colab",
+        state="lacking",
+        found=f"not installed: {', '.join(missing)}",
+        costs="No notebook loses points, but what it computes with them is unknown: a criterion that depends on it goes to manual review.",
+        mend="pip install 'grader[colab]'",
+    )
 
 
 def _library_lack(name: str, oldest: str | None, found: str | None) -> Symptom:

@@ -1,7 +1,9 @@
 """The doctor: machines made of files, and what it says about them."""
 
+import importlib.util
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -169,6 +171,16 @@ def test_libraries_are_compared_with_what_the_package_requires(examine, monkeypa
     assert rows["library keras"].mend == "pip install 'keras>=3.15'"
     assert rows["library nowhere-to-be-found"].found == "not installed"
     assert "library left-out" not in rows
+
+
+def test_packages_of_colab_are_compared_with_the_list_which_is_the_extra(examine, monkeypatch):
+    extra = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["optional-dependencies"]["colab"]
+    assert sorted(doctor.colab().values()) == sorted(extra)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("cv2", "pydot") else name)
+    row = examine()["packages of Colab"]
+    assert (row.state, row.found, row.mend) == ("lacking", "not installed: cv2, pydot", "pip install 'grader[colab]'")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    assert examine()["packages of Colab"].found == f"all {len(extra)} are installed"
 
 
 def test_data_is_named_with_its_source_or_its_lack(examine, tmp_path):
