@@ -368,8 +368,9 @@ class PredictionsClaim:
 class Note:
     """Something the box did in the student's stead: a shim, a stand-in, a shell line that was not run.
 
-    `kind`: shim | colab | shell | pip | missing | data | input | network | limit | other; unknown: this machine lacks what a network or its training needs;
-    or grader: a defect of ours, which cost a claim. What may depend on the last two is not decided then, and a person looks at the report.
+    `kind`: shim | colab | shell | pip | missing | data | input | network | limit | other; unknown or unseen: this machine lacks what
+    a network, or only its training or curves, need; or grader: a defect of ours, which cost a claim. What may depend on the last three is not decided
+    then, and a person looks at the report.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT

@@ -56,22 +56,21 @@ def why_missing(evidence: Evidence, role: str = "base") -> str:
     return found.reason if found else "No model was found for this part."
 
 
-def defect(evidence: Evidence) -> Finding | None:
+def defect(evidence: Evidence, what: str = "") -> Finding | None:
     """The finding to give where something is missing that may be there all the same; None where nothing kept it back.
 
-    Kept back by a defect of ours, or by what the student has and this machine lacks (a file, a package) and a network or its training needs. The note is
-    a claim: one that a student forges takes points from nobody and gives none, it calls a person.
+    Kept back by a defect of ours, or by what the student has and this machine lacks (a file, a package): that may hide a network, or only the training
+    and the curves of one, so that a model (`what`) is missing all the same. The note is a claim: one that a student forges takes points from nobody and
+    gives none, it calls a person.
     """
-    for note in evidence.run.notes:
-        if note.kind == "grader":
-            message = "This could not be judged because of a defect in the grader while it ran the notebook; a person needs to look."
-            return undecided(message, actual=f"cell {note.cell}: {note.text}")
-    for note in evidence.run.notes:
-        if note.kind == "unknown":
-            message = (
-                f"Cell {note.cell} needs something that is not there while grading, so this cannot be judged here; a person needs to look."
-            )
-            return undecided(message, actual=f"cell {note.cell}: {note.text}")
+    unseen = () if what in ("base", "dropout", "augmentation") else ("unseen",)
+    for kinds in (("grader",), ("unknown", *unseen)):
+        for note in evidence.run.notes:
+            if note.kind in kinds:
+                because = "because of a defect in the grader while it ran the notebook; a person needs to look"
+                needs = f"here: cell {note.cell} needs something that is not there while grading; a person needs to look"
+                message = f"This could not be judged {because if kinds == ('grader',) else needs}."
+                return undecided(message, actual=f"cell {note.cell}: {note.text}")
     return None
 
 
@@ -85,7 +84,7 @@ def absent(evidence: Evidence, what: str, message: str, *, hint: str = "", expec
     cause = evidence.causes.get(what)
     if cause is not None:
         message, hint = cause.sentence, f"Fix cell {cause.cell}, then run the notebook from the top."
-    return defect(evidence) or failed(message, hint=hint, expected=expected, actual=actual)
+    return defect(evidence, what) or failed(message, hint=hint, expected=expected, actual=actual)
 
 
 def graph_or_finding(evidence: Evidence, role: str = "base", *, stands: bool = False) -> Graph | Finding:

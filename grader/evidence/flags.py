@@ -104,7 +104,7 @@ def _run(evidence: Evidence) -> Iterator[Flag]:
     run = evidence.run
     if run.ending not in ("ok", "deadline"):
         yield Flag(id="run_cut_short", severity="warning", message=f"The notebook did not run to its end. {run.detail}")
-    for note in [note for note in run.notes if note.kind in ("missing", "unknown")][:3]:
+    for note in [note for note in run.notes if note.kind in ("missing", "unknown", "unseen")][:3]:
         yield Flag(
             id="missing_package",
             severity="info",

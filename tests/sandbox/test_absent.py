@@ -80,6 +80,7 @@ def test_a_cell_goes_on_behind_the_import():
         ("import hub_\nimport keras\nmodel = keras.Sequential([hub_.KerasLayer('x'), keras.layers.Dense(10)])", 0),
         ("from helper import build\nmodel = build()\nmodel.fit(1)", 0),
         ("from course_utils import *\nmodel = build_model()", 0),
+        ("def build():\n    import keras\n    w = open('w.bin').read()\n    return keras.Sequential(w)\nmodel = build()", 0),
         ("%run helpers.ipynb\nmodel = build_model()", 0),
         ("import keras\nmodel = keras.models.load_model('/content/drive/MyDrive/m.h5')", 0),
     ],
@@ -88,7 +89,7 @@ def test_a_model_lost_for_what_is_not_there_is_for_a_person(lost, cell):
     found = graded(lost, "import keras\nimages = keras.datasets.cifar10.load_data()\nlayer = keras.layers.Conv2D(3, 3)")
     line = next(line for line in found.criteria if line.id == "model.built")
     assert (line.status.value, found.status.value) == ("error", "needs_review")
-    assert f"Cell {cell} needs something that is not there while grading" in line.message
+    assert f"cell {cell} needs something that is not there while grading" in line.message
 
 
 @slow
@@ -115,6 +116,33 @@ def test_images_made_by_a_missing_package_leave_training_undecided():
         "train.protocol": "error",
         "curves.plotted": "error",
     }
+
+
+@slow
+def test_a_builder_that_reads_weights_returns_the_network_that_it_built():
+    builder = "def build():\n    net = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])\n    {}\n    return net\n"
+    lines = {
+        "a": "import numpy as np\n    w = np.load('w.npy')\n    net.set_weights(w)",
+        "b": "import pickle\n    with open('w.pkl', 'rb') as f:\n        w = pickle.load(f)\n    net.set_weights(w)",
+        "c": "import h5py\n    f = h5py.File('w.h5', 'r')\n    for layer in net.layers:\n        layer.set_weights(f[layer.name])",
+        "d": "import tensorflow as tf\n    tf.train.Checkpoint(model=net).restore('ck-1').expect_partial()",
+    }
+    record = ran(
+        "import keras",
+        *(f"{builder.format(line)}{name} = build()" for name, line in lines.items()),
+        "print([m.count_params() for m in (a, b, c, d)])",
+    )
+    assert record.cells[-1].error is None
+    assert "[30730, 30730, 30730, 30730]" in str(record.cells[-1].outputs)
+    assert {note.kind for note in record.notes} == {"missing"}
+
+
+@slow
+def test_a_helper_that_is_given_the_history_leaves_the_curves_undecided_and_nothing_else():
+    found = statuses(graded("from helpers import plot_history" + MODEL + "history = model.fit(x, y)", "plot_history(history)"))
+    assert (found["curves.plotted"], found["train.protocol"], found["dropout.placed"]) == ("error", "error", "fail")
+    found = statuses(graded("import plotly_ as px" + MODEL + "h = model.fit(x, y, validation_split=0.1)", "px.line(y=h.history['loss'])"))
+    assert (found["curves.plotted"], found["train.protocol"], found["dropout.placed"]) == ("error", "pass", "fail")
 
 
 @slow
@@ -184,7 +212,7 @@ def test_weights_folders_and_downloads_that_are_not_here_end_nothing():
     assert told(record) == [("ok", None)] * 4 + [("error", (missing, 4)), ("error", (missing, 7)), ("error", ("URLError", 2))]
     assert [fit.error for fit in record.fits] == [None]
     assert [len(plot.curves) for plot in record.plots][:1] == [1]
-    assert len(notes(record, "unknown")) == 2
+    assert (len(notes(record, "unknown")), len(notes(record, "unseen"))) == (0, 2)
     assert any("best.weights.h5" in text for text in notes(record, "missing"))
 
 

@@ -8,6 +8,7 @@ then not decided. Any other absence is a note of kind "missing".
 """
 
 import ast
+import contextlib
 import difflib
 import importlib.util
 import inspect
@@ -22,8 +23,8 @@ from .frames import cut
 _TRACKERS = frozenset({"clearml", "codecarbon", "comet_ml", "mlflow", "neptune", "tensorboardX", "visualkeras", "wandb"})
 """Packages that watch, log or draw: without them the same model is trained."""
 _PROVIDED = ("tensorflow", "keras", "numpy", "matplotlib", "pandas", "sklearn", "seaborn", "scipy", "PIL", "tqdm", *sys.stdlib_module_names)
-_TAKES_PART = re.compile(r"\b(?:fit\w*|compile|train\w*|Sequential|Model|Input|load_model|load_data|model_from_json)\(|\blayers\.")
-"""In the text of what failed, or in a call: building, loading or training a network."""
+_BUILDS = re.compile(r"\b(?:Sequential|Model|Input|model_from_json)\(|\blayers\.")
+_TRAINS = re.compile(r"\b(?:fit\w*|compile|train\w*|load_data|load_model)\(")
 
 
 class Absent:
@@ -43,7 +44,7 @@ class Absent:
             if name not in (top, f"google.{name.rpartition('.')[2]}") or not _asked_by_the_notebook():
                 return None
             self._given[top] = "quiet" if top in _TRACKERS else "wrong" if _misspelt(top) else "unknown"
-            self._context.note("missing", f"the package {top[:60]} is not provided: the cell goes on without it")
+            self._context.note("missing", f"the package {cut(top, 60)} is not provided: the cell goes on without it")
         return self._module(name, self._given[top])
 
     def _module(self, name, behaves):
@@ -56,41 +57,60 @@ class Absent:
     def star(self, doing):
         """Names that nobody can list come from a module that is not there."""
         self._star = True
-        self._context.note("unknown", f"{cut(doing, 80)}: not there while grading, so what it defines is unknown")
+        self._context.note("missing", f"{cut(doing, 80)}: not there while grading, so what it defines is unknown")
 
     def used(self, thing, values):
-        """Something unknown was called: told where it trains a model, or was given one or a history."""
-        if _TAKES_PART.search(f"{thing._name}(") or any(_is_telling(value) for value in values):
-            self._context.note("unknown", f"{thing._name[:80]}() is unknown: {cut(thing._why, 200)}")
+        """Something unknown was called: noted where it trains as a model does, or was given a model or a history."""
+        trains = re.search(r"\b(?:fit\w*|compile)$", thing._name)
+        if trains or any(_is_telling(value) for value in values):
+            self._context.note("unknown" if trains else "unseen", f"what {cut(thing._name, 80)}() does is unknown ({cut(thing._why, 200)})")
 
     # ------------------------------------------------------------------ statements
 
     def leave_unknown(self, error, statement):
         """Whether a statement of a cell failed for what is not there; the names that it would have bound are unknown then.
 
-        A network that is there stays what its name means. A note says what part it plays.
+        The network that a function had built and would have returned is what its name means; one that is there already stays it. A note says what part
+        the statement plays.
         """
         namespace, frames = self._context.namespace, _frames(error)
         if not isinstance(error, Exception) or not self._is_absence(error, statement, frames, namespace):
             return False
-        compound = hasattr(statement, "body") and not isinstance(statement, ast.ClassDef)
-        lost = [name for name in _bound_by(statement) if not (_is_network(namespace.get(name)) or (compound and name in namespace))]
+        own = [frame for frame in frames if _is_notebook(frame)]
+        compound, names = hasattr(statement, "body") and not isinstance(statement, ast.ClassDef), _bound_by(statement)
+        built = _built_by(own[0]) if own and len(names) == 1 and isinstance(statement, ast.Assign) else None
+        lost = [name for name in names if not (_is_network(namespace.get(name)) or (compound and name in namespace))]
         said = describe_error(error)
-        why = f"{said['type']}: {cut(said['message'], 160)}"
-        text = " ".join([ast.unparse(statement), *(_text(frame) for frame in frames if _is_notebook(frame))])
-        self._context.note(
-            "unknown" if _TAKES_PART.search(text) else "missing",
-            f"line {statement.lineno} needs something that is not there while grading ({why})"
-            + (f"; unknown from here on: {cut(', '.join(lost), 120)}" if lost else ""),
+        why = getattr(error, "_why", f"{said['type']}: {said['message']}")
+        text = " ".join([ast.unparse(statement), *(_behind(frame) for frame in own)])
+        if (
+            _BUILDS.search(text)
+            or (isinstance(error, NameError) and names)
+            or ("load_model(" in text and not any(map(_is_network, namespace.values())))
+        ):
+            kind = "unknown"
+        else:
+            kind = "unseen" if _TRAINS.search(text) or isinstance(error, NameError) else "missing"
+        left = (
+            f"; {names[0]} is the network that was built by then"
+            if built is not None
+            else f"; unknown from here on: {cut(', '.join(lost), 120)}"
+            if lost
+            else ""
         )
-        namespace.update((name, Unknown(name, self, "unknown", why)) for name in lost)
+        self._context.note(kind, f"line {statement.lineno} needs something that is not there while grading ({cut(why, 200)}){left}")
+        namespace.update({names[0]: built} if built is not None else {name: Unknown(name, self, "unknown", why) for name in lost})
         return True
 
     def _is_absence(self, error, statement, frames, namespace):
         if isinstance(error, ModuleNotFoundError):
             top = str(error.name or "").partition(".")[0]
             return self._given.get(top, "wrong") != "wrong" or (top not in self._given and _is_lacking(top) and not _misspelt(top))
-        if isinstance(error, OSError) or type(error).__name__ == "NotFoundError" or "URL fetch failure" in str(error):
+        if (
+            isinstance(error, OSError)
+            or type(error).__name__ in ("NotFoundError", "PermissionDeniedError")
+            or "URL fetch failure" in str(error)
+        ):
             return True
         if isinstance(error, NameError) and self._star:
             return True
@@ -144,8 +164,11 @@ class Unknown:
         self.__dict__.update(_name=name, _maker=maker, _behaves=behaves, _why=why, _top=top)
 
     def _refuse(self, *_, **__):
-        error = FileNotFoundError if self._top is None else ModuleNotFoundError
-        raise error(f"{self._name[:60]} is unknown ({self._why})") if self._top is None else error(self._why, name=self._top)
+        if self._top is not None:
+            raise ModuleNotFoundError(self._why, name=self._top)
+        error = FileNotFoundError(f"{cut(self._name.partition('.')[0], 60)} is unknown ({cut(self._why, 300)})")
+        error._why = self._why
+        raise error
 
     def _more(self, name):
         return Unknown(name, self._maker, self._behaves, self._why, self._top)
@@ -190,7 +213,7 @@ class Unknown:
         return False
 
     def __repr__(self):
-        return f"({self._name[:60]}: unknown while grading)"
+        return f"({cut(self._name, 60)}: unknown while grading)"
 
     def __instancecheck__(self, _):
         return False
@@ -256,11 +279,22 @@ def _frames(error):
     return found[own + 1 :]
 
 
-def _text(frame):
-    try:
-        return inspect.getsource(frame.f_code)
-    except (OSError, TypeError):
-        return ""
+def _behind(frame):
+    """The lines of a notebook's function from the one on that was running, as far as they can be read."""
+    with contextlib.suppress(OSError, TypeError, SyntaxError):
+        lines, first = inspect.getsourcelines(frame.f_code)
+        return "".join(lines[frame.f_lineno - first :])
+    return ""
+
+
+def _built_by(frame):
+    """The network that a function of the notebook would have returned, had it run to its end; None where that cannot be told."""
+    with contextlib.suppress(OSError, TypeError, SyntaxError):
+        function = ast.parse(inspect.cleandoc("\n" + inspect.getsource(frame.f_code)))
+        names = {node.value.id for node in ast.walk(function) if isinstance(node, ast.Return) and isinstance(node.value, ast.Name)}
+        found = [frame.f_locals[name] for name in names if _is_network(frame.f_locals.get(name))]
+        return found[0] if len(found) == 1 else None
+    return None
 
 
 def is_unknown(value):
