@@ -112,6 +112,12 @@ def test_a_decision_counts_and_is_kept(graded):
     after = marks(folder)["graded"]
     assert after.score == before.score + 3
     assert after.overrides[-1].reason == "both answered"
+    there = f"Student,ID,SIS Login ID,Section,HW 1 (77)\nDoe,1001,,s,{before.total:.2f}\nZoe,1006,,s,1.00\n"  # ours, and somebody's
+    (folder / "book.csv").write_text(there, encoding="utf-8")
+    done = grade(folder, "export", "class.db", "--to", "canvas-csv", "--assignment", "(77)", "--worksheet", "book.csv", "--out", "again")
+    rows = list(csv.reader(io.StringIO((folder / "again" / "canvas.csv").read_text(encoding="utf-8"))))
+    assert [(row[1], row[-1]) for row in rows[1:]] == [("1001", f"{after.total:.2f}")], done.stderr
+    assert f"1.00 is there already, the grader's mark is {before.total:.2f}; it is kept (--overwrite replaces it)" in done.stderr
     assert grade(folder, "override", "class.db", before.student, "curves.answers", "--withdraw", "--reason", "by mistake").returncode == 0
     assert marks(folder)["graded"].score == before.score
     with Gradebook.open(folder / "class.db") as book:

@@ -99,6 +99,32 @@ def test_points_that_a_person_gave_in_nbgrader_stay(tmp_path):
         assert (grade.manual_score, grade.needs_manual_grade) == (5.0, False)
 
 
+@pytest.mark.parametrize(
+    ("made", "typed", "overwrite", "points", "said"),
+    [
+        ((0.5,), 1.5, False, 1.5, "are kept: sub_a, model.built: 1.5, decided here: 0.5."),
+        ((0.5,), 1.5, True, 0.5, "were replaced where the criterion is decided here: sub_a, model.built: 1.5, decided here: 0.5."),
+        ((0.5, None), 1.5, False, 1.5, "are kept: sub_a, model.built: 1.5."),
+        ((0.5, None), 1.5, True, None, "were replaced"),
+        ((), 1.5, False, 1.5, "are kept: sub_a, model.built: 1.5."),
+        ((), 1.5, True, 1.5, "model.built: 1.5."),
+        ((0.5, 1.0), 0.5, False, 1.0, ""),  # an earlier decision of ours
+        ((0.5, None), 0.5, False, None, ""),
+    ],
+)
+def test_points_that_somebody_typed_are_never_replaced_silently(tmp_path, made, typed, overwrite, points, said):
+    path = tmp_path / "gradebook.db"
+    run(path)
+    with api.Gradebook(f"sqlite:///{path}") as book:
+        book.find_grade("model-built", "submission", "ps1", "alice").manual_score = typed
+        book.db.commit()
+    decisions = tuple(override("model.built", given, minute) for minute, given in enumerate(made))
+    notes = run(path, [replace(CLASS[0], overrides=decisions)], overwrite=overwrite).notes
+    with api.Gradebook(f"sqlite:///{path}") as book:
+        assert book.find_grade("model-built", "submission", "ps1", "alice").manual_score == points
+    assert any(said in note for note in notes) if said else not any("somebody" in note for note in notes)
+
+
 def test_what_is_in_the_gradebook_already_stays_and_new_criteria_come_to_it(tmp_path):
     path = tmp_path / "gradebook.db"
     with _opened(Options(database=path)) as (_, book):
