@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from grader.errors import GraderError
 from grader.words import counted
 
 if TYPE_CHECKING:
@@ -27,8 +28,20 @@ or rubric, 3 a defect of the grader, 4 not gradable, 5 nothing to grade,
 is a result: exit 0."""
 
 
+class _Command(click.Command):
+    """A command of which our own errors become a message and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GraderError as error:
+            _fail(str(error), error.exit_code)
+
+
 class _Group(click.Group):
     """A group that suggests the command that was meant."""
+
+    command_class = _Command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.commands:
@@ -150,7 +163,6 @@ def _how(command: Any) -> Any:
 def run(**given: Any) -> None:
     """Grade one submission (the default command)."""
     from grader import display, pipeline
-    from grader.errors import GraderError
 
     console = _console()
     _end_on_signals()
@@ -159,11 +171,8 @@ def run(**given: Any) -> None:
     )
     names = _names(given.pop("formats"))
     options = _options(given, formats=names, **{name: given.pop(name) for name in ("out", "allow_fetch", "hosts")})
-    try:
-        with closing(display.watcher(_console(stderr=True), json_lines=json_lines, quiet=quiet)) as watch:
-            outcome = pipeline.grade(submission, replace(options, watch=watch))
-    except GraderError as error:  # nothing was graded, or the report of it cannot be written
-        _fail(str(error), error.exit_code)
+    with closing(display.watcher(_console(stderr=True), json_lines=json_lines, quiet=quiet)) as watch:
+        outcome = pipeline.grade(submission, replace(options, watch=watch))
     if not json_lines:
         _show(outcome, console, quiet=quiet, verbose=verbose)
     if outcome.staff and (verbose or outcome.exit_code == 3):
@@ -185,15 +194,11 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _options(given: dict[str, Any], side_by_side: int = 1, **more: Any) -> "Options":
     """The options of `_HOW`, taken out of `given`."""
-    from grader.errors import UsageError
     from grader.pipeline import Options
     from grader.sandbox import Limits
 
     own = ("rubric", "budget", "device", "sandbox", "deadline_s", "backend", "seed")
-    try:
-        limits = Limits.of(given.pop("memory"), given.pop("cell_s"), given.pop("wall_s"), side_by_side)
-    except UsageError as error:
-        _fail(str(error), error.exit_code)
+    limits = Limits.of(given.pop("memory"), given.pop("cell_s"), given.pop("wall_s"), side_by_side)
     return Options(**{name: given.pop(name) for name in own}, use_cache=not given.pop("no_cache"), limits=limits, **more)
 
 
@@ -302,7 +307,6 @@ def batch(**given: Any) -> None:
     from grader import pipeline
     from grader.batch import progress, session, summary
     from grader.batch.engine import default_jobs
-    from grader.errors import GraderError
 
     console = _console()
     _end_on_signals()
@@ -312,8 +316,8 @@ def batch(**given: Any) -> None:
     plan = session.Plan(**given, options=options)
     try:
         ended = session.grade_class(plan, lambda state: progress.watcher(console, state, json_lines=json_lines, quiet=quiet))
-    except GraderError as error:
-        _fail(str(error), error.exit_code)
+    except GraderError:
+        raise
     except pipeline.Interrupted as signal_:
         _say(f"Interrupted by {signal_.name}. What was graded is in {session.shown(plan.gradebook)}; the same command goes on from there.")
         sys.exit(signal_.code)
@@ -363,33 +367,30 @@ def export(**given: Any) -> None:
     from grader.batch import export as exports
     from grader.batch import session
 
-    def write() -> None:
-        columns = dict(column.partition("=")[::2] for column in given["columns"])
-        source = given["source"]
-        options = exports.Options(
-            with_names=given["with_names"],
-            include_review=given["include_review"],
-            overwrite=given["overwrite"],
-            assignment=given["assignment"],
-            source=None if source is None else source.read_bytes(),
-            file="" if source is None else source.name,
-            columns=columns,
-            feedback=not given["no_feedback"],
-            database=given["database"],
-            notebook=given["notebook"],
-        )
-        done = session.exported(given["gradebook"], given["to"], options, given["key"])
-        for name, data in done.files.items():
-            given["out"].mkdir(parents=True, exist_ok=True)
-            if source is not None and (given["out"] / name).resolve() == source.resolve():
-                _fail(f"--out {given['out']}: {name} there is the file of --worksheet, which would be overwritten. Name another folder.", 2)
-            (given["out"] / name).write_bytes(data)
-            click.echo(f"Written: {given['out'] / name}")
-        for sentence in (*done.notes, *(f"Left out: {reason}" for reason in done.left_out)):
-            _say(sentence)
-        click.echo(f"{counted(done.written, 'mark')} written, {len(done.left_out)} left out.")
-
-    _guarded(write)
+    columns = dict(column.partition("=")[::2] for column in given["columns"])
+    source = given["source"]
+    options = exports.Options(
+        with_names=given["with_names"],
+        include_review=given["include_review"],
+        overwrite=given["overwrite"],
+        assignment=given["assignment"],
+        source=None if source is None else source.read_bytes(),
+        file="" if source is None else source.name,
+        columns=columns,
+        feedback=not given["no_feedback"],
+        database=given["database"],
+        notebook=given["notebook"],
+    )
+    done = session.exported(given["gradebook"], given["to"], options, given["key"])
+    for name, data in done.files.items():
+        given["out"].mkdir(parents=True, exist_ok=True)
+        if source is not None and (given["out"] / name).resolve() == source.resolve():
+            _fail(f"--out {given['out']}: {name} there is the file of --worksheet, which would be overwritten. Name another folder.", 2)
+        (given["out"] / name).write_bytes(data)
+        click.echo(f"Written: {given['out'] / name}")
+    for sentence in (*done.notes, *(f"Left out: {reason}" for reason in done.left_out)):
+        _say(sentence)
+    click.echo(f"{counted(done.written, 'mark')} written, {len(done.left_out)} left out.")
 
 
 @cli.command()
@@ -404,16 +405,13 @@ def override(gradebook: str, student: str, criterion: str, points: float | None,
     """Decide on one criterion of one student's work; every decision is kept, the newest counts."""
     from grader.batch.gradebook import Gradebook
 
-    def decide() -> None:
-        if withdraw == (points is not None):
-            _fail("expected POINTS, or --withdraw without them.", 2)
-        with Gradebook.open(gradebook, create=False) as book:
-            book.override(student, criterion, points, reason=reason, author=author)
-        click.echo(
-            f"{student}, {criterion}: {'withdrawn' if points is None else counted(points, 'point')}. Run grade batch or grade export for the new total."
-        )
-
-    _guarded(decide)
+    if withdraw == (points is not None):
+        _fail("expected POINTS, or --withdraw without them.", 2)
+    with Gradebook.open(gradebook, create=False) as book:
+        book.override(student, criterion, points, reason=reason, author=author)
+    click.echo(
+        f"{student}, {criterion}: {'withdrawn' if points is None else counted(points, 'point')}. Run grade batch or grade export for the new total."
+    )
 
 
 # ------------------------------------------------------------------ rubrics
@@ -444,7 +442,7 @@ def rubric_show(name: str) -> None:
     """Every criterion of a rubric, explained."""
     from grader import rubric
 
-    _guarded(lambda: click.echo(rubric.explain(rubric.load(name))))
+    click.echo(rubric.explain(rubric.load(name)))
 
 
 @rubric_group.command("check")
@@ -453,11 +451,8 @@ def rubric_check(path: str) -> None:
     """Check a rubric file; every mistake is named with its line."""
     from grader import rubric
 
-    def check() -> None:
-        found = rubric.load(path)
-        click.echo(f"{found.path}: fine. {_size(found)}.")
-
-    _guarded(check)
+    found = rubric.load(path)
+    click.echo(f"{found.path}: fine. {_size(found)}.")
 
 
 @rubric_group.command("new")
@@ -490,16 +485,11 @@ def data_status(*, verify: bool) -> None:
     """What the store holds."""
     from grader import dataset
 
-    def show() -> None:
-        found = dataset.status(dataset.default_store(), verify=verify)
-        click.echo(f"store: {found.store}")
-        for item in (found.cifar10, found.standin):
-            images = (
-                f", {item.records[0]:,} + {item.records[1]:,} images, fingerprint {item.fingerprint[:16]}" if item.state == "ok" else ""
-            )
-            click.echo(f"{item.name}: {item.state}{images}. {item.detail} {item.mend}".rstrip())
-
-    _guarded(show)
+    found = dataset.status(dataset.default_store(), verify=verify)
+    click.echo(f"store: {found.store}")
+    for item in (found.cifar10, found.standin):
+        images = f", {item.records[0]:,} + {item.records[1]:,} images, fingerprint {item.fingerprint[:16]}" if item.state == "ok" else ""
+        click.echo(f"{item.name}: {item.state}{images}. {item.detail} {item.mend}".rstrip())
 
 
 @data_group.command("fetch")
@@ -509,15 +499,12 @@ def data_fetch(connect_timeout: float, *, if_missing: bool) -> None:
     """Download the original CIFAR-10 archive and check it."""
     from grader import dataset
 
-    def fetch() -> None:
-        store = dataset.default_store()
-        there = dataset.status(store).cifar10
-        if if_missing and there.state == "ok":
-            click.echo(f"cifar10 is in {there.folder} (fingerprint {there.fingerprint[:16]}).")
-        else:
-            _stored(dataset.fetch(store, connect_timeout))
-
-    _guarded(fetch)
+    store = dataset.default_store()
+    there = dataset.status(store).cifar10
+    if if_missing and there.state == "ok":
+        click.echo(f"cifar10 is in {there.folder} (fingerprint {there.fingerprint[:16]}).")
+    else:
+        _stored(dataset.fetch(store, connect_timeout))
 
 
 @data_group.command("import")
@@ -526,7 +513,7 @@ def data_import(path: Path) -> None:
     """Fill the store from a file: the original binary archive, or an .npz of arrays or JPEG files."""
     from grader import dataset
 
-    _guarded(lambda: _stored(dataset.import_file(path, dataset.default_store())))
+    _stored(dataset.import_file(path, dataset.default_store()))
 
 
 def _stored(found: Any) -> None:
@@ -568,7 +555,7 @@ def cache_verify(*, remove: bool) -> None:
     for key in damaged:
         click.echo(f"damaged: {key}")
     if remove and damaged:
-        _guarded(lambda: click.echo(f"{cache.clear(damaged_only=True)} removed."))
+        click.echo(f"{cache.clear(damaged_only=True)} removed.")
     elif damaged:
         click.echo("`grade cache verify --remove` removes them; until then they are measured anew each time.")
         sys.exit(6)
@@ -581,7 +568,7 @@ def cache_clear() -> None:
     """Remove every kept verdict; they are measured anew when they are next needed."""
     from grader.training.cache import Cache, default_folder
 
-    _guarded(lambda: click.echo(f"{counted(Cache(default_folder()).clear(), 'verdict')} removed."))
+    click.echo(f"{counted(Cache(default_folder()).clear(), 'verdict')} removed.")
 
 
 # ------------------------------------------------------------------ calibration
@@ -610,24 +597,21 @@ def calibrate(**given: Any) -> None:
     """
     from grader import calibrate as calibration
 
-    def go() -> None:
-        first, _, last = given["seeds"].partition(":")
-        if not (first.isdigit() and last.isdigit()):
-            _fail(f"--seeds {given['seeds']}: expected FROM:TO, for example 0:10.", 2)
-        calibration.calibrate(
-            given["name"],
-            only=tuple(name for name in given["only"].split(",") if name),
-            seeds=(int(first), int(last)),
-            device=given["device"],
-            backend=given["backend"],
-            precision=given["precision"],
-            standin=given["standin"],
-            path=given["runs"],
-            making=given["making"] or "runs",
-            tell=click.echo,
-        )
-
-    _guarded(go)
+    first, _, last = given["seeds"].partition(":")
+    if not (first.isdigit() and last.isdigit()):
+        _fail(f"--seeds {given['seeds']}: expected FROM:TO, for example 0:10.", 2)
+    calibration.calibrate(
+        given["name"],
+        only=tuple(name for name in given["only"].split(",") if name),
+        seeds=(int(first), int(last)),
+        device=given["device"],
+        backend=given["backend"],
+        precision=given["precision"],
+        standin=given["standin"],
+        path=given["runs"],
+        making=given["making"] or "runs",
+        tell=click.echo,
+    )
 
 
 # ------------------------------------------------------------------ doctor
@@ -644,7 +628,7 @@ def doctor(out: Path, tier: str, *, attack: bool, warm: bool, as_json: bool) -> 
     from grader import dataset, doctor, sandbox
 
     if attack:
-        _guarded(lambda: _attack(tier, warm=warm, as_json=as_json))
+        _attack(tier, warm=warm, as_json=as_json)
         return
     states = [doctor.TierState(name=state.name, works=state.works, reason=state.reason, mend=state.mend) for state in sandbox.tiers()]
     rows = doctor.examine(dataset.default_store(), tiers=states, out=out)
@@ -689,16 +673,6 @@ def _attacked(box: "Sandbox", *, as_json: bool) -> None:
     click.echo(session.as_json(outcomes, box.name) if as_json else "\n".join(session.lines(outcomes, box.name)))
     if any(outcome.state == "open" for outcome in outcomes):
         sys.exit(1)
-
-
-def _guarded(action: Any) -> None:
-    """Run `action`; our own errors become a message and their exit code."""
-    from grader.errors import GraderError
-
-    try:
-        action()
-    except GraderError as error:
-        _fail(str(error), error.exit_code)
 
 
 def main() -> None:
