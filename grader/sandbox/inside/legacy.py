@@ -243,11 +243,11 @@ def _old_rate(context, cls):
 
 _ARITHMETIC = (
     "reduce_mean=mean reduce_max=max reduce_min=min reduce_sum=sum abs add argmax divide exp maximum minimum multiply negative pow=power "
-    "sigmoid square sqrt subtract tanh"
+    "sigmoid sin cos atan=arctan square sqrt subtract tanh"
 )
 _SYMBOLIC = {
     "": f"{_ARITHMETIC} cast clip_by_value=clip concat=concatenate expand_dims matmul pad reshape round shape split squeeze stack tile transpose",
-    "math": f"{_ARITHMETIC} log rsqrt softplus reduce_std=std reduce_variance=var",
+    "math": f"{_ARITHMETIC} log erf expm1 rsqrt softplus reduce_std=std reduce_variance=var",
     "nn": "elu gelu leaky_relu log_softmax relu relu6 selu sigmoid silu softmax softplus softsign swish=silu tanh l2_normalize=normalize "
     "max_pool max_pool2d=max_pool avg_pool=average_pool avg_pool2d=average_pool",
     "image": "resize=image.resize",
@@ -263,7 +263,7 @@ def _symbolic(context, tensorflow):
     for holder, names in _SYMBOLIC.items():
         place = getattr(tensorflow, holder) if holder else tensorflow
         for name, _, operation in (item.partition("=") for item in names.split()):
-            both = _for_both(context, getattr(place, name), name, operation or name)
+            both = _for_both(context, getattr(place, name), f"{holder}.{name}".strip("."), operation or name)
             setattr(place, name, tensorflow.autograph.experimental.do_not_convert(both))
 
 
@@ -279,7 +279,7 @@ def _for_both(context, original, name, operation):
 
             context.note("shim", f"tf.{name}() in a functional model answered by keras.ops.{operation}()")
             kwargs.pop("name", None)
-            kwargs = {_SYMBOLIC_ARGUMENTS.get((name, key), key): value for key, value in kwargs.items()}
+            kwargs = {_SYMBOLIC_ARGUMENTS.get((name.rpartition(".")[2], key), key): value for key, value in kwargs.items()}
             if not args and kwargs:  # the first argument by its name, which keras.ops calls otherwise
                 args = (kwargs.pop(next(iter(kwargs))),)
             return functools.reduce(getattr, operation.split("."), keras.ops)(*args, **kwargs)
@@ -334,10 +334,9 @@ def _take_old_metric_names(context, callbacks):
         bare = self.monitor.removeprefix("val_")
         other = None if bare in names else same_metric(bare, names)
         if other is not None:
-            self.monitor = self.monitor[: -len(bare)] + other
-            context.note(
-                "shim", f"{type(self).__name__}(monitor={bare!r}) answered with {self.monitor!r} (its name changed between Keras versions)"
-            )
+            former, self.monitor = self.monitor, self.monitor[: -len(bare)] + other
+            changed = f"answered with {self.monitor!r} (its name changed between Keras versions)"
+            context.note("shim", f"{type(self).__name__}(monitor={former!r}) {changed}")
         elif bare not in names and self.mode == "auto":
             self.mode = "max" if "acc" in bare or "auc" in bare.lower() else "min"
             context.note("shim", f"{type(self).__name__} monitors {self.monitor[:40]!r}, which this training does not measure")

@@ -35,15 +35,9 @@ def _is_stock(layer):
 
 
 def _own_activation(layer):
-    """The activation of a layer where it is none of Keras' own, else None. A layer with weights as an activation stays one."""
+    """The activation of a layer where it is no function of Keras' own, else None."""
     function = getattr(layer, "activation", None)
-    if (
-        not callable(function)
-        or is_keras_own(function)
-        or (_is_stock(function) and (getattr(function, "weights", None) or type(function).__name__ == "PReLU"))
-    ):
-        return None
-    return function
+    return function if callable(function) and not is_keras_own(function) else None
 
 
 @contextlib.contextmanager
@@ -100,8 +94,14 @@ def _known_activations():
 
 
 def _activation(function):
-    """What Keras' own configurations say of an activation that gives the same numbers as `function`: a name or a layer; None where there is none."""
+    """What Keras' own configurations say of an activation that gives the same numbers as `function`: a name or a layer; None where there is none.
+
+    A layer with weights of its own gives other numbers once they are trained.
+    """
     import keras
+
+    if type(function).__name__ == "PReLU" or getattr(function, "weights", None):
+        return None
 
     def same(found):
         return np.allclose(wanted, np.asarray(found), rtol=1e-3, atol=1e-3)
@@ -188,7 +188,7 @@ def _reduced(name):
 
 def _reshaped(layers, op, tensor):
     shape = op.compute_output_spec(tensor).shape
-    if shape[0] is not None or None in shape[1:]:
+    if len(shape) < 2 or shape[0] is not None or None in shape[1:]:
         return None
     return layers.Flatten() if len(shape) == 2 and len(tensor.shape) > 2 else layers.Reshape(shape[1:])
 
@@ -317,9 +317,10 @@ def _through_custom_layers():
             if self.name not in plain:
                 original(self, *args, **kwargs)  # builds it
                 with _without_activations([self]):
-                    plain[self.name] = type(self).from_config(self.get_config())
+                    plain[self.name] = type(self).from_config({**self.get_config(), "activation": "linear"})
                 plain[self.name].build_from_config(self.get_build_config())
-                plain[self.name].set_weights(self.get_weights())
+                for variable, value in zip(plain[self.name].weights, self.weights, strict=False):  # an activation's own come last
+                    variable.assign(value)
             try:
                 return self.activation(original(plain[self.name], *args, **kwargs))
             except Exception as error:
