@@ -57,7 +57,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
             expected=expected,
             actual=f"{data.dtype} in {given}",
         )
-    graph = graph_or_finding(evidence) if model_of(evidence) else None
+    graph = graph_or_finding(evidence, stands=True) if model_of(evidence) else None
     if isinstance(graph, Finding):  # what it does to its input is not known
         return graph
     seen, normalization, batch = through_model(given, graph)

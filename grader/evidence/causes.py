@@ -46,6 +46,7 @@ _FOLLOWS = {"base": ("compile", "fit", "curves"), "compile": ("fit", "curves"), 
 """What cannot be there where the first is missing for the same cause, and is not told twice."""
 _NO_ERRORS = ("Stopped", "Timeout")
 """What the host and the box call a cell that was ended, in place of an exception's type."""
+_LINE_STARTS = re.compile(r"^[ \t]*(?:(?:def|class|import|from \w+ import) )?(\w+)", re.MULTILINE)
 _UNKNOWN_NAME = re.compile(r"name '(\w+)' is not defined|local variable '(\w+)'")
 
 
@@ -224,9 +225,9 @@ def _lost(notebook: Notebook, record: RunRecord) -> Iterator[_Lost]:
         body = tree.body if isinstance(tree, ast.Module) else []
         errors = {error.statement: error for error in reversed((*((run.error,) if run.error else ()), *run.more))}
         if not body or (run.error is not None and run.error.type == "SyntaxError"):  # no tree: the whole cell, by its words
-            yield _Lost(
-                cell=cell.index, section=cell.section, error=run.error, called=frozenset(re.findall(r"\w+", _uncommented(cell.source)))
-            )
+            words = re.sub(r"#.*", "", cell.source[: syntax.MAX_PARSED])
+            called, binds = frozenset(re.findall(r"\w+", words)), frozenset(_LINE_STARTS.findall(words))
+            yield _Lost(cell=cell.index, section=cell.section, error=run.error, called=called, binds=binds)
             continue
         failed: list[tuple[frozenset[str], CellError]] = []
         for statement in body:
@@ -247,7 +248,3 @@ def _binds(statement: ast.stmt) -> frozenset[str]:
     while isinstance(value, ast.Call | ast.Attribute | ast.Subscript):
         value = value.func if isinstance(value, ast.Call) else value.value
     return syntax.bound(statement) | ({value.id} if isinstance(value, ast.Name) else set())
-
-
-def _uncommented(source: str) -> str:
-    return re.sub(r"#.*", "", source[: syntax.MAX_PARSED])

@@ -221,7 +221,7 @@ def test_a_loop_never_sends_more_than_the_host_takes(box):
     recorder, pipe = box
     assert {kind: most for kind, (_, _, most) in _KINDS.items() if kind not in ("cell", "note")} | {"load": 200} == context.MOST
     assert frames.MOST_BYTES == FRAME_BYTES
-    recorder.look = lambda *_: (0, 0)
+    recorder.look = lambda *_, **__: (0, 0)
     for index in range(700):
         recorder._used(Model(), "predict", None)
         recorder.context.send("load", {"name": "cifar10"})

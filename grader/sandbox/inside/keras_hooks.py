@@ -297,22 +297,26 @@ class Recorder:
     def names(self, thing):
         return [name for name, value in list(self.context.namespace.items()) if value is thing and not name.startswith("_")][:5]
 
-    def look(self, model, data=None):
-        """Send the model as it is now, if it changed; returns (serial, version). `data`: the claim of what reached it, if anything did.
+    def look(self, model, data=None, *, failed=False):
+        """Send the model as it is now, if it changed; returns (serial, version). `data`: the claim of what reached it, if anything did. `failed`: and it could not take it.
 
         A model that a defect of ours keeps from being described is sent as one that cannot be rebuilt: a person looks at it.
         """
         serial = self.serial(model)
         with self.context.ours("describing a model"):
-            return serial, self._send_model(model, serial, *self._described(model, tuple(data["shape"]) if data else None))
+            return serial, self._send_model(model, serial, *self._described(model, tuple(data["shape"]) if data else None, failed=failed))
         undescribed = {"kind": "Subclassed", "unbuildable": "a defect in the grader kept it from being described"}
         return serial, self._send_model(model, serial, "undescribed", undescribed)
 
-    def _described(self, model, given_shape):
+    def _described(self, model, given_shape, *, failed=False):
         """A digest of the model as it is now, and the fields of its claim."""
         with self.context:
             standing, unfinished, planned = _standing(model, given_shape) or (model, self.unfinished.get(id(model)), 0)
             found = trace.snapshot(standing, given_shape)
+            if failed and found["kind"] == "Subclassed" and found["config"] is None and given_shape:
+                part, last = self._of_tensors(_symbolic_in(_error_of(lambda: trace._traced(model, given_shape))))
+                if part is not None:
+                    found, unfinished = trace.snapshot(part, given_shape), f"its call fails behind {last}"
         found |= {"unfinished": unfinished, "planned": planned} if unfinished else {}
         nested = [model, *trace.all_layers(model)]
         pretrained = [text for ref, text in self.pretrained.values() if any(ref() is item for item in nested)]
@@ -645,7 +649,7 @@ class Recorder:
     def _trained(self, model, index, call, claim):
         """Send a training call."""
         with self.context.ours("recording a training call"):
-            serial, version = self.look(model, claim.get("train"))
+            serial, version = self.look(model, claim.get("train"), failed=bool(claim.get("error")))
             body = {"index": index, "cell": self.context.cell, "call": call, "serial": serial, "version": version, **claim}
             self.context.send("fit", body)
 
@@ -820,20 +824,21 @@ class Recorder:
         errors = self.context.resume.errors if self.context.resume else []
         if errors and self.keras and not found:
             tensors = [value for value in self.context.namespace.values() if isinstance(value, self.keras.KerasTensor)]
-            for error in errors:
-                frames = error.__traceback__
-                while frames is not None:
-                    tensors += [value for value in frames.tb_frame.f_locals.values() if isinstance(value, self.keras.KerasTensor)]
-                    frames = frames.tb_next
+            tensors += [tensor for error in errors for tensor in _symbolic_in(error)]
             taken = {id(layer) for model, _ in self.models for layer in (*trace.all_layers(model), *getattr(model, "_operations", ()))}
-            free = [(_reach(tensor), tensor) for tensor in tensors[-50:] if id(tensor._keras_history.operation) not in taken]
-            size, last = max(free, key=lambda pair: pair[0], default=(0, None))
-            if size > 1:
-                with self.context:
-                    model = self.keras.Model(self.keras.utils.get_source_inputs(last), last)
-                self.unfinished[id(model)] = f"no model was made of them, the last of which is {last._keras_history.operation.name}"
+            with self.context:
+                model, last = self._of_tensors([tensor for tensor in tensors if id(tensor._keras_history.operation) not in taken])
+            if model is not None:
+                self.unfinished[id(model)] = f"no model was made of them, the last of which is {last}"
                 found.append(model)
         return found
+
+    def _of_tensors(self, tensors):
+        """(a model of what the furthest of some symbolic tensors is made by, the name of its last operation); (None, "") where that is nothing."""
+        size, furthest = max(((_reach(tensor), tensor) for tensor in tensors[-50:]), key=lambda pair: pair[0], default=(0, None))
+        if size < 2:
+            return None, ""
+        return self.keras.Model(self.keras.utils.get_source_inputs(furthest), furthest), furthest._keras_history.operation.name
 
     def before_end(self):
         """The notebook ends its own process: what there is by now is sent first."""
@@ -933,6 +938,25 @@ def _standing(model, given_shape):
         except Exception:
             return (keras.Model(inputs, x), f"{layer.name} ({type(layer).__name__}) fails", len(layers)) if place else None
     return None
+
+
+def _error_of(function):
+    try:
+        function()
+    except Exception as error:
+        return error
+    return None
+
+
+def _symbolic_in(error):
+    """The symbolic tensors that the functions hold through which an error came."""
+    import keras
+
+    found, frames = [], getattr(error, "__traceback__", None)
+    while frames is not None:
+        found += [value for value in frames.tb_frame.f_locals.values() if isinstance(value, keras.KerasTensor)]
+        frames = frames.tb_next
+    return found
 
 
 def _reach(tensor):

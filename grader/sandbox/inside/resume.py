@@ -82,9 +82,10 @@ class Resume(ast.NodeTransformer):
         return tree
 
     def _unneeded(self, function):
-        """The simple statements of a function that nothing else in it needs and that change nothing: those that may fail by themselves."""
-        parts = list(_simple(function.body))
-        free = {id(part): self._effect(part) for part in parts if isinstance(part, _PLAIN) and not _leaves(part)}
+        """The statements of a function that nothing else in it needs and that change nothing: those that may fail by themselves."""
+        own = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)} | _stores(function.body)
+        parts = list(_simple(function.body, blocks=True))
+        free = {id(part): self._effect(part) for part in parts if isinstance(part, _PLAIN + _BLOCKS) and not _leaves(part, own)}
         free = {key: made for key, (made, changed) in free.items() if not changed}
         while True:
             needed = _loads(function, free)
@@ -148,6 +149,8 @@ class Resume(ast.NodeTransformer):
     def failed(self, error, statement=None):
         """Write a failure down, once. `statement`: the line of the cell's own statement, where the traceback does not begin there."""
         body, lines = describe_error(error), []
+        if isinstance(error, SyntaxError) and error.msg:
+            body["message"] = str(error.msg)[:600]  # without IPython's name for the cell
         trace = error.__traceback__
         while trace is not None:
             named = _NAMED.match(trace.tb_frame.f_code.co_filename)
@@ -230,6 +233,7 @@ class Resume(ast.NodeTransformer):
 
 
 _EXITS = (ast.Break, ast.Return, ast.Raise, ast.Yield)
+_BLOCKS = (ast.For, ast.While, ast.If, ast.With)
 _PLAIN = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Assert)
 
 
@@ -263,19 +267,23 @@ def _minds(node):
     )
 
 
-def _leaves(part):
-    """Whether a statement does more than run through (`yield`, `await`, `:=`), or cannot fail (a text)."""
+def _leaves(part, own=frozenset()):
+    """Whether a statement does more than run through (`return`, `yield`, `:=`), or cannot fail (a text). A `raise` is no leaving where its `if` is about the machine, not about `own` names."""
+    leaving = (ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.NamedExpr, ast.Break, ast.Continue, ast.Raise)
+    if isinstance(part, ast.If) and not _loads(part.test) & own and isinstance(part.body[-1], ast.Raise):
+        leaving = leaving[:-1]
     return (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)) or any(
-        isinstance(node, ast.Yield | ast.YieldFrom | ast.Await | ast.NamedExpr) for node in ast.walk(part)
+        isinstance(node, leaving) for node in ast.walk(part)
     )
 
 
-def _simple(body):
-    """The statements of a block and of the loops and branches in it, without those of functions, classes and `try`."""
+def _simple(body, *, blocks=False):
+    """The statements of a block and of the loops and branches in it, without those of functions, classes and `try`; loops and branches themselves, too, with `blocks`."""
     for part in body:
-        if isinstance(part, ast.For | ast.While | ast.If) or (isinstance(part, ast.With) and not _minds(part)):
-            yield from _simple(part.body)
-            yield from _simple(getattr(part, "orelse", []))
+        if isinstance(part, _BLOCKS) and not _minds(part):
+            yield from [part] if blocks else []
+            yield from _simple(part.body, blocks=blocks)
+            yield from _simple(getattr(part, "orelse", []), blocks=blocks)
         elif not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Try | ast.TryStar):
             yield part
 
@@ -320,8 +328,9 @@ class _Wrap(ast.NodeTransformer):
         self._wrapped = wrapped
 
     def visit(self, node):
+        self.generic_visit(node)
         if id(node) not in self._wrapped:
-            return self.generic_visit(node)
+            return node
         ask = ast.Call(func=ast.Name(id="__aside__", ctx=ast.Load()), args=[], keywords=[])
         refuse = ast.If(test=ast.UnaryOp(op=ast.Not(), operand=ask), body=[ast.Raise()], orelse=[])
         handler = ast.ExceptHandler(type=ast.Name(id="Exception", ctx=ast.Load()), name=None, body=[refuse])
