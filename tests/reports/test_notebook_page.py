@@ -196,8 +196,9 @@ def test_in_the_box_the_same_is_drawn_and_in_a_warm_one():
 )
 def test_a_page_that_cannot_be_drawn_costs_nothing_and_says_why(monkeypatch, limits, ending):
     monkeypatch.setattr(pipeline, "DRAWING", replace(pipeline.DRAWING, **limits))
-    executed = pipeline.drawn(good(), sandbox.choose())
-    assert executed.report == good().report
+    slow = notebook(["a.b" * 6000] * 2, ("code",))
+    executed = pipeline.drawn(slow, sandbox.choose())
+    assert executed.report == slow.report
     assert f"Drawing it was ended ({ending})" in executed.page.fault
     for html in (as_html.render(executed), as_page.render(executed)):
         assert f"The notebook cannot be shown. Drawing it was ended ({ending})" in html

@@ -2,4 +2,6 @@
 
 import sys
 
-sys.modules.setdefault("rfc3987_syntax", None)  # where it is installed, jsonschema imports it: most of the start's time, for addresses alone
+sys.modules.setdefault(
+    "rfc3987_syntax", None
+)  # where it is installed, jsonschema imports it: most of the start's time, for addresses alone
