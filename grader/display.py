@@ -41,7 +41,7 @@ def duration(seconds: float | None) -> str:
 
 
 class Pace:
-    """The time that is left of the trainings, from the images a second so far; the models still to come take as many images as those before."""
+    """The time that is left of the trainings, from the images a second so far; a model takes as many images as those before it, the first all that it may."""
 
     def __init__(self) -> None:
         self._ends: float | None = None
@@ -68,7 +68,8 @@ class Pace:
             self._done += max(images - self._run, 0)
             self._run, self._at = images, now
             if self._timed:
-                self._ends = now + (max(most - images, 0) + self._to_come * (self._before or most)) * self._seconds / self._timed
+                goal = self._before if images < self._before < most else most
+                self._ends = now + (max(goal - images, 0) + self._to_come * (self._before or most)) * self._seconds / self._timed
 
 
 def _model(role: str) -> str:

@@ -115,7 +115,8 @@ def test_the_time_left_comes_from_the_images_a_second(monkeypatch):
     assert come(0, "checkpoint", images=0, most=1000) == pytest.approx(60)  # another seed begins
     assert come(60, "checkpoint", images=400, most=1000) == pytest.approx(52)
     assert come(0, "training", number=2, of=3) is None
-    assert come(5, "checkpoint", images=0, most=1000) == pytest.approx(20 + 20)  # the first model took a thousand images
+    assert come(5, "checkpoint", images=0, most=2000) == pytest.approx(20 + 20)  # the first model took a thousand images
+    assert come(60, "checkpoint", images=1200, most=2000) == pytest.approx(16 + 20)  # this one more than that
     assert come(0, "phase", phase="judge") is None
 
 
