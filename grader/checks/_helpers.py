@@ -68,7 +68,7 @@ def defect(evidence: Evidence, what: str = "") -> Finding | None:
         for note in evidence.run.notes:
             if note.kind in kinds:
                 because = "because of a defect in the grader while it ran the notebook; a person needs to look"
-                needs = f"here: cell {note.cell} needs something that is not there while grading; a person needs to look"
+                needs = f"here: cell {note.cell} needs something that is not available while grading; a person needs to look"
                 message = f"This could not be judged {because if kinds == ('grader',) else needs}."
                 return undecided(message, actual=f"cell {note.cell}: {note.text}")
     return None

@@ -89,7 +89,7 @@ def test_a_model_lost_for_what_is_not_there_is_for_a_person(lost, cell):
     found = graded(lost, "import keras\nimages = keras.datasets.cifar10.load_data()\nlayer = keras.layers.Conv2D(3, 3)")
     line = next(line for line in found.criteria if line.id == "model.built")
     assert (line.status.value, found.status.value) == ("error", "needs_review")
-    assert f"cell {cell} needs something that is not there while grading" in line.message
+    assert f"cell {cell} needs something that is not available while grading" in line.message
 
 
 @slow
@@ -143,6 +143,23 @@ def test_a_helper_that_is_given_the_history_leaves_the_curves_undecided_and_noth
     assert (found["curves.plotted"], found["train.protocol"], found["dropout.placed"]) == ("error", "error", "fail")
     found = statuses(graded("import plotly_ as px" + MODEL + "h = model.fit(x, y, validation_split=0.1)", "px.line(y=h.history['loss'])"))
     assert (found["curves.plotted"], found["train.protocol"], found["dropout.placed"]) == ("error", "pass", "fail")
+
+
+@slow
+def test_metrics_and_callbacks_that_are_not_there_are_left_out():
+    compiled = 'model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy", tfa_.F1Score()])\n'
+    found = statuses(
+        graded(
+            "import tfa_, livelossplot_" + MODEL + compiled + "h = model.fit(x, y, validation_split=0.1, callbacks=[livelossplot_.Plot()])"
+        )
+    )
+    assert {key: found[key] for key in ("model.built", "train.loss", "train.protocol", "curves.plotted", "dropout.placed")} == {
+        "model.built": "pass",
+        "train.loss": "pass",
+        "train.protocol": "pass",
+        "curves.plotted": "error",
+        "dropout.placed": "fail",
+    }
 
 
 @slow

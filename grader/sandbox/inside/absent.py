@@ -57,7 +57,7 @@ class Absent:
     def star(self, doing):
         """Names that nobody can list come from a module that is not there."""
         self._star = True
-        self._context.note("missing", f"{cut(doing, 80)}: not there while grading, so what it defines is unknown")
+        self._context.note("missing", f"{cut(doing, 80)}: not available while grading, so what it defines is unknown")
 
     def used(self, thing, values):
         """Something unknown was called: noted where it trains as a model does, or was given a model or a history."""
@@ -98,7 +98,7 @@ class Absent:
             if lost
             else ""
         )
-        self._context.note(kind, f"line {statement.lineno} needs something that is not there while grading ({cut(why, 200)}){left}")
+        self._context.note(kind, f"line {statement.lineno} needs something that is not available while grading ({cut(why, 200)}){left}")
         namespace.update({names[0]: built} if built is not None else {name: Unknown(name, self, "unknown", why) for name in lost})
         return True
 
@@ -155,7 +155,7 @@ class Module(types.ModuleType):
 
 
 class Unknown:
-    """Something that is not there while grading, or was made of it. It can be passed on, called and asked for its parts; a value it has none.
+    """Something that is not available while grading, or was made of it. It can be passed on, called and asked for its parts; a value it has none.
 
     What is set on it is kept (`wandb.config`).
     """
@@ -298,7 +298,7 @@ def _built_by(frame):
 
 
 def is_unknown(value):
-    """Whether something is not there while grading, or was made of what is not."""
+    """Whether something is not available while grading, or was made of what is not."""
     return type(value) is Unknown and value._behaves == "unknown"
 
 
@@ -307,6 +307,13 @@ def refuse(*values):
     for value in values:
         if is_unknown(value):
             value._refuse()
+
+
+def known(context, items, kind):
+    """`items` without the unknown ones, each of which is noted as of `kind`."""
+    for item in filter(is_unknown, items):
+        context.note(kind, f"{cut(item._name, 80)}() is left out: {cut(item._why, 200)}")
+    return [item for item in items if not is_unknown(item)]
 
 
 def _holds_unknown(value):

@@ -114,7 +114,7 @@ class Files:
 
     def _load_dataset(self, path, name=None, split=None, **_):
         if str(path).rpartition("/")[2] != "cifar10" or split not in (None, "train", "test"):
-            raise FileNotFoundError(f"load_dataset({str(path)[:60]!r}, split={split!r}): not there while grading, only cifar10 is")
+            raise FileNotFoundError(f"load_dataset({str(path)[:60]!r}, split={split!r}): not available while grading, only cifar10 is")
         parts = {
             part: _Rows(images, labels.reshape(-1).tolist()) for part, (images, labels) in zip(("train", "test"), self._load(), strict=True)
         }

@@ -690,8 +690,9 @@ class Recorder:
         callbacks = [
             item
             for item in (callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else [])
-            if type(item).__name__ not in ("TensorBoard", "BackupAndRestore") and not absent.is_unknown(item)
+            if type(item).__name__ not in ("TensorBoard", "BackupAndRestore")
         ]
+        callbacks = absent.known(self.context, callbacks, "unseen")
         return self._eagerly(
             model,
             lambda: self.original["fit"](

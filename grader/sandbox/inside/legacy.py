@@ -14,7 +14,7 @@ import types
 
 import numpy as np
 
-from . import files, imports
+from . import absent, files, imports
 from .frames import readable
 
 _KERAS = re.compile(
@@ -638,6 +638,8 @@ def compile_arguments(context, args, kwargs):
     if isinstance(kwargs.get("metrics"), str):
         context.note("shim", "compile(metrics=) answered with a list of one (Keras 3 takes no single name)")
         kwargs = {**kwargs, "metrics": [kwargs["metrics"]]}
+    if isinstance(kwargs.get("metrics"), (list, tuple)):
+        kwargs = {**kwargs, "metrics": absent.known(context, kwargs["metrics"], "missing")}
     return args, kwargs
 
 
