@@ -5,7 +5,7 @@ Four bases are looked at, each against the class itself:
 *contents*  the same notebook, outputs and all.
 *curve*     the same recorded numbers of a training, digit for digit: two independent trainings do not give the same digits.
 *model*     the same layers, settings and compile, where few have them: the architecture that everybody is asked to build says nothing.
-*code*      the same passages (winnowed fingerprints of copydetect's token text, so names, comments, strings and layout do not matter), each worth
+*code*      the same passages (winnowed fingerprints of a token text, as copydetect makes it, so names, comments, strings and layout do not matter), each worth
             the more the fewer have it. The template's passages, and what more than a tenth of the class has, count nothing.
 
 Each pair's basis comes with `expected`: how many pairs this strong a class of this size would show by chance, under a model that is said in words
@@ -27,10 +27,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+from pygments.lexers import PythonLexer
+from pygments.token import Comment, Name, String, Text
 
 from grader.batch.records import Standing
 from grader.records import Report, ReportModel
@@ -41,7 +44,7 @@ Basis = Literal["contents", "curve", "model", "code"]
 LIMIT = 0.05
 """Listed is what would be seen by chance in fewer than one class in twenty, basis by basis."""
 NOISE, GUARANTEE = 25, 30
-"""Characters of token text: shorter agreements are noise, agreements of this length are always found (copydetect's own defaults)."""
+"""Characters of token text: shorter agreements are noise, agreements of this length are always found (copydetect's defaults)."""
 COMMON = 0.10
 """A passage that more than this share of the class has counts nothing."""
 RARE_MODEL = 0.03
@@ -166,7 +169,7 @@ class Fingerprints:
 def _made_by() -> str:
     """What fingerprints hang on beside the code: this file, and the libraries that read Python."""
     own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    return json.dumps([own, *(metadata.version(name) for name in ("copydetect", "pygments", "numpy"))])
+    return json.dumps([own, *(metadata.version(name) for name in ("pygments", "numpy"))])
 
 
 def similar(
@@ -485,18 +488,14 @@ def _token_source(code: str) -> str:
     return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
 
-@cache
-def _copydetect() -> Any:
-    """The functions of copydetect, imported when first needed: with them comes a plotting library."""
-    from copydetect import utils  # noqa: PLC0415
-
-    return utils
-
-
 def _token_text(code: str) -> str:
-    """Code as copydetect normalises it: names become V, strings S; comments and white space are gone."""
-    text, _ = _copydetect().filter_code(_token_source(code), "submission.py", "python")
-    return str(text)
+    """Code in which names are V, functions F, classes O and strings S, and comments and white space are gone, as copydetect normalises it."""
+    plain = {Name: "V", Name.Variable: "V", Name.Attribute: "V"}
+    kinds = ((Name.Function, "F"), (Name.Class, "O"), (Text, ""), (Comment, ""), (String, "S"))
+    return "".join(
+        plain.get(kind) or next((letter for each, letter in kinds if kind in each and text not in "'\""), text.replace("'", '"'))
+        for kind, text in PythonLexer().get_tokens(_token_source(code))
+    )
 
 
 def _prints(text: str) -> Prints:
@@ -504,8 +503,7 @@ def _prints(text: str) -> Prints:
     if len(text) < NOISE:
         return np.array([], dtype=np.int64)
     hashes = np.array([_hash(text[place : place + NOISE]) for place in range(len(text) - NOISE + 1)], dtype=np.int64)
-    chosen, _ = _copydetect().winnow(hashes, GUARANTEE - NOISE + 1)
-    return np.unique(np.asarray(chosen, dtype=np.int64))
+    return np.unique(sliding_window_view(hashes, min(GUARANTEE - NOISE + 1, hashes.size)).min(axis=1))
 
 
 def _hash(text: str) -> int:
