@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import median
 
 from grader import pipeline, sandbox
-from grader.attacks.notebooks import LIMITS, NOTEBOOKS, notebook
 from grader.batch.worker import Item, Workshop
 from grader.records import Executed
+from grader_attacks.notebooks import LIMITS, NOTEBOOKS, notebook
 
 CORPUS = Path(__file__).resolve().parent.parent / "tests" / "notebooks"
 

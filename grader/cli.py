@@ -661,7 +661,7 @@ def _attack(tier: str, *, warm: bool, as_json: bool) -> None:
 
 def _attacked(box: "Sandbox", *, as_json: bool) -> None:
     from grader import dataset
-    from grader.attacks import session
+    from grader_attacks import session
 
     outcomes = []
     for outcome in session.run(box, dataset.default_store()):

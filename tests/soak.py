@@ -20,9 +20,9 @@ import jsonschema
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from harness import ROOT, grade_file, small_store, warm_box2
 
-from grader.attacks.notebooks import NOTEBOOKS, notebook
 from grader.sandbox import Limits
 from grader.sandbox.process import descendants
+from grader_attacks.notebooks import NOTEBOOKS, notebook
 
 SCHEMA = json.loads((ROOT / "grader/reports/report.v1.schema.json").read_text(encoding="utf-8"))
 LIMITS = Limits(cell_s=20, wall_s=90)

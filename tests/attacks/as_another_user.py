@@ -10,9 +10,9 @@ import sys
 import harness
 
 from grader import sandbox
-from grader.attacks import boxes, suite
 from grader.sandbox.base import interpreter_folders
 from grader.sandbox.landlock import other_user
+from grader_attacks import boxes, suite
 
 NOT_HERE = 77
 

@@ -15,11 +15,11 @@ from click.testing import CliRunner
 from harness import REQUIRE_ALL, ROOT
 
 from grader import cli, sandbox
-from grader.attacks import boxes, session, suite
-from grader.attacks.records import Attack, Outcome
 from grader.sandbox import folders, process
 from grader.sandbox.cgroups import Group
 from grader.sandbox.warm import AllWarm
+from grader_attacks import boxes, session, suite
+from grader_attacks.records import Attack, Outcome
 
 QUICK = [attack for attack in suite.BOX_ATTACKS if not attack.alone]
 ALONE = [attack for attack in suite.BOX_ATTACKS if attack.alone]

@@ -7,9 +7,9 @@ import pytest
 from harness import store, warm_box2
 
 from grader import dataset, pipeline, sandbox
-from grader.attacks import archives, notebooks, session, suite
-from grader.attacks.notebooks import NOTEBOOKS, Graded, judge
 from grader.records import Flag, RunStatus
+from grader_attacks import archives, notebooks, session, suite
+from grader_attacks.notebooks import NOTEBOOKS, Graded, judge
 
 
 @cache

@@ -5,7 +5,7 @@ import re
 import pytest
 from harness import ROOT
 
-from grader.attacks import archives, notebooks, suite
+from grader_attacks import archives, notebooks, suite
 
 PAGE = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 ATTACKS = [*suite.BOX_ATTACKS, *archives.ATTACKS, *(hostile.attack for hostile in notebooks.NOTEBOOKS)]

@@ -17,10 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from grader import notebook, pipeline, reports, rubric, sources
-from grader.attacks.records import Attack, Outcome
-from grader.attacks.suite import ARCHIVE
 from grader.errors import GraderError
 from grader.records import RunStatus
+from grader_attacks.records import Attack, Outcome
+from grader_attacks.suite import ARCHIVE
 
 _CELL: dict[str, object] = {"cell_type": "code", "metadata": {}, "source": "x = 1", "outputs": [], "execution_count": None}
 _FINE = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [_CELL]}).encode()

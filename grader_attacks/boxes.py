@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from grader import rubric
-from grader.attacks.records import Attack, Outcome, State
 from grader.decode import RunCollector
 from grader.errors import FrameError
 from grader.sandbox import Job, Limits, Running, Sandbox
 from grader.sandbox.base import PACKAGE, interpreter_folders
+from grader_attacks.records import Attack, Outcome, State
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 SHARED = Limits(wall_s=90, cpu_s=60, memory_mib=1024, files=2000, disk_mib=64, output_mib=2)

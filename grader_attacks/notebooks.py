@@ -17,12 +17,12 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from grader import pipeline
-from grader.attacks.records import Attack, Outcome
-from grader.attacks.suite import ARCHIVE, DATA, EXHAUST, FORGE, LIE, POISON
 from grader.errors import GraderError
 from grader.records import Report, RunStatus
 from grader.sandbox import Limits, Sandbox
 from grader.training.box2 import Box2
+from grader_attacks.records import Attack, Outcome
+from grader_attacks.suite import ARCHIVE, DATA, EXHAUST, FORGE, LIE, POISON
 
 FORMATS = ("json", "html", "md", "junit", "gradescope", "github", "notebook")
 LIMITS = Limits(cell_s=60, wall_s=180, memory_mib=3072)

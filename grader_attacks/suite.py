@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from grader.attacks.records import Attack, Proof
+from grader_attacks.records import Attack, Proof
 
 FORGE, LIE, READ, WRITE = "forge the score", "lie in the claim", "read", "write"
 PROCESS, SURVIVE, EXHAUST, HANG, NETWORK = "kill, trace or signal", "survive", "exhaust", "hang", "network"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from grader.attacks import archives, boxes, notebooks, suite
-from grader.attacks.records import Outcome
 from grader.sandbox import Sandbox
+from grader_attacks import archives, boxes, notebooks, suite
+from grader_attacks.records import Outcome
 
 
 def run(sandbox: Sandbox, store: Path) -> Iterator[Outcome]:

@@ -1,1 +1,0 @@
-"""What tries to break out of a box: run in a real one by `grader.attacks`, never on purpose anywhere else."""
