@@ -4,6 +4,7 @@ import ast
 import types
 
 import pytest
+from harness import grade_notebook, small_store, statuses
 
 from grader.sandbox.inside.resume import Resume
 
@@ -197,3 +198,38 @@ def test_a_cell_that_ran_out_of_time_names_its_loop():
     with pytest.raises(KeyboardInterrupt) as raised:
         exec(code, {"late": lambda: True, "forever_more": lambda: iter([1])})
     assert resume.slow(raised.value) == " in the loop in line 4 (for part in forever_more()), which has no break"
+
+
+@pytest.mark.slow
+def test_networks_outlive_the_lines_beside_them():
+    """In the box: a class that holds its network, a function that trains, a builder called in a later cell; each with lines that fail."""
+    network = (
+        "keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(96, 3, strides=2, padding='same', activation='relu'),"
+        " layers.Conv2D(10, 1), layers.GlobalAveragePooling2D(), layers.Dense(10, activation='softmax')])"
+    )
+    compiled = "compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])"
+    sources = (
+        "import keras, matplotlib.pyplot as plt\nfrom keras import layers\n(x, y), (xt, yt) = keras.datasets.cifar10.load_data()\nx, xt = x / 255, xt / 255",
+        (
+            f"class Experiment:\n    def __init__(self):\n        self.model = {network}\n        print(self.model.nothing())\n        self.model.{compiled}\n"
+            "    def run(self):\n        self.history = self.model.fit(x, y, validation_data=(xt, yt), epochs=3)\n        plt.plot(self.history.history['acuracy'])\n"
+            "        return self.history\nhistory = Experiment().run()"
+        ),
+        "plt.plot(history.history['accuracy'])\nplt.plot(history.history['val_accuracy'])",
+        f"def build():\n    model = {network}\n    model.summary(nothing=1)\n    return model",
+        "other = build()\nother.missing_method()\nother.fit(x, y)",
+    )
+    cells = [{"cell_type": "code", "metadata": {}, "source": source, "outputs": [], "execution_count": None} for source in sources]
+    report = grade_notebook({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}, store=small_store())
+    found = statuses(report)
+    assert {found[name] for name in ("model.built", "model.head", "train.loss", "train.protocol", "curves.plotted", "data.normalized")} == {
+        "pass"
+    }
+    told = [[(error.type, error.cell, error.line) for error in (cell.error, *cell.more) if error] for cell in report.cells]
+    assert told == [
+        [],
+        [("AttributeError", None, 4), ("KeyError", None, 8)],
+        [],
+        [],
+        [("TypeError", 3, 3), ("AttributeError", None, 2)],
+    ]
