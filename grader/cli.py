@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\b
 Exit codes: 0 graded, 1 graded but below --fail-under, 2 usage, configuration
-or rubric, 3 a defect of the grader, 4 not gradable, 5 nothing to grade,
+or rubric, 3 grader bug, 4 not gradable, 5 nothing to grade,
 6 infrastructure (retryable), 130/143 interrupted. What a student's code does
 is a result: exit 0."""
 
@@ -107,28 +107,32 @@ _HOW = (
         default="auto",
         show_default=True,
         metavar="auto|NAME",
-        help="The sandbox: bubblewrap, landlock, container (one thrown away afterwards), or none (trusted notebooks only).",
+        help="The sandbox: bubblewrap, landlock, container (discarded afterwards), or none (trusted notebooks only).",
     ),
     click.option(
         "--memory",
         metavar="SIZE",
         help="Memory of a notebook: 8GiB, 6144MiB or 6144 (MiB) [default: 12GiB as on Colab, at most 60% of the machine's].",
     ),
-    click.option("--cell-timeout", "cell_s", type=_SECONDS, metavar="SECONDS", help="Bound on each cell of a notebook [default: 120]."),
-    click.option("--timeout", "wall_s", type=_SECONDS, metavar="SECONDS", help="Bound on all cells of a notebook together [default: 600]."),
+    click.option(
+        "--cell-timeout", "cell_s", type=_SECONDS, metavar="SECONDS", help="Time limit for each cell of a notebook [default: 120]."
+    ),
+    click.option(
+        "--timeout", "wall_s", type=_SECONDS, metavar="SECONDS", help="Time limit for all cells of a notebook together [default: 600]."
+    ),
     click.option(
         "--deadline",
         "deadline_s",
         type=_SECONDS,
         metavar="SECONDS",
-        help="Bound on all of a submission's grading; what is not decided by then is skipped.",
+        help="Time limit for grading a submission; what is not graded by then is skipped.",
     ),
     click.option(
         "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
     ),
-    click.option("--no-cache", is_flag=True, help="Measure anew what the cache of training verdicts knows."),
+    click.option("--no-cache", is_flag=True, help="Ignore cached training verdicts."),
     click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator."),
-    click.option("--json-lines", is_flag=True, help="Tell how it goes, and what comes of it, as one JSON object a line."),
+    click.option("--json-lines", is_flag=True, help="Print progress and result as JSON, one object per line."),
 )
 
 
@@ -154,7 +158,10 @@ def _how(command: Any) -> Any:
     help="Formats besides report.json: html, notebook, md, junit, gradescope, github.",
 )
 @click.option(
-    "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 1 if less of the decided points is reached."
+    "--fail-under",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Exit with 1 if a smaller share of the automatically graded points is reached.",
 )
 @click.option("--allow-fetch", is_flag=True, help="Allow SUBMISSION to be a link.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A further host that links may lead to.")
@@ -258,7 +265,7 @@ def _say(message: str) -> None:
 
 @cli.command(epilog=EXIT_CODES)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--gradebook", required=True, metavar="FILE|URL", help="Where everything is kept: a file (SQLite), or postgresql://….")
+@click.option("--gradebook", required=True, metavar="FILE|URL", help="The gradebook: a file (SQLite), or postgresql://….")
 @_how
 @click.option(
     "--out",
@@ -270,7 +277,7 @@ def _say(message: str) -> None:
 @click.option(
     "--format", "formats", default="html", show_default=True, metavar="NAME,…", help="Formats of everyone's report besides report.json."
 )
-@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Notebooks run side by side (default: one a processor).")
+@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Notebooks run in parallel (default: one per processor).")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="This machine, or a Ray cluster.")
 @click.option("--address", metavar="HOST:PORT", help="For --engine ray: the cluster (default: RAY_ADDRESS, else one of its own).")
 @click.option(
@@ -299,9 +306,9 @@ def _say(message: str) -> None:
 @click.option("--regrade", multiple=True, metavar="FILTER", help="Grade again: all, status=…, student=sub_…, criterion=ID[:STATUS].")
 @click.option("--all-attempts", is_flag=True, help="Grade every attempt, not only each student's latest.")
 @click.option(
-    "--template", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The notebook as handed out, for finding similar work."
+    "--template", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The template notebook, for finding similar work."
 )
-@click.option("--quiet", is_flag=True, help="Only what a person has to know, and the summary.")
+@click.option("--quiet", is_flag=True, help="Print only problems and the summary.")
 def batch(**given: Any) -> None:
     """Grade a class: folders, or the downloads of Canvas, Moodle, Gradescope or nbgrader. The same command again goes on where it ended."""
     from grader import pipeline
@@ -319,12 +326,14 @@ def batch(**given: Any) -> None:
     except GraderError:
         raise
     except pipeline.Interrupted as signal_:
-        _say(f"Interrupted by {signal_.name}. What was graded is in {session.shown(plan.gradebook)}; the same command goes on from there.")
+        _say(
+            f"Interrupted by {signal_.name}. Graded submissions are in {session.shown(plan.gradebook)}; run the same command again to resume."
+        )
         sys.exit(signal_.code)
     except Exception:  # noqa: BLE001 (a defect of ours is said as such; what was recorded is kept)
         import traceback
 
-        _say(f"{traceback.format_exc()}\nA defect in the grader ended the run. What was graded is in {session.shown(plan.gradebook)}.")
+        _say(f"{traceback.format_exc()}\nA defect in the grader ended the run. Graded submissions are in {session.shown(plan.gradebook)}.")
         sys.exit(GraderError.exit_code)
     if not json_lines:
         summary.print_lines(ended.summary, console)
@@ -354,8 +363,8 @@ def batch(**given: Any) -> None:
 )
 @click.option("--no-feedback", is_flag=True, help="Moodle: write grades only.")
 @click.option("--with-names", is_flag=True, help="csv: names beside the pseudonyms.")
-@click.option("--include-review", is_flag=True, help="Also those that a person should look at first.")
-@click.option("--overwrite", is_flag=True, help="Replace marks that somebody gave there; without it they are kept and listed.")
+@click.option("--include-review", is_flag=True, help="Include those that still need manual review.")
+@click.option("--overwrite", is_flag=True, help="Replace marks that were given there; without this option they are kept and listed.")
 @click.option(
     "--key",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -400,7 +409,7 @@ def export(**given: Any) -> None:
 @click.argument("points", type=float, required=False)
 @click.option("--reason", required=True, help="Why; it is kept and shown.")
 @click.option("--author", default="staff", show_default=True, help="Who decides.")
-@click.option("--withdraw", is_flag=True, help="Withdraw the decision instead (without POINTS).")
+@click.option("--withdraw", is_flag=True, help="Withdraw the override instead (without POINTS).")
 def override(gradebook: str, student: str, criterion: str, points: float | None, reason: str, author: str, *, withdraw: bool) -> None:
     """Decide on one criterion of one student's work; every decision is kept, the newest counts."""
     from grader.batch.gradebook import Gradebook
@@ -557,7 +566,7 @@ def cache_verify(*, remove: bool) -> None:
     if remove and damaged:
         click.echo(f"{cache.clear(damaged_only=True)} removed.")
     elif damaged:
-        click.echo("`grade cache verify --remove` removes them; until then they are measured anew each time.")
+        click.echo("`grade cache verify --remove` removes them; until then they are measured again each time.")
         sys.exit(6)
     else:
         click.echo("Every kept verdict fits its checksum.")
@@ -637,8 +646,8 @@ def doctor(out: Path, tier: str, *, attack: bool, warm: bool, as_json: bool) -> 
         style = {"ok": "green", "lacking": "yellow", "broken": "red"}[row.state]
         console.print(f"{row.state:8} {row.name}: {row.found}", style=style, highlight=False, markup=False)
         if row.state != "ok":
-            console.print(f"         costs: {row.costs}", highlight=False, markup=False)
-            console.print(f"         mend:  {row.mend}", highlight=False, markup=False)
+            console.print(f"         impact: {row.costs}", highlight=False, markup=False)
+            console.print(f"         fix:    {row.mend}", highlight=False, markup=False)
     if any(row.state == "broken" for row in rows):
         sys.exit(6)
 

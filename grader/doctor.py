@@ -158,7 +158,7 @@ def _library_lack(name: str, oldest: str | None, found: str | None) -> Symptom:
         name=f"library {name}",
         state="broken",
         found=f"{found}, older than {oldest}" if found else "not installed",
-        costs=costs.get(name, "What needs it fails."),
+        costs=costs.get(name, "Everything that needs it fails."),
         mend=f"pip install '{name}{f'>={oldest}' if oldest else ''}'",
     )
 
@@ -249,7 +249,7 @@ def _data(store: Path) -> Symptom:
     cifar10, standin = found.cifar10, found.standin
     if cifar10.state == "broken" or (cifar10.state == "absent" and standin.state == "broken"):
         broken = cifar10 if cifar10.state == "broken" else standin
-        return Symptom(name="data", state="broken", found=broken.detail, costs="Nothing is graded until it is mended.", mend=broken.mend)
+        return Symptom(name="data", state="broken", found=broken.detail, costs="Nothing is graded until it is fixed.", mend=broken.mend)
     if cifar10.state == "absent":
         return Symptom(
             name="data",
@@ -380,7 +380,7 @@ def _processor(root: Path) -> Symptom:
         state="lacking",
         found=f"{found}; no bfloat16",
         costs="Training on the processor takes about twice as long (204 against 94 images a second where it was measured).",
-        mend="Nothing needs mending; for many trainings use a newer processor or a GPU.",
+        mend="Nothing needs fixing; for many trainings use a newer processor or a GPU.",
     )
 
 
@@ -388,7 +388,7 @@ def _gpu(root: Path) -> Symptom:
     devices = sorted(path.name for path in (root / "dev").glob("nvidia[0-9]*"))
     costs = "Training is checked on the processor: minutes instead of seconds, and not with `--budget full`. Without training, nothing."
     if not devices:
-        mend = "Nothing needs mending; on a machine with an NVIDIA GPU install its driver and `pip install 'grader[gpu]'`."
+        mend = "Nothing needs fixing; on a machine with an NVIDIA GPU install its driver and `pip install 'grader[gpu]'`."
         return Symptom(name="gpu", state="lacking", found="no NVIDIA device", costs=costs, mend=mend)
     told = _nvidia_smi()
     if told is None:
@@ -421,7 +421,7 @@ def _cgroups(root: Path) -> Symptom:
         name="control groups",
         state="lacking",
         found="none visible",
-        costs="Limits that a container sets on memory and processor time cannot be seen, so what is said of them here may be too much.",
+        costs="Limits that a container sets on memory and processor time cannot be seen, so the values shown here may be too high.",
         mend="Make /sys/fs/cgroup visible, where there are limits.",
     )
 

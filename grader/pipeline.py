@@ -181,7 +181,7 @@ def execute(
             staff = traceback.format_exc()
     except Exception as error:  # noqa: BLE001 (the one place where a defect of ours becomes a status)
         executed = draft.ended(
-            RunStatus.GRADER_ERROR, f"A defect in the grader ({type(error).__name__}) stopped it; a person has to look at this submission."
+            RunStatus.GRADER_ERROR, f"A defect in the grader ({type(error).__name__}) stopped it; this submission needs manual review."
         )
         exit_code, staff = GraderError.exit_code, traceback.format_exc()
     return Outcome(executed=executed, files=(), exit_code=exit_code, staff=staff, evidence=None if exit_code else draft.found)
@@ -304,7 +304,7 @@ def _graded(
     if box.name == "none":
         draft.notices.append("This notebook ran without a sandbox (--sandbox none).")
     if box.name == "container":
-        draft.notices.append("The container that was declared (--sandbox container) is what kept this notebook apart.")
+        draft.notices.append("The declared container (--sandbox container) isolated this notebook.")
     device = check_device(options.device)
     with draft.timed("data"):
         data = dataset.ensure(options.store or dataset.default_store())
@@ -315,7 +315,7 @@ def _graded(
         read, copies = notebook.without_copies(read)
         with draft.timed("run"):
             record = _run(read, box, options, data.folder, deadline)
-        again = "the template's unfilled cell once more: what it sets to None stays as the filled cell above made it"
+        again = "the unfilled template cell again: the names that it sets to None keep their values from the filled cell above"
         record = replace(record, notes=(*record.notes, *(Note(cell=cell, kind="other", text=again) for cell in copies)))
         draft.cells = record.cells
         draft.environment["versions"] = dict(record.versions)
@@ -337,7 +337,7 @@ def _refuse_other_exercises(read: Notebook, found: notebook.Recognition) -> None
     if read.language != "python":
         raise NotGradable(f"The notebook is written for {read.language}; this exercise is graded in Python with Keras.")
     if found.code_cells == 0:
-        raise NotGradable("The notebook has no code cells, so there is nothing to run. Hand in the notebook with your code.")
+        raise NotGradable("The notebook has no code cells, so there is nothing to run. Submit the notebook with your code.")
     if found.imports_torch and not found.imports_keras:
         raise NotGradable(
             "The notebook uses PyTorch; this exercise is graded in Keras. Build the network with keras layers, or ask for another rubric."
@@ -346,7 +346,7 @@ def _refuse_other_exercises(read: Notebook, found: notebook.Recognition) -> None
         return
     if not found.mentions_cifar10:
         other = f"it works on {', '.join(found.other_datasets)}" if found.other_datasets else "its code never mentions CIFAR-10"
-        raise NotGradable(f"This looks like another exercise: {other}. Hand in the notebook of the exercise on CIFAR-10.")
+        raise NotGradable(f"This looks like another exercise: {other}. Submit the notebook of the exercise on CIFAR-10.")
 
 
 def _run(read: Notebook, box: sandbox.Sandbox, options: Options, data: Path, deadline: float | None) -> RunRecord:
@@ -406,13 +406,11 @@ def _judge(line: rubric.Criterion, found: Evidence) -> CriterionResult:
         finding = Finding(
             status=Status.ERROR,
             fraction=None,
-            message="This criterion could not be judged because of a defect in the grader; a person needs to look.",
+            message="This criterion could not be judged because of a defect in the grader; manual review is needed.",
             actual=traceback.format_exc(limit=-1)[-300:],
         )
     if found.out_of_time and finding.status in (Status.FAIL, Status.PARTIAL):
-        finding = Finding(
-            status=Status.SKIP, fraction=None, message="Out of time: the notebook had not run to its end when the deadline came."
-        )
+        finding = Finding(status=Status.SKIP, fraction=None, message="Out of time: the notebook was still running at the deadline.")
     return scoring.result(line, finding)
 
 
@@ -429,25 +427,25 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
     broken = [result for result in results if result.status is Status.ERROR]
     if broken:
         status = RunStatus.NEEDS_REVIEW
-        reason = f"A person needs to look: {counted(len(broken), 'criterion')} could not be judged ({', '.join(result.id for result in broken[:4])}{', …' * (len(broken) > 4)})."
+        reason = f"Manual review: {counted(len(broken), 'criterion')} could not be judged ({', '.join(result.id for result in broken[:4])}{', …' * (len(broken) > 4)})."
     elif any(note.kind == "grader" for note in record.notes):
-        status, reason = RunStatus.NEEDS_REVIEW, "A person needs to look: there was a defect in the grader while it ran the notebook."
+        status, reason = RunStatus.NEEDS_REVIEW, "Manual review: there was a defect in the grader while it ran the notebook."
     elif reviews := [f"{role} model: {training.review}" for role, training in found.training.items() if training.review]:
-        status, reason = RunStatus.NEEDS_REVIEW, f"A person needs to look at the training check. {' '.join(reviews)}"
+        status, reason = RunStatus.NEEDS_REVIEW, f"The training check needs manual review. {' '.join(reviews)}"
     elif suspicions:
         status = RunStatus.NEEDS_REVIEW
         reason = (
-            f"A person needs to look before these points count (cell {suspicions[0].cell}). {suspicions[0].message} {record.detail}".strip()
+            f"These points count only after a manual review (cell {suspicions[0].cell}). {suspicions[0].message} {record.detail}".strip()
         )
     elif record.ending == "deadline":
-        reason = "Time was up before everything was decided; what is not decided is not counted."
+        reason = "Time was up before everything was graded; what is not graded yet does not count."
     elif record.ending != "ok":
         reason = record.detail
         base = found.roles.get("base")
         if base is None or base.model is None:
             status = RunStatus.NEEDS_REVIEW
     elif not found.attempted:
-        reason = "Not attempted: the cells of the exercise are as they were handed out."
+        reason = "Not attempted: the exercise's cells are unchanged from the template."
     return draft.ended(
         status,
         reason,
@@ -482,7 +480,7 @@ def _undecided(result: CriterionResult, flag: Flag) -> CriterionResult:
     """A decided criterion of a notebook that reaches for the grader: nobody's points until a person has looked, and nobody's loss."""
     if result.status not in (Status.PASS, Status.PARTIAL, Status.FAIL):
         return result
-    message = f"What this code shows may not be what it does, so a person looks at it. {flag.message}"
+    message = f"What this code shows may not be what it does, so it needs manual review. {flag.message}"
     return replace(result, status=Status.SKIP, earned=None, message=message, hint="")
 
 

@@ -68,7 +68,7 @@ def result(line: Line, finding: Finding) -> CriterionResult:
     status, message = finding.status, finding.message
     if finding.fraction is not None:
         if not 0.0 <= finding.fraction <= 1.0:
-            status, message = Status.ERROR, "This criterion could not be judged because of a defect in the grader; a person needs to look."
+            status, message = Status.ERROR, "This criterion could not be judged because of a defect in the grader; manual review is needed."
         else:
             earned = round(line.points * finding.fraction * _CENT) / _CENT
     lost = status in (Status.FAIL, Status.PARTIAL)

@@ -56,7 +56,7 @@ def test_a_failing_cell_is_the_students_result_and_later_cells_count(tmp_path):
         ),
         ("x = []\nwhile True: x.append(bytearray(b'1' * (64 << 20)))", Limits(memory_mib=4000), "3.906 GiB of memory (--memory)"),
         ("import numpy as np; np.ones((60000, 224, 224, 3))", Limits(memory_mib=4096), "a notebook may use 4 GiB of memory: --memory"),
-        ("import time; time.sleep(60)", Limits(wall_s=15), "longer than 15 s altogether (--timeout)"),
+        ("import time; time.sleep(60)", Limits(wall_s=15), "longer than 15 s in total (--timeout)"),
         ("import os; os._exit(3)", Limits(), "exit code 3"),
         ("import os; os.kill(os.getpid(), 9)", Limits(), "ended by SIGKILL"),
     ],

@@ -127,7 +127,7 @@ def template_cells(maker) -> list[dict]:
         (b"print 'old'\nimport keras\n", "a Python script"),
         (b"# In[1]:\n\nx = !ls\n", "a Python script"),
         (b"just some words, no more", "other text, which begins with 'just some words, no more'"),
-        (b"\x1f\x8b\x08", "a gzip archive (perhaps .tar.gz). Unpack it and hand in the notebook (.ipynb) that is in it."),
+        (b"\x1f\x8b\x08", "a gzip archive (perhaps .tar.gz). Unpack it and submit the notebook (.ipynb) that is in it."),
         (b"hw.ipynb".ljust(257, b"\0") + b"ustar\x0000", "a tar archive. Unpack it"),
         (b"Rar!\x1a\x07", "a RAR archive. Unpack it"),
         (b"7z\xbc\xaf\x27\x1c", "a 7z archive. Unpack it"),

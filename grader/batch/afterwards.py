@@ -69,7 +69,7 @@ def tell(
         replace_file(out / _STATE, json.dumps({"state": state, "summary": summary}))
     except OSError as error:
         raise InfrastructureError(
-            f"--out {out}: the class page could not be written ({error.strerror}). The gradebook has everything; run the same command again."
+            f"--out {out}: the class page could not be written ({error.strerror}). The gradebook is complete; run the same command again."
         ) from error
     return said
 
@@ -90,7 +90,7 @@ def _code(template: Path | None) -> str:
     try:
         data = template.read_bytes()
     except OSError as error:
-        raise UsageError(f"--template {template}: expected the notebook as handed out; it could not be read ({error.strerror}).") from error
+        raise UsageError(f"--template {template}: expected the template notebook; it could not be read ({error.strerror}).") from error
     _, code = content_of(data)
     if not code:
         raise UsageError(

@@ -223,40 +223,40 @@ def _headings(tally: Tally) -> tuple[Heading, ...]:
     pending = ""
     if tally.pending.count:
         each = _points(tally.pending_points / tally.pending.count)
-        pending = f"A person gives points for written answers: {each} on average. They are in no total yet."
+        pending = f"Written answers get their points in manual review: up to {each} on average. No total includes them yet."
     found = (
         Heading(
             id="review",
-            title="To look at before the points count",
-            explanation="They have a total; it stands once a person has agreed or overridden it.",
+            title="Manual review before the points count",
+            explanation="They have a provisional total: confirm or override it.",
             listed=tally.review,
         ),
         Heading(
             id="grader-errors",
             title="The grader failed",
-            explanation="A fault of ours: no score, which is not zero. Please report it; a person has to decide.",
+            explanation="A grader bug: not graded (no points lost). Please report it; manual review is needed.",
             listed=tally.grader_errors,
         ),
         Heading(
             id="infra-errors",
             title="The machine failed",
-            explanation="No score, which is not zero. The next run of the same command tries them again.",
+            explanation="Not graded yet (no points lost). Run the same command again to retry.",
             listed=tally.infra_errors,
         ),
         Heading(
             id="ungradable",
             title="Not gradable",
-            explanation="No score, which is not zero: a person has to decide.",
+            explanation="Not graded (no points lost): manual review is needed.",
             listed=tally.ungradable,
         ),
         Heading(
             id="waiting",
             title="Not graded yet",
-            explanation="The next run of the same command grades them.",
+            explanation="Run the same command again to grade them.",
             listed=tally.waiting,
             short=True,
         ),
-        Heading(id="answers", title="With answers to read", explanation=pending, listed=tally.pending, short=True),
+        Heading(id="answers", title="With written answers", explanation=pending, listed=tally.pending, short=True),
     )
     return tuple(heading for heading in found if heading.listed.count)
 

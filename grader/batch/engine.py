@@ -142,7 +142,7 @@ def attempt(workshop: Workshop, item: Item) -> Done:
     except (GraderError, OSError, MemoryError) as error:
         return Done(item=item, lost=f"{type(error).__name__}: {error}", worker=workshop.name)
     except Exception as error:  # noqa: BLE001 (a defect of ours beside the pipeline, which has its own net)
-        reason = f"A defect in the grader ({type(error).__name__}) stopped it; a person has to look at this submission."
+        reason = f"A defect in the grader ({type(error).__name__}) stopped it; this submission needs manual review."
         staff = traceback.format_exc()
         return Done(
             item=item, answer=failed(item, RunStatus.GRADER_ERROR, reason, staff, workshop.options, workshop.name), worker=workshop.name

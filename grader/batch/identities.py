@@ -92,8 +92,8 @@ class Identities:
         if not _exists(key):
             if names_exist:
                 raise UsageError(
-                    f"{key}: the key to the names in {names} was expected; it is not there. Put it back: with a new key nobody would be recognised. "
-                    f"To begin anew, move {names} (and the gradebook) away."
+                    f"{key}: the key to the names in {names} was expected; it is not there. Put it back: with a new key no student would be recognised. "
+                    f"To start over, move {names} (and the gradebook) away."
                 )
             _make(key)
         found = cls(_read_key(key), key, names, scope)
@@ -169,7 +169,7 @@ class Identities:
             if (before.platform, before.student) != (identity.platform, identity.student):
                 raise GraderError(
                     f"{self._key_file}: two students would share the pseudonym {identity.pseudonym}, so their marks could not be told apart. "
-                    "Move the key, the names and the gradebook away and begin anew; a new key gives new pseudonyms."
+                    "Move the key, the names and the gradebook away and start over; a new key gives new pseudonyms."
                 )
             identity = replace(
                 identity,

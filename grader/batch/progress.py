@@ -36,7 +36,7 @@ class _State(ProgressColumn):
         """One line beside the bar."""
         del task
         state = self._state
-        saved = f" · {state.trained} trained, {state.reused} known" if state.trained or state.reused else ""
+        saved = f" · {state.trained} trained, {state.reused} from the cache" if state.trained or state.reused else ""
         return Text(f"{_counts(state)}{saved} · {duration(state.left_s)} left")
 
 

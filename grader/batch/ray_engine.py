@@ -369,7 +369,7 @@ class Cluster:
         if now > self._headed + _HEADLESS_S:
             raise InfrastructureError(
                 f"The Ray cluster's head ({self._head}) has not answered for {_HEADLESS_S:g} s. What was graded by then is recorded. "
-                "Start the cluster again and run the same command, or run it without --engine ray: it goes on from there."
+                "Start the cluster again and run the same command, or run it without --engine ray: it resumes there."
             )
         return False
 
@@ -390,7 +390,7 @@ class Cluster:
                 return node
         node.room = room_of(node.cpus, node.gpus, node.share)
         if self._options.device == "gpu" and not node.gpus and node.cpus:
-            node.room, node.lack = 0, "It has no GPU, which --device gpu asks for, and takes no part."
+            node.room, node.lack = 0, "It has no GPU, which --device gpu asks for, and is not used."
         return node
 
     def _measured(self, node: _Node) -> None:
@@ -523,9 +523,9 @@ class Cluster:
 def differs(found: Opened, expected: Opened) -> str:
     """Why a node may not grade along: marks from different graders, rubrics or images do not mix. Empty where it may."""
     if found.version != expected.version:
-        return f"It has grader {found.version}, this machine {expected.version}, and takes no part. Install the same one there."
+        return f"It has grader {found.version}, this machine {expected.version}, and is not used. Install the same version there."
     if found.rubric != expected.rubric:
-        return "Its rubric file differs from this machine's, and it takes no part. Copy the file there."
+        return "Its rubric file differs from this machine's, and it is not used. Copy the file there."
     if found.dataset != expected.dataset:
         return (
             f"It has the images {found.dataset}, this machine {expected.dataset}, and takes no part. "

@@ -251,7 +251,7 @@ def _item(read: sources.Reader, hand_in: _HandIn) -> Item | str:
     if not refusal:
         data, refusal = _bytes(read, hand_in.handed)
         if hashlib.sha256(data).hexdigest() != entry.sha256:
-            return "the hand-in was changed, or taken away, while the class was graded. Run the same command again."
+            return "the submission was changed, or taken away, while the class was graded. Run the same command again."
     return Item(content=entry.content, sha256=entry.sha256, data=data, refusal=refusal)
 
 
@@ -287,7 +287,7 @@ def _test(text: str) -> Callable[[Standing], bool]:
             )
         )
     raise UsageError(
-        f"--regrade {text}: expected all, status=ENDING ({', '.join(sorted(FINISHED))}, infra_error), student=sub_… or criterion=ID[:STATUS]."
+        f"--regrade {text}: expected all, status=OUTCOME ({', '.join(sorted(FINISHED))}, infra_error), student=sub_… or criterion=ID[:STATUS]."
     )
 
 

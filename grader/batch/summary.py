@@ -16,12 +16,12 @@ from grader.words import counted, one_line
 
 ENDINGS = {
     "graded": ("graded", "graded"),
-    "needs_review": ("graded, but a person should look first", "graded, but a person should look first"),
+    "needs_review": ("provisional: manual review", "provisional: manual review"),
     "ungradable": ("not gradable", "not gradable"),
-    "grader_error": ("failure of the grader", "failures of the grader"),
-    "infra_error": ("failure of the machine", "failures of the machine"),
+    "grader_error": ("grader bug", "grader bugs"),
+    "infra_error": ("infrastructure failure", "infrastructure failures"),
     "waiting": ("waiting", "waiting"),
-    "started": ("begun and not finished", "begun and not finished"),
+    "started": ("started, not finished", "started, not finished"),
 }
 _FIRST = 5
 
@@ -60,7 +60,7 @@ def percent(part: float, whole: float) -> str:
 
 
 def _endings(tally: Tally) -> list[Said]:
-    hand_ins = f", {counted(tally.standings, 'hand-in')}" if tally.standings != tally.students else ""
+    hand_ins = f", {counted(tally.standings, 'submission')}" if tally.standings != tally.students else ""
     said = [Said(text=f"{counted(tally.students, 'student')}{hand_ins}", look="bold")]
     known = [status for status in ENDINGS if tally.statuses[status]] + sorted(set(tally.statuses) - set(ENDINGS))
     for status in known:
@@ -77,7 +77,7 @@ def _scores(tally: Tally) -> list[Said]:
     low, quarter, middle, upper, high = (value * tally.max_score for value in tally.quantiles(0, 0.25, 0.5, 0.75, 1))
     said = [
         Said(text=""),
-        Said(text=f"Totals of {counted(len(tally.shares), 'hand-in')}, of {_points(tally.max_score)} points", look="bold"),
+        Said(text=f"Totals of {counted(len(tally.shares), 'submission')}, of {_points(tally.max_score)} points", look="bold"),
         Said(
             text=f"lowest {_points(low)}, lower quarter {_points(quarter)}, middle {_points(middle)}, upper quarter {_points(upper)}, highest {_points(high)}",
             indent=2,
@@ -86,7 +86,7 @@ def _scores(tally: Tally) -> list[Said]:
     if tally.pending.count:
         said.append(
             Said(
-                text=f"What a person still gives is not in them: {_points(tally.pending_points / tally.pending.count)} points on average, for {counted(tally.pending.count, 'hand-in')}.",
+                text=f"Points from manual review are not included: up to {_points(tally.pending_points / tally.pending.count)} points on average, for {counted(tally.pending.count, 'submission')}.",
                 look="dim",
                 indent=2,
             )
@@ -109,18 +109,18 @@ def _missed_line(line: Line) -> str:
 def _diagnoses(tally: Tally) -> list[Said]:
     if not tally.checked:
         return []
-    said = [Said(text=""), Said(text=f"Training checks of {counted(tally.checked, 'hand-in')}", look="bold")]
+    said = [Said(text=""), Said(text=f"Training checks of {counted(tally.checked, 'submission')}", look="bold")]
     said.append(Said(text=f"{tally.learning:>5,}  every model learns", indent=2))
     return [*said, *(Said(text=f"{count:>5,}  {words}", indent=2) for words, count in tally.diagnoses.most_common(_FIRST))]
 
 
 def _person(tally: Tally, pairs: int | None) -> list[Said]:
     needs = [
-        (tally.review.count, "to look at before the points count", "yellow"),
-        (tally.pending.count, "with answers to read", "yellow"),
+        (tally.review.count, "to review before the points count", "yellow"),
+        (tally.pending.count, "with written answers to grade", "yellow"),
         (tally.grader_errors.count, "where the grader failed: please report it", "red"),
         (tally.infra_errors.count, "where the machine failed: run the same command again", "red"),
-        (tally.ungradable.count, "not gradable: no score, which is not zero", "yellow"),
+        (tally.ungradable.count, "not gradable (no points lost): manual review", "yellow"),
         (pairs or 0, "pair of similar works to compare" if pairs == 1 else "pairs of similar works to compare", "yellow"),
     ]
     said = [Said(text=f"{count:>5,}  {words}", look=look, indent=2) for count, words, look in needs if count]
@@ -129,7 +129,7 @@ def _person(tally: Tally, pairs: int | None) -> list[Said]:
         for name, flagged in sorted(tally.flags.items(), key=lambda item: -item[1].count)
         if flagged.severity != "info"
     ][:_FIRST]
-    return [Said(text=""), Said(text="For a person", look="bold"), *said] if said else []
+    return [Said(text=""), Said(text="Manual review", look="bold"), *said] if said else []
 
 
 def _costs(tally: Tally) -> list[Said]:

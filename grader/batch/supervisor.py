@@ -183,7 +183,7 @@ class _Run:
         self._watcher.tick(self._progress)
 
     def _record(self, work: Work, done: Done, took: float) -> None:
-        reason = "The machine failed twice while this was graded; it never counts against a student. Run the same command again."
+        reason = "The machine failed twice while grading this; it never counts against a student. Run the same command again."
         answer = done.answer or failed(done.item, RunStatus.INFRA_ERROR, reason, done.lost, self._options, done.worker)
         if self._shelf is not None:  # first: what is recorded is not graded again, so its report has to be there
             self._shelf.put(work.students if work.counts_for is None else work.counts_for, work.content, answer.files)

@@ -51,7 +51,7 @@ def model_of(evidence: Evidence, role: str = "base") -> Model | None:
 def why_missing(evidence: Evidence, role: str = "base") -> str:
     """A sentence on why no model plays `role`: not attempted, a failing cell, or nothing like it."""
     if not evidence.attempted:
-        return "Not attempted: the cells of the exercise are as they were handed out."
+        return "Not attempted: the exercise's cells are unchanged from the template."
     found = evidence.roles.get(role)
     return found.reason if found else "No model was found for this part."
 
@@ -67,8 +67,8 @@ def defect(evidence: Evidence, what: str = "") -> Finding | None:
     for kinds in (("grader",), ("unknown", *unseen)):
         for note in evidence.run.notes:
             if note.kind in kinds:
-                because = "because of a defect in the grader while it ran the notebook; a person needs to look"
-                needs = f"here: cell {note.cell} needs something that is not available while grading; a person needs to look"
+                because = "because of a defect in the grader while it ran the notebook; manual review is needed"
+                needs = f"here: cell {note.cell} needs something that is not available while grading; manual review is needed"
                 message = f"This could not be judged {because if kinds == ('grader',) else needs}."
                 return undecided(message, actual=f"cell {note.cell}: {note.text}")
     return None
@@ -80,7 +80,7 @@ def absent(evidence: Evidence, what: str, message: str, *, hint: str = "", expec
     Where a cell that failed or was not reached would have made it (`what`, of `evidence.causes`), that is the message and the advice.
     """
     if evidence.out_of_time:
-        return skipped("Out of time: the notebook had not come to this when the deadline came.")
+        return skipped("Out of time: the notebook had not reached this part before the deadline.")
     cause = evidence.causes.get(what)
     if cause is not None:
         message, hint = cause.sentence, f"Fix cell {cause.cell}, then run the notebook from the top."
@@ -94,7 +94,7 @@ def graph_or_finding(evidence: Evidence, role: str = "base", *, stands: bool = F
         return absent(evidence, role, why_missing(evidence, role))
     if model.graph is None:
         return undecided(
-            f"This model could not be rebuilt from what the notebook says of it: {model.refusal}. A person needs to look at it.",
+            f"This model could not be rebuilt from its description in the notebook: {model.refusal}. Manual review is needed.",
             actual=", ".join(layer.class_name for layer in model.claim.layers[:20]),
         )
     return model.graph
@@ -109,7 +109,9 @@ def of_what_stands(check: Callable[[Evidence, Params], Finding]) -> Callable[[Ev
         if model is None or model.graph is None or not model.claim.unfinished:
             return finding
         if finding.status is Status.PASS and graphs.convolutions(model.graph):
-            return replace(finding, message=f"{finding.message} This is of the layers that stand. {evidence.causes['base'].sentence}")
+            return replace(
+                finding, message=f"{finding.message} This covers only the layers that were built. {evidence.causes['base'].sentence}"
+            )
         return absent(evidence, "base", why_missing(evidence))
 
     return judged

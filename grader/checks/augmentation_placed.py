@@ -49,7 +49,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         right = [node for node in layers if graphs.before_first_convolution(graph, node)]
         if right:
             names = ", ".join(node.class_name for node in right)
-            return passed(f"Augmentation layers stand before the first convolution: {names}.", expected=expected, actual=names)
+            return passed(f"Augmentation layers come before the first convolution: {names}.", expected=expected, actual=names)
     if outside:
         return partial(
             0.5,
@@ -61,7 +61,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     by_hand = None if layers else _by_hand(evidence)
     if by_hand is not None:
         return undecided(
-            f"Cell {by_hand[0]} changes images itself ({by_hand[1]}); whether training images, and only while training, a person needs to see.",
+            f"Cell {by_hand[0]} changes images itself ({by_hand[1]}). Manual review: are these training images, and only during training?",
             actual=by_hand[1],
         )
     if isinstance(graph, Finding):
@@ -70,7 +70,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return absent(
             evidence,
             "augmentation",
-            "The augmentation layers stand after a convolution: they move feature maps, not images.",
+            "The augmentation layers come after a convolution: they change feature maps, not images.",
             expected=expected,
             actual=", ".join(node.class_name for node in layers),
         )

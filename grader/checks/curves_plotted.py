@@ -51,12 +51,12 @@ def check(evidence: Evidence, params: Params) -> Finding:
     lines = sum(plot.lines for plot in evidence.run.plots if own_loops and plot.cell >= min(own_loops))
     if lines >= 2:
         return undecided(
-            "Figures are drawn after a training loop of the notebook's own; whether they show its curves, a person needs to see.",
+            "Figures are drawn after the notebook's own training loop. Manual review: do they show its curves?",
             actual=f"{lines} lines",
         )
     drawn_lines = sum(plot.lines for plot in evidence.run.plots)
     nothing = (
-        "Figures are drawn, but nothing in them is a curve that fit returned." if drawn_lines else "No figure shows the training curves."
+        "Figures are drawn, but none of them shows a curve that fit returned." if drawn_lines else "No figure shows the training curves."
     )
     return absent(evidence, "curves", nothing if evidence.attempted else why_missing(evidence), expected=expected, actual=actual)
 

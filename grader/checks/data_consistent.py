@@ -39,7 +39,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if train is None or held_out is None:
         return defect(evidence) or skipped("No held-out images were used, so there is nothing to compare.")
     if span(train) is None or span(held_out) is None:
-        return skipped("The ranges of the images could not be found out.")
+        return skipped("The value ranges of the images could not be determined.")
     expected = f"held-out images in {_text(train)}, as in training"
     for other in (held_out, *evaluated_data(evidence)):
         if not _alike(train, other, params):

@@ -41,18 +41,18 @@ def check(evidence: Evidence, params: Params) -> Finding:
         )
     if "float" in data.dtype and (data.minimum is None or data.maximum is None):  # what is not finite leaves the sandbox as None
         return failed(
-            "Some values of the images are no numbers (NaN or infinite).",
+            "Some image values are not numbers (NaN or infinite).",
             hint="Look for a division by zero, or a logarithm of zero, before fit.",
             expected="finite values",
             actual="NaN or infinite values",
         )
     given = span(data)
     if given is None:
-        return undecided("The range of the images could not be found out; a person needs to look.", actual=data.dtype)
+        return undecided("The value range of the images could not be determined; manual review is needed.", actual=data.dtype)
     expected = "about [0, 1], [-1, 1] or standardised"
     if "int" in data.dtype and given.high - given.low <= 1:
         return failed(
-            f"The images hold whole numbers in {given} only: the pixels were divided away.",
+            f"The images hold whole numbers in {given} only: the fractions were lost.",
             hint="`//` drops the fraction; use `/`.",
             expected=expected,
             actual=f"{data.dtype} in {given}",
@@ -81,7 +81,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         )
     if largest <= params["magnitude"]:
         return failed(
-            f"The network sees values in {actual} only: the pixels were scaled away.",
+            f"The network sees values in {actual} only: the pixels were scaled down too far.",
             hint="Look for a division that runs twice, or an integer division.",
             expected=expected,
             actual=actual,

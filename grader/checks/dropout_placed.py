@@ -32,12 +32,12 @@ def check(evidence: Evidence, params: Params) -> Finding:
     expected = "Dropout between the global average and the last Dense layer"
     if head.dropouts and (head.average is not None or head.global_maximum is not None):
         return passed(
-            f"Dropout stands before the last Dense layer ({head.dropouts[-1].name}).", expected=expected, actual=head.dropouts[-1].name
+            f"Dropout is placed before the last Dense layer ({head.dropouts[-1].name}).", expected=expected, actual=head.dropouts[-1].name
         )
     if not every:
         return failed("The model has no Dropout layer.", expected=expected, actual="none")
     return failed(
-        "Dropout stands elsewhere, not between the global average and the last Dense layer.",
+        "Dropout is placed elsewhere, not between the global average and the last Dense layer.",
         expected=expected,
         actual=", ".join(node.name for node in every[:5]),
     )

@@ -26,8 +26,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     """Hand the section's answers to a person."""
     count = sum(1 for answer in evidence.notebook.answers if answer.section == params["section"])
     message = (
-        f"{counted(count, 'written answer')} found; a person gives these points."
+        f"{counted(count, 'written answer')} found; the points are given in manual review."
         if count
-        else "No written answer was found; a person decides."
+        else "No written answer was found; manual review is needed."
     )
     return Finding(status=Status.MANUAL, fraction=None, message=message)

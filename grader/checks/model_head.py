@@ -43,16 +43,16 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if head.average is None:
         faults.append("the maps are reduced by their maximum instead of their average")
     if head.dense is None:
-        faults.append("no Dense layer stands after the average (the paper's own head; the exercise asks for the Dense layer)")
+        faults.append("no Dense layer follows the average (the paper's own head; the exercise asks for the Dense layer)")
     elif head.hidden:
-        faults.append(f"{len(head.hidden)} more Dense layer{'s stand' if len(head.hidden) > 1 else ' stands'} before the last one")
+        faults.append(f"{len(head.hidden)} more Dense layer{'s come' if len(head.hidden) > 1 else ' comes'} before the last one")
     if head.softmaxes > 1:
         faults.append(f"softmax is applied {head.softmaxes} times")
     if head.units != classes:
         faults.append(f"the output has {head.units} scores instead of {classes}")
     if head.activation not in ("softmax", "log_softmax") and not (head.activation == "linear" and logits):
         faults.append(
-            "the output has no softmax and the loss is not told from_logits=True"
+            "the output has no softmax and the loss does not have from_logits=True"
             if head.activation == "linear"
             else f"the output activation is {head.activation}, not softmax"
         )

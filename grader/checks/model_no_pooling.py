@@ -38,4 +38,4 @@ def check(evidence: Evidence, params: Params) -> Finding:
             expected="no pooling layer",
             actual=f"{len(found)} pooling layer{'s' if len(found) > 1 else ''}",
         )
-    return passed("No pooling layer stands in the network.", expected="no pooling layer", actual="none")
+    return passed("The network has no pooling layer.", expected="no pooling layer", actual="none")

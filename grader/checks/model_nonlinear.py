@@ -38,7 +38,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return failed("The network has no convolutions that could be followed by a nonlinearity.", expected=expected, actual=actual)
     if len(bare) == len(due):
         return failed(
-            "No convolution is followed by a nonlinearity: together they are no more than one linear map.", expected=expected, actual=actual
+            "No convolution is followed by a nonlinearity: together they compute one linear map.", expected=expected, actual=actual
         )
     if bare:
         names = ", ".join(node.name for node in bare[:4])

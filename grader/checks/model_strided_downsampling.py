@@ -50,7 +50,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         actual = f"{actual}, and {len(blind)} on 1x1 kernels"
         if good:
             return partial(0.5, message, hint=hint, expected=expected, actual=actual)
-        return failed(f"The strides stand on 1x1 kernels. {message}", hint=hint, expected=expected, actual=actual)
+        return failed(f"The strides are on 1x1 kernels. {message}", hint=hint, expected=expected, actual=actual)
     if not good:
         return failed("No convolution with a stride makes the maps smaller.", expected=expected, actual=actual)
     if len(good) < wanted:

@@ -35,9 +35,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     compiled = model.compiled
     if compiled is None:
         if any(fit.call == "custom_loop" for fit in model.fits):
-            return undecided(
-                "The network is trained by a loop of the notebook's own, which computes its loss itself; a person needs to look at it."
-            )
+            return undecided("The network is trained by the notebook's own loop, which computes its own loss; manual review is needed.")
         return absent(
             evidence,
             "compile",
@@ -47,7 +45,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if compiled.loss is None:
         if compiled.custom_loss:
             return undecided(
-                f"The loss {compiled.custom_loss!r} is the notebook's own; a person needs to look at it.", actual=compiled.custom_loss
+                f"The loss {compiled.custom_loss!r} is the notebook's own; manual review is needed.", actual=compiled.custom_loss
             )
         return failed("compile is called without a loss.", expected="a crossentropy loss", actual="none")
     unknown = lost(evidence)
@@ -90,7 +88,7 @@ def _against_head(activation: str, loss: str, encoding: str, *, logits: bool, ex
     if activation == "linear" and not logits:
         return failed(
             "The network ends in raw scores, but the loss expects probabilities.",
-            hint="Add softmax to the last layer, or tell the loss from_logits=True.",
+            hint="Add softmax to the last layer, or set from_logits=True in the loss.",
             expected=expected,
             actual=actual,
         )

@@ -38,7 +38,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         )
     fit = fits[-1]
     others = len({other.cell for other in fits}) - 1
-    judged = f" Of the training calls in {others + 1} cells that of cell {fit.cell} is judged." if model and others else ""
+    judged = f" Training calls were found in {others + 1} cells; the one in cell {fit.cell} is judged." if model and others else ""
     held_out = _has_held_out(evidence, fit)
     kept = fit.call in ("fit", "fit_generator") and _is_kept(evidence, fits)
     if fit.call not in ("fit", "fit_generator"):
@@ -46,7 +46,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     given = "its validation data are its training data" if fit.validates_on_training else "no held-out data is given"
     missing = [words for there, words in ((held_out, given), (kept, "what fit returns is not kept")) if not there]
     if missing and fit.call == "custom_loop":
-        words = "The network is trained by a loop of the notebook's own; whether it has held-out data and keeps its history, a person needs to see."
+        words = "The network is trained by the notebook's own loop. Manual review: does it have held-out data, and is its history kept?"
         return undecided(words, actual=f"not seen: {' and '.join(missing)}")
     unknown = defect(evidence) if missing or fit.error is not None else None
     if unknown is not None:
@@ -58,7 +58,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return partial(
             fraction,
             f"fit was called but stopped with {fit.error.type}: {fit.error.message}",
-            hint="Mend the error named here; the cell has to run through.",
+            hint="Fix this error so that the cell runs to its end.",
             expected=expected,
             actual=actual,
         )

@@ -52,7 +52,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
 
 
 _FURTHER = "Train for more epochs, as long as the validation curve rises; if it stopped rising below, change the rate, the filters or the regularization."
-_HAND_IN = "Hand in the notebook as it ran, with the outputs of the code that it holds now: run all cells from the top and save."
+_HAND_IN = "Submit the notebook as it ran, with the outputs of its current code: run all cells from the top and save."
 
 
 def _by_accuracy(reached: float, params: Params, training: Training, message: str) -> Finding:

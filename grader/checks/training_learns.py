@@ -49,9 +49,9 @@ def _judged(evidence: Evidence, training: Training, params: Params) -> tuple[Sta
         case "fragile":
             audit = evidence.audits.get(params["role"])
             if audit is not None and audit.outcome == "agrees" and audit.final is not None and audit.final >= params["reached"]:
-                return Status.PASS, 1.0, f"{audit.sentence} So it lived when you trained it, and the points are given in full."
+                return Status.PASS, 1.0, f"{audit.sentence} So it did learn when you trained it, and the criterion gets full points."
             luck = audit.sentence if audit is not None and audit.died else ""
-            return Status.PARTIAL, params["fragile"], luck or "Whether it learns is a matter of luck."
+            return Status.PARTIAL, params["fragile"], luck or "Whether it learns depends on the random start."
         case "doubtful" if training.fraction is not None:
             return (Status.PARTIAL if training.fraction > 0 else Status.FAIL), training.fraction, ""
         case "dead" | "stuck":
@@ -68,4 +68,4 @@ def _measured(training: Training) -> str:
     if shown is None or shown.accuracy is None:
         return shown.proof if shown is not None else ""
     low, high = shown.interval or (0.0, 1.0)
-    return f"accuracy {shown.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}) after {shown.images:,} training images; {training.living} of {counted(len(training.reruns), 'seed')} took off"
+    return f"accuracy {shown.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}) after {shown.images:,} training images; {training.living} of {counted(len(training.reruns), 'seed')} learned"

@@ -52,7 +52,7 @@ def _models(evidence: Evidence) -> Iterator[Flag]:
             yield Flag(
                 id="claim_differs",
                 severity="alert",
-                message=f"The {role} model holds {counted(held, 'parameter')}; rebuilt from its configuration it has {model.graph.parameters:,}: a person looks which of them is the model.",
+                message=f"The {role} model holds {counted(held, 'parameter')}; rebuilt from its configuration it has {model.graph.parameters:,}: please check which of them is the model.",
                 cell=model.claim.cell,
             )
     base = roles.get("base")
@@ -65,7 +65,7 @@ def _models(evidence: Evidence) -> Iterator[Flag]:
             yield Flag(
                 id="parameters_differ",
                 severity="info",
-                message=f"The stored summaries show {claimed} parameters; the code builds {base.graph.parameters:,}: the outputs are of another version.",
+                message=f"The stored summaries show {claimed} parameters; the code builds {base.graph.parameters:,}: the outputs come from another version.",
             )
 
 
@@ -82,7 +82,7 @@ def _data(evidence: Evidence) -> Iterator[Flag]:
             yield Flag(
                 id="labels_changed",
                 severity="warning",
-                message=f"Only {agreement:.0%} of the sampled training labels are those of their images.",
+                message=f"Only {agreement:.0%} of the sampled training labels match their images.",
                 cell=fit.cell,
             )
         if fit.validates_on_training:
@@ -117,7 +117,7 @@ def _run(evidence: Evidence) -> Iterator[Flag]:
         )
     counts = [cell.execution_count for cell in evidence.notebook.code if cell.execution_count]
     if counts != sorted(counts):
-        yield Flag(id="out_of_order", severity="info", message="The cells were last run in another order than they stand in.")
+        yield Flag(id="out_of_order", severity="info", message="The cells were last run in a different order from the notebook's.")
     stored_errors = {cell.index for cell in evidence.notebook.code if any(output.kind == "error" for output in cell.outputs)}
     fine = {cell.index for cell in run.cells if cell.status == "ok" and cell.error is None}
     for index in sorted(stored_errors & fine)[:3]:

@@ -58,7 +58,7 @@ def integrity(evidence: Evidence) -> Iterator[Flag]:
             yield Flag(
                 id="addresses_grader",
                 severity="alert",
-                message="The text of this cell addresses whoever or whatever grades it.",
+                message="The text of this cell addresses the grader.",
                 cell=cell.index,
             )
         if cell.kind != "code":

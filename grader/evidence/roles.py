@@ -34,7 +34,7 @@ def match(models: tuple[Model, ...]) -> Mapping[str, Role]:
         begun = [model for model in models if model.claim.unfinished and model.graph is not None]
         if begun:
             last = max(begun, key=_structure)
-            none["base"] = Role(model=last, reason=f"{_where(last)}: the only network that was begun.")
+            none["base"] = Role(model=last, reason=f"{_where(last)}: the only network that was started.")
         return none
     base = max(able, key=lambda model: (_as_base(model, able), -model.claim.serial, -model.claim.version))
     others = tuple(model for model in able if model is not base)
@@ -155,14 +155,14 @@ def _where(model: Model) -> str:
 
 
 def _reason(model: Model, because: str) -> str:
-    section = f", it stands in section {model.section}" if model.section else ""
+    section = f" and is in section {model.section}" if model.section else ""
     return f"{_where(model)}: it {because}{section}."
 
 
 def _base_reason(base: Model, able: tuple[Model, ...]) -> str:
     if len(able) == 1:
         return f"{_where(base)}: the only classifier that the notebook builds."
-    return f"{_where(base)}: of {len(able)} classifiers the one that is closest to the wanted network{', trained' if base.fitted else ''}, without the later sections' additions."
+    return f"{_where(base)}: of {len(able)} classifiers the one that is closest to the required network{', trained' if base.fitted else ''}, without the later sections' additions."
 
 
 def _why_none(models: tuple[Model, ...]) -> str:

@@ -26,7 +26,7 @@ MAX_TOKENS = 4_000_000
 """Brackets and strings in a large file, outputs included."""
 _OUTPUT_PARSED = 16 * 2**20
 _TEXT_BUDGET = 24 * 2**20
-_AGAIN = "Download the notebook again (in Colab: File, Download, Download .ipynb) and hand in that file."
+_AGAIN = "Download the notebook again (in Colab: File, Download, Download .ipynb) and submit that file."
 
 _MAGIC = (
     (b"%PDF", "a PDF document"),
@@ -56,10 +56,10 @@ def load(data: bytes) -> tuple[dict[str, Json], list[str]]:
     Raises NotGradable, saying what the file looks like, where it breaks (line and column) and what to do.
     """
     if not data.strip(b" \t\r\n\0"):
-        raise NotGradable(f"The file is empty ({counted(len(data), 'byte')}). Save the notebook and hand it in again.")
+        raise NotGradable(f"The file is empty ({counted(len(data), 'byte')}). Save the notebook and submit it again.")
     what = next((what for magic, what in _MAGIC if data.startswith(magic)), "a tar archive" if data[257:262] == b"ustar" else "")
     if what:
-        again = "Unpack it and hand in the notebook (.ipynb) that is in it." if "archive" in what else _AGAIN
+        again = "Unpack it and submit the notebook (.ipynb) that is in it." if "archive" in what else _AGAIN
         raise NotGradable(f"A notebook (.ipynb) was expected; the file is {what}. {again}")
     text, repairs = _decode(data)
     if len(text) > LARGE:
@@ -163,16 +163,16 @@ def _broken(text: str, error: json.JSONDecodeError) -> str:
     if conflict:
         line = text.count("\n", 0, conflict.start()) + 1
         return (
-            f"The file holds Git merge-conflict markers (first at line {line}), so it is no valid notebook. "
-            "Resolve the conflict, open the notebook once to check it, and hand it in again."
+            f"The file holds Git merge-conflict markers (first at line {line}), so it is not a valid notebook. "
+            "Resolve the conflict, open the notebook once to check it, and submit it again."
         )
     if start.startswith(("{", "[")):
         if _ends_early(text, error):
             place = f"after {counted(len(text), 'character')}, in line {text.count(chr(10)) + 1}"
             return f"The file is cut off: it begins as a notebook and ends in the middle of it, {place}. {_AGAIN}"
-        return f"The file is no valid JSON, which a notebook is: at {where}, {_slip(text, error)}. Correct this place in a text editor, or undo the edit. {_AGAIN}"
+        return f"The file is not valid JSON, which a notebook is: at {where}, {_slip(text, error)}. Correct this place in a text editor, or undo the edit. {_AGAIN}"
     if _is_python(text):
-        return "A notebook (.ipynb) was expected; the file is a Python script. Hand in the notebook itself, not its export as .py."
+        return "A notebook (.ipynb) was expected; the file is a Python script. Submit the notebook itself, not its export as .py."
     return f"A notebook (.ipynb) was expected; the file is other text, which begins with {one_line(start, 40)!r}. {_AGAIN}"
 
 
@@ -239,14 +239,14 @@ def _cut_large(data: bytes, repairs: list[str]) -> bytes:
     except (ValueError, RecursionError):
         if len(data) > MAX_CORE:
             raise NotGradable(
-                f"The file has {len(data) / 2**20:.0f} MiB and is no valid notebook (cut off, or edited by hand). {_AGAIN}"
+                f"The file has {len(data) / 2**20:.0f} MiB and is not a valid notebook (cut off, or edited by hand). {_AGAIN}"
             ) from None
         return data
     slim = b"".join((*pieces, data[done:]))
     if len(slim) > MAX_CORE:
         raise NotGradable(
             f"The notebook has {len(slim) / 2**20:.0f} MiB besides its outputs; at most {MAX_CORE // 2**20} MiB were expected. "
-            "Remove pasted images and data from its cells, and hand it in again.",
+            "Remove pasted images and data from its cells, and submit it again.",
         )
     if len(slim) < len(data):
         repairs.append(f"The file has {len(data) / 2**20:.0f} MiB; of its stored outputs only text was read.")
@@ -325,7 +325,7 @@ class _Walk:
             self.tokens -= 1
             if self.tokens < 0:
                 raise NotGradable(
-                    f"The file holds more than {MAX_TOKENS:,} values; a notebook holds thousands. Clear its outputs and hand it in again."
+                    f"The file holds more than {MAX_TOKENS:,} values; a notebook holds thousands. Clear its outputs and submit it again."
                 )
             character = self.data[token.start()]
             depth += (character in b"[{") - (character in b"]}")

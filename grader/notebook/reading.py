@@ -59,13 +59,13 @@ def read(data: bytes, anchors: Anchors) -> Notebook:
     key = "cells" if version == 4 else "worksheets"
     if not isinstance(document.get(key), list):
         raise NotGradable(
-            f"A notebook has a list of cells; this file's `{key}` is none. Open it in Jupyter or Colab, save it, and hand it in again."
+            f"A notebook has a list of cells; this file's `{key}` is not a list. Open it in Jupyter or Colab, save it, and submit it again."
         )
     if version < 4:
         document = _converted(document, version)
     raw = document["cells"]
     if len(raw) > MAX_CELLS:
-        raise NotGradable(f"At most {MAX_CELLS} cells were expected; there are {len(raw)}. Hand in the exercise's notebook only.")
+        raise NotGradable(f"At most {MAX_CELLS} cells were expected; there are {len(raw)}. Submit the exercise's notebook only.")
     cells = _cells(raw, anchors, repairs)
     return Notebook(
         cells=cells,
@@ -118,7 +118,7 @@ def _converted(document: dict[str, Json], version: int) -> dict[str, Json]:
     except Exception as error:  # nbformat promises no particular error for malformed input
         raise NotGradable(
             f"The notebook is in the old format {version} and could not be converted ({type(error).__name__}). "
-            "Open it in Jupyter, save it, and hand it in again.",
+            "Open it in Jupyter, save it, and submit it again.",
         ) from error
     finally:
         logger.setLevel(level)
@@ -219,7 +219,7 @@ def _cells(raw: list[Json], anchors: Anchors, repairs: list[str]) -> tuple[Cell,
         source = _source(entry, mended)
         lines += source.count("\n") + 1
         if lines > MAX_LINES:
-            raise NotGradable(f"The cells hold more than {MAX_LINES:,} lines. Remove pasted data and hand it in again.")
+            raise NotGradable(f"The cells hold more than {MAX_LINES:,} lines. Remove pasted data and submit it again.")
         outputs: tuple[StoredOutput, ...] = ()
         if kind == "markdown":
             for heading in headings(source).values():
@@ -241,7 +241,7 @@ def _cells(raw: list[Json], anchors: Anchors, repairs: list[str]) -> tuple[Cell,
     if code > MAX_CODE:
         raise NotGradable(
             f"The code cells hold {code / 2**20:.0f} MiB of code; at most {MAX_CODE // 2**20} MiB were expected. "
-            "Remove pasted data and hand it in again."
+            "Remove pasted data and submit it again."
         )
     repairs += [f"{times} cell{'s' if times > 1 else ''}: {what}." for what, times in mended.items()]
     return tuple(cells)

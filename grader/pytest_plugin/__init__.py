@@ -21,9 +21,9 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("backend", {"default": "tensorflow", "choices": ("tensorflow", "jax"), "help": "what Keras trains with"}),
     ("seed", {"default": 0, "type": int, "metavar": "N", "help": "seed of every random generator"}),
     ("memory", {"metavar": "SIZE", "help": "memory of the notebook, as for `grade run`"}),
-    ("cell-timeout", {"type": float, "metavar": "SECONDS", "help": "bound on each cell"}),
-    ("timeout", {"type": float, "metavar": "SECONDS", "help": "bound on the whole notebook"}),
-    ("deadline", {"type": float, "metavar": "SECONDS", "help": "bound on the run; what is not decided by then is skipped"}),
+    ("cell-timeout", {"type": float, "metavar": "SECONDS", "help": "time limit for each cell"}),
+    ("timeout", {"type": float, "metavar": "SECONDS", "help": "time limit for the whole notebook"}),
+    ("deadline", {"type": float, "metavar": "SECONDS", "help": "time limit for the run; what is not graded by then is skipped"}),
 )
 
 

@@ -82,7 +82,10 @@ def _layers(model: ReportModel) -> str:
 
 
 def _recorded(report: Report) -> list[str]:
-    parts = ["## Curves that the notebook recorded", "Read from the outputs stored in the file: a claim, not a measurement of ours."]
+    parts = [
+        "## Curves that the notebook recorded",
+        "Read from the outputs stored in the file: what the notebook claims, not measured by the grader.",
+    ]
     for curve in report.recorded:
         keys = list(curve.values)
         longest = max((len(values) for values in curve.values.values()), default=0)
@@ -120,7 +123,7 @@ def _training(report: Report) -> list[str]:
 
 
 def _answers(report: Report) -> list[str]:
-    parts = ["## Answers for a person to read"] if report.answers else []
+    parts = ["## Written answers for manual review"] if report.answers else []
     for answer in report.answers:
         worth = f" (up to {in_points(round(answer.points * 100))})" if answer.points is not None else ""
         parts += [f"### Section {answer.section}{worth}", bold(answer.question)]
@@ -132,20 +135,20 @@ def _flags(report: Report) -> list[str]:
     if not report.flags:
         return []
     rows = [(flag.severity, code(flag.id), "" if flag.cell is None else f"cell {flag.cell}", inline(flag.message)) for flag in report.flags]
-    return ["## For course staff", "Worth a look; no points were taken away for these.", table(("Severity", "Flag", "Where", "What"), rows)]
+    return ["## For course staff", "Please check these; they cost no points.", table(("Severity", "Flag", "Where", "What"), rows)]
 
 
 def _cells(report: Report) -> list[str]:
     parts = []
     if report.notes:
-        parts += ["## What was done in the notebook's stead"]
+        parts += ["## What the grader changed to run this notebook"]
         parts += ["\n".join(f"- Cell {note.cell} ({inline(note.kind)}): {inline(note.text)}" for note in report.notes)]
     return parts
 
 
 def _about(report: Report) -> list[str]:
     rows = [
-        ("Hand-in", code(report.submission.id)),
+        ("Submission", code(report.submission.id)),
         ("File", code(report.submission.file)),
         ("File sha256", code(report.submission.sha256)),
         ("Rubric", f"{code(report.rubric.id)} {inline(report.rubric.version)}"),

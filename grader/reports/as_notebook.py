@@ -81,7 +81,7 @@ class _Room:
             words = "not a PNG of at most 2 MiB" if png is None else "beyond the 8 MiB that are kept of a notebook's figures"
             return {"output_type": "display_data", "data": {"text/plain": f"[A figure is left out: it is {words}.]"}, "metadata": {}}
         self._images -= len(png)
-        alt = f"Figure drawn by cell {cell} of the notebook; nobody has described it in words."
+        alt = f"Figure drawn by cell {cell} of the notebook (no description is available)."
         encoded = base64.b64encode(png).decode("ascii")
         return {"output_type": "display_data", "data": {"image/png": encoded}, "metadata": {"image/png": {"alt": alt}}}
 
@@ -115,10 +115,10 @@ def page(frames: Iterable[tuple[str, Any]]) -> Page:
     parts: dict[str, list[str]] = {"cells": [], "answer": [], "done": []}
     for kind, body in frames:
         if kind not in parts or not isinstance(body, str):
-            raise FrameError("the notebook's page came in an unknown form")
+            raise FrameError("the notebook's page has an unknown format")
         parts[kind].append(body)
     if len(parts["done"]) != 1:
-        raise FrameError("the notebook's page did not come to its end")
+        raise FrameError("the notebook's page is incomplete")
     made = Page(cells="".join(parts["cells"]), answers=tuple(parts["answer"]))
     for html in (made.cells, *made.answers):
         inert.check_part(html)

@@ -174,7 +174,7 @@ def _legend(curves: Sequence[_Curve], under: Band | None) -> tuple[tuple[str, st
         entries.append(("death", f"proved dead: {_seeds(died)}"))
     if under:
         entries += [("band", "reference band"), ("median", "median of the reference runs")]
-    return (*entries, ("guess", f"guessing, {GUESSING:.2f}"))
+    return (*entries, ("guess", f"chance level, {GUESSING:.2f}"))
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -186,7 +186,7 @@ def _description(curves: Sequence[_Curve], under: Band | None) -> str:
     if under:
         last = under.images[-1]
         parts.append(f"Reference band at {last:,} images: {under.low[-1]:.2f} to {under.high[-1]:.2f}, median {under.median[-1]:.2f}.")
-    return " ".join([*parts, f"Guessing gets {GUESSING:.2f}."])
+    return " ".join([*parts, f"Chance level is {GUESSING:.2f}."])
 
 
 def _sentence(curve: _Curve) -> str:

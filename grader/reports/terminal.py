@@ -136,7 +136,7 @@ def _training(report: Report, printer: _Printer, *, verbose: bool) -> None:
 def _details(report: Report, printer: _Printer) -> None:
     for title, rows in (
         ("Models", [f"{view.ROLES[model.role]}, cell {model.cell}: {model.reason}" for model in report.models]),
-        ("What was done in the notebook's stead", [f"cell {note.cell} ({note.kind}): {note.text}" for note in report.notes]),
+        ("What the grader changed to run this notebook", [f"cell {note.cell} ({note.kind}): {note.text}" for note in report.notes]),
         ("For course staff", [f"{flag.severity}: {flag.message} ({flag.id})" for flag in report.flags]),
         ("Timings", [f"{phase}: {seconds}" for phase, seconds in view.timings(report)]),
     ):

@@ -32,20 +32,20 @@ VERDICTS = {
     "fragile": Phrase(words="Learns on some random starts only (fragile)", symbol="◐", look="partial"),
     "slow": Phrase(words="Learns too slowly to tell", symbol="…", look="partial"),
     "dead": Phrase(words="Dead on every start", symbol="✗", look="fail"),
-    "stuck": Phrase(words="Stays at guessing", symbol="=", look="fail"),
-    "doubtful": Phrase(words="Between: a person decides", symbol="✎", look="manual"),
+    "stuck": Phrase(words="Stays at chance level", symbol="=", look="fail"),
+    "doubtful": Phrase(words="Inconclusive: manual review", symbol="✎", look="manual"),
     "not_measured": Phrase(words="Not measured", symbol=NOTHING, look="manual"),
 }
 ENDINGS = {
     "learns": "learns",
     "dead": "dead (proved)",
-    "stuck": "stays at guessing",
-    "doubtful": "between guessing and learning",
+    "stuck": "stays at chance level",
+    "doubtful": "between chance level and learning",
     "cut": "out of time",
 }
 _WAYS = {
-    "rebuilt": "the model was built anew from its description and trained by the grader",
-    "sandboxed": "the notebook's own code trained it in the sandbox; its answers were scored outside",
+    "rebuilt": "the model was rebuilt from its description and trained by the grader",
+    "sandboxed": "the notebook's own code trained it in the sandbox; its predictions were scored outside",
 }
 _BAND = ("images", "low", "median", "high", "passes", "zero")
 
@@ -110,7 +110,7 @@ def sentences(training: ReportTraining) -> tuple[tuple[str, str], ...]:
         ("Result", training.reason),
         ("Diagnosis", training.diagnosis),
         (STORED, training.recorded),
-        ("For a person", training.review),
+        ("Manual review", training.review),
     )
     return tuple((word, text) for word, text in found if text)
 
@@ -147,7 +147,7 @@ def _number(value: float | None) -> str:
     return f"{value:.3f}" if value is not None and math.isfinite(value) and abs(value) < 1e6 else NOTHING
 
 
-RUN_HEADER = ("Seed", "Ending", "Images", "Accuracy", "95 % interval", "Training loss")
+RUN_HEADER = ("Seed", "Outcome", "Images", "Accuracy", "95 % interval", "Training loss")
 
 
 def run_rows(training: ReportTraining) -> tuple[tuple[str, ...], ...]:
@@ -172,7 +172,7 @@ def tried(training: ReportTraining) -> tuple[tuple[Counterfactual, tuple[str, ..
                 count_text(found.rerun.images),
                 _number(found.rerun.accuracy),
                 interval_text(found.rerun),
-                "✓ yes" if found.cures else "alive, but slow" if found.lives else "not known" if found.rerun.ending == "cut" else "no",
+                "✓ yes" if found.cures else "not dead, but slow" if found.lives else "not known" if found.rerun.ending == "cut" else "no",
             ),
         )
         for found in training.counterfactuals
@@ -213,7 +213,7 @@ def facts(training: ReportTraining) -> tuple[tuple[str, str], ...]:
     found = (
         ("Budget", training.budget),
         ("How", _WAYS.get(training.way, training.way)),
-        ("Trained in all", f"{training.images:,} images" if training.images > 0 else ""),
+        ("Trained in total", f"{training.images:,} images" if training.images > 0 else ""),
         ("Seeds", ", ".join(str(seed) for seed in training.seeds)),
         ("Device", training.device),
         ("Backend", training.backend),

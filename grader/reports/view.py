@@ -25,9 +25,9 @@ WORDS: dict[Status, str] = {
     Status.PASS: "Passed",
     Status.PARTIAL: "Partly",
     Status.FAIL: "Failed",
-    Status.SKIP: "Not decided",
+    Status.SKIP: "Not graded yet",
     Status.ERROR: "Not judged",
-    Status.MANUAL: "To be read",
+    Status.MANUAL: "Manual review",
 }
 SYMBOLS: dict[Status, str] = {
     Status.PASS: "✓",
@@ -43,16 +43,16 @@ SCORED = frozenset({RunStatus.GRADED, RunStatus.NEEDS_REVIEW})
 
 _HEADLINES = {
     RunStatus.STARTED: "No score yet: grading has not finished",
-    RunStatus.UNGRADABLE: "No score: this hand-in could not be graded",
+    RunStatus.UNGRADABLE: "No score: this submission could not be graded",
     RunStatus.GRADER_ERROR: "No score: the grader failed",
     RunStatus.INFRA_ERROR: "No score: the grading machine was not ready",
 }
 _MEANINGS = {
-    RunStatus.STARTED: "Grading began and this is all there is so far. If it stays like this, grading was interrupted: run it again.",
-    RunStatus.NEEDS_REVIEW: "A person will look at this report before the points are final.",
-    RunStatus.UNGRADABLE: "No points were given or taken away. Mend what the reason says, then hand in again.",
-    RunStatus.GRADER_ERROR: "This is a fault of the grader, not of the hand-in. No points were taken away; a person has to look at it.",
-    RunStatus.INFRA_ERROR: "This is a fault of the machine, not of the hand-in. No points were taken away; grading will be run again.",
+    RunStatus.STARTED: "Grading has started and is not finished. If this does not change, grading was interrupted: run it again.",
+    RunStatus.NEEDS_REVIEW: "The points are provisional until a manual review.",
+    RunStatus.UNGRADABLE: "No points were given or taken away. Fix the problem described above and resubmit.",
+    RunStatus.GRADER_ERROR: "This is a fault of the grader, not of the submission. No points were taken away; manual review follows.",
+    RunStatus.INFRA_ERROR: "This is a fault of the grading machine, not of the submission. No points were taken away; grading will be run again.",
 }
 
 
@@ -76,18 +76,18 @@ class Line:
 
     @property
     def points(self) -> str:
-        """For people: "2.5 of 5", or "5, not decided" where nothing was decided."""
+        """For people: "2.5 of 5", or "5, not graded yet" where nothing was decided."""
         return self._points(points_text(self.possible))
 
     @property
     def worth(self) -> str:
-        """For a sentence: "2.5 of 5 points", or "5 points, not decided"."""
+        """For a sentence: "2.5 of 5 points", or "5 points, not graded yet"."""
         return self._points(in_points(self.possible))
 
     def _points(self, possible: str) -> str:
         if self.earned is not None:
             return f"{points_text(self.earned)} of {possible}"
-        return f"{possible}, {'to be given by a person' if self.result.status is Status.MANUAL else 'not decided'}"
+        return f"{possible}, {WORDS[self.result.status].lower() if self.result.status is Status.MANUAL else 'not graded yet'}"
 
     @property
     def anchor(self) -> str:
@@ -105,7 +105,7 @@ class Line:
         if self.result.hint:
             return self.result.hint
         if self.result.status is Status.ERROR:
-            return "Nothing to do: this is a fault of the grader, and a person will look at it."
+            return "Nothing to do: this is a fault of the grader. It goes to manual review."
         if self.result.status not in {Status.FAIL, Status.PARTIAL}:
             return ""
         where = f"section {self.result.section} of the exercise" if self.result.section else "the exercise"
@@ -122,11 +122,11 @@ class Section:
 
     @property
     def points(self) -> str:
-        """For people: "12.5 of 15 points", or "5 of 15 points, 10 of them not decided yet"."""
+        """For people: "12.5 of 15 points", or "5 of 15 points, 10 of them not graded yet"."""
         earned = sum(line.earned or 0 for line in self.lines)
         waiting = sum(line.possible for line in self.lines if line.earned is None)
         points = f"{points_text(earned)} of {in_points(sum(line.possible for line in self.lines))}"
-        return f"{points}, {points_text(waiting)} of them not decided yet" if waiting else points
+        return f"{points}, {points_text(waiting)} of them not graded yet" if waiting else points
 
 
 def lines(report: Report) -> tuple[Line, ...]:
@@ -195,13 +195,13 @@ def explanation(report: Report) -> tuple[str, ...]:
     if report.status not in SCORED:
         return tuple(sentences)
     auto = f"{points_text(hundredths(report.auto_score))} of {in_points(hundredths(report.auto_max))}"
-    sentences.append(f"Decided by the grader: {auto}.")
+    sentences.append(f"Graded automatically: {auto}.")
     if report.pending_points > 0:
-        sentences.append(f"Still to be given by a person: up to {in_points(hundredths(report.pending_points))}.")
+        sentences.append(f"Manual review: up to {in_points(hundredths(report.pending_points))}.")
     undecided = [line for line in lines(report) if line.earned is None and line.result.status is not Status.MANUAL]
     if undecided:
         worth = in_points(sum(line.possible for line in undecided))
-        sentences.append(f"Not decided, which is not the same as zero: {counted(len(undecided), 'criterion')} worth {worth}.")
+        sentences.append(f"Not graded yet (no points lost): {counted(len(undecided), 'criterion')} worth {worth}.")
     return tuple(sentences)
 
 
@@ -211,9 +211,9 @@ def losses(report: Report) -> tuple[Line, ...]:
 
 
 def tally(report: Report) -> str:
-    """How many criteria ended how: "14 passed, 2 failed, 3 to be read"."""
+    """How many criteria ended how: "14 passed, 2 failed, 3 for manual review"."""
     counts = {status: sum(result.status is status for result in report.criteria) for status in Status}
-    return ", ".join(f"{count} {WORDS[status].lower()}" for status, count in counts.items() if count)
+    return ", ".join(f"{count} {'for ' * (status is Status.MANUAL)}{WORDS[status].lower()}" for status, count in counts.items() if count)
 
 
 def cell_sentence(cell: ReportCell) -> str:

@@ -37,7 +37,7 @@ def choose(name: str = "auto") -> Sandbox:
         raise InfrastructureError(
             f"No sandbox works on this machine, so the student's code was not run. {lacks} Run `grade doctor` for how to mend it; "
             "`--sandbox container` takes a container that is thrown away after the submission for the sandbox; "
-            "`--sandbox none` runs the notebook unprotected, for notebooks you trust."
+            "`--sandbox none` runs the notebook without protection, for notebooks you trust."
         )
     for backend in BACKENDS:
         if backend.name == name:
@@ -45,7 +45,7 @@ def choose(name: str = "auto") -> Sandbox:
             if not state.works:
                 raise InfrastructureError(f"Sandbox {name} does not work here: {state.reason} {state.mend}")
             return backend
-    raise UsageError(f"--sandbox {name}: no such sandbox; there are auto, {', '.join(backend.name for backend in BACKENDS)}.")
+    raise UsageError(f"--sandbox {name}: no such sandbox; choose one of auto, {', '.join(backend.name for backend in BACKENDS)}.")
 
 
 def keeps_together(tier: Sandbox) -> str:
@@ -53,6 +53,6 @@ def keeps_together(tier: Sandbox) -> str:
     if isinstance(tier, Container) and not landlock_abi():
         return (
             "The kernel has no Landlock, so the declared container alone keeps files apart, and it holds several submissions here: "
-            "each could read and change what another one leaves. Grade one submission a container, or use a machine with bubblewrap or Landlock."
+            "each could read and change what another one leaves. Grade one submission per container, or use a machine with bubblewrap or Landlock."
         )
     return ""

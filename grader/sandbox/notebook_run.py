@@ -89,7 +89,7 @@ def collect_notebook(
     if not fields["versions"] and ending.name in ("ok", "killed"):  # it died before the first cell: not the student's doing
         if ending.signal == signal.SIGKILL:
             raise InfrastructureError(
-                "Box 1 was killed before the first cell ran, by the kernel (is the machine short of memory?) or by somebody. Run it again."
+                "Box 1 was killed before the first cell ran, by the kernel (is the machine short of memory?) or from outside. Run it again."
             )
         raise GraderError(
             f"Box 1 ended before the first cell ran. {ending.detail} Its last output: {last_line(running.output.decode('utf-8', 'replace'), '(none)')}"

@@ -228,7 +228,7 @@ class Running:
             elif 0 < killed < 65:
                 with contextlib.suppress(ValueError):
                     killed = signal.Signals(killed)
-                detail = f"The notebook's process was ended by {getattr(killed, 'name', killed)} (out of memory, a crash in a library, or its own doing)."
+                detail = f"The notebook's process was ended by {getattr(killed, 'name', killed)} (out of memory, a crash in a library, or its own code)."
             else:
                 detail = f"The notebook ended its own process (exit code {code})."
             self.ending = Ending(name="killed", detail=detail, signal=int(by_signal) if 0 < by_signal < 65 else 0)
@@ -259,7 +259,7 @@ class Running:
             return
         self._next_watch = now + _WATCH_EVERY_S
         if now - self._started > limits.wall_s:
-            self.stop("timeout", f"The notebook ran longer than {limits.wall_s:g} s altogether (--timeout).")
+            self.stop("timeout", f"The notebook ran longer than {limits.wall_s:g} s in total (--timeout).")
             return
         if self._written > limits.output_mib << 20:
             self.stop("output", f"The notebook wrote more than {limits.output_mib} MiB of output.")

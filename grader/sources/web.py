@@ -82,7 +82,7 @@ def translate(reference: str) -> Link:
         host = (parts.hostname or "").lower().removeprefix("www.")
         _ = parts.port
     except ValueError as error:
-        raise UsageError(f"{shown}: this is no valid address ({error}). Copy the link again.") from error
+        raise UsageError(f"{shown}: this is not a valid address ({error}). Copy the link again.") from error
     if parts.username is not None or parts.password is not None:
         raise UsageError("The link holds a user name or password; give it without them.")
     if parts.scheme.lower() not in {"http", "https"}:
@@ -154,7 +154,7 @@ def _allow(url: str, hosts: Sequence[str]) -> bool:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError as error:
-        raise UsageError(f"{shown}: this is no valid address ({error}). Copy the link again.") from error
+        raise UsageError(f"{shown}: this is not a valid address ({error}). Copy the link again.") from error
     origin = f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
     if origin in {entry.lower().rstrip("/") for entry in hosts if "://" in entry}:
         return True
@@ -191,7 +191,7 @@ def _download(url: str, hosts: Sequence[str], transport: "httpx.BaseTransport | 
     except (httpx.HTTPError, httpx.StreamError) as error:
         raise InfrastructureError(f"{display_path(url)}: the network failed ({type(error).__name__}: {error}). Try again later.") from error
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise UsageError(f"{display_path(url)}: this is no valid address ({error}). Copy the link again.") from error
+        raise UsageError(f"{display_path(url)}: this is not a valid address ({error}). Copy the link again.") from error
     raise InfrastructureError(f"{display_path(url)}: more than {MAX_HOPS} redirects in a row. {_BY_HAND}")
 
 
@@ -220,7 +220,7 @@ def _check_status(status: int, url: str) -> None:
     if status == 429 or status >= 500:
         raise InfrastructureError(f"{shown}: the host could not answer (HTTP {status}). Try again later.")
     if status != 200:
-        raise InfrastructureError(f"{shown}: HTTP 200 was expected, {status} came. {_BY_HAND}")
+        raise InfrastructureError(f"{shown}: HTTP 200 was expected, {status} was received. {_BY_HAND}")
 
 
 def _body(response: "httpx.Response", url: str, end: float) -> bytes:
@@ -230,7 +230,7 @@ def _body(response: "httpx.Response", url: str, end: float) -> bytes:
         pieces += piece
         if len(pieces) > MAX_BYTES:
             raise NotGradable(
-                f"{display_path(url)}: more than {MAX_BYTES // 10**6} MB came. Clear the notebook's outputs and hand it in again."
+                f"{display_path(url)}: more than {MAX_BYTES // 10**6} MB were received. Clear the notebook's outputs and submit it again."
             )
         if time.monotonic() > end:
             raise InfrastructureError(f"{display_path(url)}: the download took longer than {DEADLINE_S:.0f} s. Try again later.")
@@ -243,9 +243,13 @@ def _check_body(data: bytes, shown: str) -> None:
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<script")):
         page = "a login page" if re.search(rb"sign[ -]?in|log[ -]?in|password|accounts\.google", data[:200_000].lower()) else "a web page"
         raise NotGradable(
-            f"{shown}: a notebook was expected; {page} (HTML) came. Give the link behind the Raw button, or make the notebook public."
+            f"{shown}: a notebook was expected; {page} (HTML) was received. Give the link behind the Raw button, or make the notebook public."
         )
     if start.startswith(b"version https://git-lfs"):
-        raise NotGradable(f"{shown}: a notebook was expected; a Git LFS pointer came. Download the notebook itself and grade the file.")
+        raise NotGradable(
+            f"{shown}: a notebook was expected; a Git LFS pointer was received. Download the notebook itself and grade the file."
+        )
     if not holds_notebook(data):
-        raise NotGradable(f"{shown}: a notebook was expected; {counted(len(data), 'byte')} came that are none. Check where the link leads.")
+        raise NotGradable(
+            f"{shown}: a notebook was expected; the download ({counted(len(data), 'byte')}) is not one. Check where the link leads."
+        )

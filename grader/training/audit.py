@@ -50,7 +50,7 @@ def audit(evidence: Evidence, role: str, training: Training | None) -> Audit:
     if final > 1.0:
         return compared(outcome="contradicted", sentence=f"{says}; no accuracy is larger than 1.")
     if training is None or training.shown is None or training.verdict == "not_measured":
-        return compared(outcome="undecided", sentence=f"{says}; the model was not trained again, so nothing bears it out.")
+        return compared(outcome="undecided", sentence=f"{says}; the model was not trained again, so nothing confirms it.")
     shown = training.shown
     reached = f"{shown.accuracy:.2f}" if shown.accuracy is not None else "0.10"
     seeds = f" over {len(training.reruns)} seeds" if len(training.reruns) > 1 else ""
@@ -59,7 +59,7 @@ def audit(evidence: Evidence, role: str, training: Training | None) -> Audit:
         text = f"{says}; the same model trained again stays at {reached}{seeds}."
         return compared(outcome="contradicted", sentence=text)
     if training.verdict == "learns" and final <= NEAR_GUESSING and epochs > 1:
-        text = f"{says}, which is guessing; the same model trained again learns ({reached} after {shown.images:,} images{seeds})."
+        text = f"{says}, which is chance level; the same model trained again learns ({reached} after {shown.images:,} images{seeds})."
         return compared(outcome="contradicted", sentence=text)
     if not dead and shown.accuracy is not None and values[0] - shown.accuracy > LEAP and shown.images < EPOCH_IMAGES:
         text = f"{says} and {values[0]:.2f} already after the first; the same model trained again is at {reached} after {shown.images:,} images{seeds}."
@@ -71,10 +71,10 @@ def audit(evidence: Evidence, role: str, training: Training | None) -> Audit:
             if died
             else f"never left it, as {tried - training.living} of {tried} re-runs of the same model did not"
         )
-        text = f"{says}, which is guessing: the training that it shows {shows}."
+        text = f"{says}, which is chance level: the recorded training {shows}."
         return compared(outcome="agrees", sentence=text, died=True)
     if training.verdict in ("learns", "fragile") or (dead and final <= NEAR_GUESSING):
-        text = f"{says}; the same model trained again is at {reached} after {shown.images:,} images{seeds}, which bears it out as far as a short run can."
+        text = f"{says}; the same model trained again is at {reached} after {shown.images:,} images{seeds}, which supports it as far as a short run can."
         return compared(outcome="agrees", sentence=text)
-    text = f"{says}; the same model trained again is at {reached} after {shown.images:,} images{seeds}, too little to say."
+    text = f"{says}; the same model trained again is at {reached} after {shown.images:,} images{seeds}, too little to compare."
     return compared(outcome="undecided", sentence=text)

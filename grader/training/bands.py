@@ -64,11 +64,11 @@ def load(folder: Path, dataset: str) -> Bands | None:
         rates = {str(key): str(value) for key, value in part.get("rates", {}).items()}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError, FrameError) as error:
         raise UsageError(
-            f"{path}: expected the thresholds that `grade calibrate` writes; found something else ({error}). Make it anew."
+            f"{path}: expected the thresholds that `grade calibrate` writes; found something else ({error}). Create it again."
         ) from None
     if not roles.get("base"):
         raise UsageError(
-            f"{path}: dataset.{dataset}.band.base: expected at least one point; found none. Make the file anew with `grade calibrate`."
+            f"{path}: dataset.{dataset}.band.base: expected at least one point; found none. Create the file again with `grade calibrate`."
         )
     return Bands(dataset=dataset, roles=roles, sha256=hashlib.sha256(data).hexdigest(), rates=rates)
 

@@ -94,9 +94,7 @@ def judge(box: Trainer, role: str, specification: Specification, setting: Settin
     spent += result.whole[-1].images if result.whole else 0
     if verdict == "not_measured" and (deadline is None or until < deadline):
         minutes = f"{setting.budget.seconds / 60:g} minutes"
-        result = replace(
-            result, reason=f"Out of time: the model is so slow to train that the training check had not come to a verdict after {minutes}."
-        )
+        result = replace(result, reason=f"Out of time: the model trains so slowly that the training check had no verdict after {minutes}.")
     return replace(result, reason=result.reason or reasoned(result), review=_review(result), images=spent, seconds=_since(began))
 
 
@@ -263,7 +261,7 @@ def reasoned(training: Training) -> str:
     """The verdict as sentences for the student."""
     shown = training.shown
     if training.verdict == "not_measured" or shown is None:
-        return "Out of time: the training check had not come to a verdict when the deadline came."
+        return "Out of time: the training check had no verdict before the deadline."
     count = len(training.reruns)
     reached = (
         f"{shown.accuracy:.2f} of the held-back images right after {shown.images:,} training images" if shown.accuracy is not None else ""
@@ -277,11 +275,11 @@ def reasoned(training: Training) -> str:
                 if training.living == count
                 else f" on {training.living} of {count} seeds"
             )
-            return f"Trained again, the network learns{more}: {reached} (guessing gets 0.10)."
+            return f"Trained again, the network learns{more}: {reached} (chance level: 0.10)."
         case "fragile":
             died = sum(rerun.ending == "dead" for rerun in training.reruns)
             rest = count - training.living - died
-            others = [f"dies on {died}"] * bool(died) + [f"stays at guessing on {rest}"] * bool(rest)
+            others = [f"dies on {died}"] * bool(died) + [f"stays at chance level on {rest}"] * bool(rest)
             return (
                 f"Trained again from {count} different random starts, the network learns on {training.living}, and {' and '.join(others)}."
             )
@@ -289,12 +287,12 @@ def reasoned(training: Training) -> str:
             proof = next((rerun.proof for rerun in training.reruns if rerun.proof), "")
             return f"Trained again from {count} different random starts, the network dies every time: {proof}."
         case "doubtful" if training.fraction is None:
-            return f"Trained again, the network gets {reached}, but its loss stays that of guessing: a short check cannot tell whether it learns."
+            return f"Trained again, the network gets {reached}, but its loss stays at chance level: a short check cannot tell whether it learns."
         case "doubtful":
             return f"Trained again, the network learns less than the reference does in the same time: {reached}."
         case "slow":
-            return f"Trained again from {count} different random starts, the network had not left guessing yet: {reached}. It is not dead."
-    return f"Trained again, the network stays at guessing: {reached}."
+            return f"Trained again from {count} different random starts, the network was still at chance level: {reached}. It is not dead."
+    return f"Trained again, the network stays at chance level: {reached}."
 
 
 def _review(training: Training) -> str:
@@ -304,10 +302,10 @@ def _review(training: Training) -> str:
         last = min(training.band, key=lambda point: abs(point.images - shown.images))
         low, high = shown.interval
         if shown.accuracy is not None and shown.accuracy >= last.passes:
-            return f"The accuracy, {shown.accuracy:.3f}, is over the limit {last.passes:.3f}, but the loss is still that of guessing: it may be luck."
+            return f"The accuracy, {shown.accuracy:.3f}, is above the limit {last.passes:.3f}, but the loss is still at chance level: it may be luck."
         for limit in (last.zero, last.passes):
             if low <= limit <= high:
-                return f"The accuracy's 95 % interval, {low:.3f} to {high:.3f}, lies across the limit {limit:.3f}."
+                return f"The accuracy's 95 % interval, {low:.3f} to {high:.3f}, contains the limit {limit:.3f}."
         return "The network learns more slowly than every reference run; a short check cannot tell how far it gets."
     if training.verdict == "slow":
         return "The network trains too slowly for a short check to tell how far it gets."

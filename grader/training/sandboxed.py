@@ -123,7 +123,7 @@ def _call(model: Model) -> FitClaim:
         raise _NotScored(f"its training call fails ({fit.error.type})")
     held = fit.validation
     if held is None:
-        raise _NotScored("its training call is given no validation images, so there is nothing of which its predictions could be scored")
+        raise _NotScored("its training call is given no validation images, so its predictions cannot be scored")
     if held.split not in ("test", None):
         raise _NotScored("its validation images are not the test images, so its predictions cannot be scored")
     return fit
@@ -218,18 +218,18 @@ class _Attempt:
 def _reason(record: RunRecord, fit: FitClaim) -> str:
     made = next((other for other in record.fits if other.index == fit.index), None)
     if made is not None and made.error is not None:
-        return f"its training call fails when it is made in earnest ({made.error.type}: {cut(made.error.message, 300).rstrip('. ')})"
+        return f"its training call fails when it is really run ({made.error.type}: {cut(made.error.message, 300).rstrip('. ')})"
     if any(note.kind == "grader" for note in record.notes):
-        return "a defect in the grader kept its predictions from being read; a person needs to look"
+        return "a defect in the grader kept its predictions from being read; manual review is needed"
     if record.ending in ("ok", "enough"):
         return (
-            "run again, the notebook did not come to its training call"
+            "run again, the notebook did not reach its training call"
             if made is None
             else "its data ended, or was not readable, before enough images had been seen"
         )
     cell = next((run for run in record.cells if run.index == fit.cell and run.status == "timeout"), None)
     said = (cell.error.message if cell and cell.error else record.detail).rstrip(".") or record.ending
-    return f"when it was trained in earnest, {said[:1].lower()}{said[1:]}"
+    return f"when it was really trained, {said[:1].lower()}{said[1:]}"
 
 
 def _roomy(limits: Limits, images: int) -> Limits:

@@ -310,13 +310,13 @@ def test_as_many_are_said_to_run_as_run():
 def test_a_hand_in_that_changes_meanwhile_is_told_of_and_takes_nobody_along():
     kept, heard = {}, Heard()
     works = [
-        Work(content="a", students=("sub_a",), load=lambda: "the hand-in was changed"),
+        Work(content="a", students=("sub_a",), load=lambda: "the submission was changed"),
         Work(content="b", students=("sub_b",), load=lambda: item("b", "x = 1")),
     ]
     progress = Progress(total=2)
     with Local(options(), jobs=1) as engine:
         supervise(works, engine, lambda graded: kept.setdefault(graded.content, graded) is graded, heard, progress, options())
-    assert (list(kept), heard.said, progress.total, progress.done) == (["b"], ["sub_a: the hand-in was changed"], 1, 1)
+    assert (list(kept), heard.said, progress.total, progress.done) == (["b"], ["sub_a: the submission was changed"], 1, 1)
 
 
 def test_the_reports_are_those_of_the_attempts_that_count(tmp_path):

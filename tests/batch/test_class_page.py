@@ -108,7 +108,7 @@ def test_no_score_is_in_no_distribution():
     assert tally.shares == []
     assert tally.histogram() == (0,) * 10
     assert tally.quantiles(0.5) == ()
-    assert "how many hand-ins have which total" not in page([CLASS[4]]).lower()
+    assert "how many submissions have which total" not in page([CLASS[4]]).lower()
 
 
 def test_quantiles_and_bins():
@@ -260,10 +260,10 @@ def test_the_summary_says_it():
     for words in (
         "8 students",
         "     1  failure of the grader",
-        "Totals of 4 hand-ins, of 100 points",
+        "Totals of 4 submissions, of 100 points",
         "Most missed",
         "every model learns",
-        "    1  to look at before the points count",
+        "    1  to review before the points count",
         "    2  pairs of similar works to compare",
         "2 models trained, 1 taken from the cache (33 % saved); 2 min of work.",
     ):

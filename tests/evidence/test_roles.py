@@ -91,7 +91,7 @@ def test_a_model_that_cannot_be_rebuilt_plays_the_role_that_its_layers_name():
 
 def test_every_choice_is_explained():
     found = match(models(BASE, WITH_DROPOUT))
-    assert "closest to the wanted network" in found["base"].reason
+    assert "closest to the required network" in found["base"].reason
     assert "has Dropout" in found["dropout"].reason
     assert "No model with augmentation layers" in found["augmentation"].reason
 

@@ -237,8 +237,8 @@ def learning() -> ReportTraining:
         "base",
         "learns",
         (rerun(0, "learns", 0.138, 0.219),),
-        reason="Trained again, the network learns: 0.22 of the held-back images right after 6,400 training images (guessing gets 0.10).",
-        recorded="The notebook records 0.80 after 30 epochs; the same model trained again is at 0.22 after 6,400 images, which bears it out as far as a short run can.",
+        reason="Trained again, the network learns: 0.22 of the held-back images right after 6,400 training images (chance level: 0.10).",
+        recorded="The notebook records 0.80 after 30 epochs; the same model trained again is at 0.22 after 6,400 images, which supports it as far as a short run can.",
     )
 
 
@@ -256,7 +256,7 @@ def fragile() -> ReportTraining:
         ),
         cause="silent_score_maps",
         counterfactuals=(score_maps(rerun(0, "learns", 0.136, 0.252, 0.341)),),
-        recorded="The notebook records 0.80 after 30 epochs; the same model trained again is at 0.20 after 9,600 images over 3 seeds, which bears it out as far as a short run can.",
+        recorded="The notebook records 0.80 after 30 epochs; the same model trained again is at 0.20 after 9,600 images over 3 seeds, which supports it as far as a short run can.",
         notes=("The validation data of the notebook were not used: the grader measures on its own held-back images.",),
     )
 
@@ -486,7 +486,7 @@ def trained() -> Executed:
 
 def ungradable() -> Executed:
     """Another exercise was handed in."""
-    reason = "This notebook is another exercise of the course (Fashion-MNIST with a fully connected network). Hand in the notebook CNN on CIFAR 10."
+    reason = "This notebook is another exercise of the course (Fashion-MNIST with a fully connected network). Submit the notebook CNN on CIFAR 10."
     return Executed(report=report(RunStatus.UNGRADABLE, reason=reason, max_score=100.0))
 
 

@@ -341,10 +341,10 @@ def test_terminal_says_verdict_reason_and_cure(verbose):
 
 @pytest.mark.parametrize("said", ["slow", "stuck", "doubtful", "a later version's word"])
 def test_every_verdict_has_a_heading(said):
-    check = replace(fragile(), verdict=said, reason="", diagnosis="", review="The interval lies across the limit.", counterfactuals=())
+    check = replace(fragile(), verdict=said, reason="", diagnosis="", review="The interval contains the limit.", counterfactuals=())
     for name in ("html", "md"):
         text = FORMATS[name].render(Executed(report=report(training=(check,))))
-        assert "The interval lies across the limit." in text
+        assert "The interval contains the limit." in text
         assert (VERDICTS[said].words if said in VERDICTS else "later version") in text
         assert "The band holds the accuracies of 48 runs of the solution itself" in text
 
@@ -352,7 +352,7 @@ def test_every_verdict_has_a_heading(said):
 def test_a_change_tried_on_two_seeds_has_a_row_for_each():
     first, second = score_maps(rerun(0, "stuck", 0.1), cures=False), score_maps(rerun(2, "stuck", 0.11), cures=False)
     check = replace(fragile(), counterfactuals=(replace(first, lives=True), second))
-    assert [(row[0], row[-1]) for _, row in tried(check)] == [("0", "alive, but slow"), ("2", "no")]
+    assert [(row[0], row[-1]) for _, row in tried(check)] == [("0", "not dead, but slow"), ("2", "no")]
     page = as_html.render(Executed(report=report(training=(check,))))
     table = re.search(r"<caption>One row for each change</caption>.*?</table>", page, flags=re.DOTALL)[0]
     rows = [re.findall(r"<t[hd][ >]", row) for row in re.findall(r"<tr>.*?</tr>", table, flags=re.DOTALL)]

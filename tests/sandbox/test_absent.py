@@ -67,7 +67,7 @@ def test_a_cell_goes_on_behind_the_import():
     ]
     noted = [flag.message for flag in report.flags if flag.id == "missing_package"]
     assert noted == [
-        f"The sandbox noted: the package {name} is not provided: the cell goes on without it."
+        f"The sandbox noted: the package {name} is not available: the cell continues without it."
         for name in ("cv2_", "torch_", "albumentations_")
     ]
     assert statuses(report)["model.built"] == "pass"

@@ -214,7 +214,7 @@ def test_a_container_is_a_sandbox_only_where_it_is_declared_and_without_landlock
         assert "a notebook could rewrite the grader and its report" in container
         return
     assert "the container alone keeps files apart, as user 65534" in reason
-    assert "Grade one submission a container" in together
+    assert "Grade one submission per container" in together
     assert (found["thread"], found["work"]) == ("threads 1", "own x")
     for name in ("spawn", "fork", "kill_parent", "connect", "udp", "abstract"):
         assert found[name].startswith("refused"), found

@@ -79,9 +79,9 @@ def test_the_newest_of_later_uploads(tmp_path):
 def test_what_cannot_be_told_is_left_to_a_person(tmp_path, names, others):
     found = read_class([spread(tmp_path / "x", [*names, *others, "z/hw.ipynb"])])
     assert "cy" not in files(found)
-    assert refused(found) == {"cy": "2 notebooks were handed in together, and nothing tells which one counts."}
+    assert refused(found) == {"cy": "2 notebooks were submitted together, and nothing tells which one counts."}
     (problem,) = found.problems
-    assert "one notebook was expected in a hand-in; there are 2" in problem
+    assert "one notebook was expected in a submission; there are 2" in problem
     assert all(name in problem for name in names)
     assert "mapping CSV (columns file, student)" in problem
 
@@ -126,17 +126,17 @@ def test_archives_that_were_handed_in(tmp_path):
         ]
         problems = "\n".join(found.problems)
         for words in (
-            "d_4_4_work.zip was handed in",
+            "d_4_4_work.zip was submitted",
             "e_5_5_work.zip: the archive is damaged",
-            "f_6_6_work.zip was handed in",
+            "f_6_6_work.zip was submitted",
             "leads out of the archive",
             "h_8_8_a.zip!b.ipynb",
         ):
             assert words in problems
         said = refused(found)
         assert set(said) == {"4", "5", "6", "7", "8"}
-        assert said["4"] == said["6"] == "A notebook (.ipynb) was expected; the archive that was handed in holds none."
-        assert said["5"] == said["7"] == "A notebook (.ipynb) was expected; the archive that was handed in could not be read."
+        assert said["4"] == said["6"] == "A notebook (.ipynb) was expected; the archive that was submitted holds none."
+        assert said["5"] == said["7"] == "A notebook (.ipynb) was expected; the archive that was submitted could not be read."
 
 
 # ------------------------------------------------------------------ the mapping
@@ -164,7 +164,7 @@ def test_a_mapping_of_everything(tmp_path):
     assert (ada.name, ada.attempt, ada.submitted_at) == ("Ada L.", 2, datetime(2026, 3, 1, 9, tzinfo=UTC))
     assert (bo.seconds_late, bo.attempt) == (90.5, None)
     assert len(found.problems) == 2
-    assert "line 8: nothing that was handed in is called nothing.ipynb" in found.problems[0]
+    assert "line 8: nothing that was submitted is called nothing.ipynb" in found.problems[0]
     assert "no line names u4.ipynb. They are passed over" in found.problems[1]
 
 

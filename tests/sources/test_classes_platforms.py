@@ -101,7 +101,7 @@ def test_canvas_without_a_notebook(build):
     for name, problem in zip(
         ("loemary_LATE_1007_link.html", "poejim_1006_text.html", "roejohn_1005_505_report.pdf"), found.problems, strict=True
     ):
-        assert f"only {name} was handed in. Ask for the notebook" in problem.replace("download/", "")
+        assert f"only {name} was submitted. Ask for the notebook" in problem.replace("download/", "")
 
 
 def test_canvas_twice_downloaded_is_two_attempts(tmp_path):
@@ -150,7 +150,7 @@ def test_moodle(build, form):
     assert told["303"].file == "hw_2_final.ipynb"
     assert all(one.platform == "moodle" and one.late is None and one.submitted_at is None for one in found.handed_in)
     (problem,) = found.problems
-    assert "onlinetext.html was handed in" in problem
+    assert "onlinetext.html was submitted" in problem
     assert readable(found)
 
 
@@ -436,7 +436,7 @@ def test_hand_ins_of_several_files_or_none(build):
     found = by_student(read_class([build(members)]))
     assert {student: one.refusal for student, one in found.items()} == {
         "1": "",
-        "2": "A notebook (.ipynb) was expected; 2 other files were handed in.",
+        "2": "A notebook (.ipynb) was expected; 2 other files were submitted.",
         "3": "",
         "4": "",
     }

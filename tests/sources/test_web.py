@@ -210,11 +210,11 @@ def test_a_failing_network_is_infrastructure(failure):
         (b"<!DOCTYPE html><title>Sign in - Google Accounts</title>", "a login page"),
         (b"\n<html><body>hello</body>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-        (b"", "0 bytes came that are none"),
-        (b"[]", "that are none"),
-        (b'{"a": 1}', "that are none"),
-        (b'{"cells": [', "that are none"),
-        (b"{" * 100_000, "that are none"),
+        (b"", r"the download \(0 bytes\) is not one"),
+        (b"[]", "is not one"),
+        (b'{"a": 1}', "is not one"),
+        (b'{"cells": [', "is not one"),
+        (b"{" * 100_000, "is not one"),
     ],
 )
 def test_what_comes_must_be_a_notebook(body, words):

@@ -71,11 +71,11 @@ def test_a_fragile_model_whose_own_training_died_is_told_so():
     finding = training_learns.check(found, training_learns.PARAMS)
     assert (finding.status, finding.fraction) == (Status.PARTIAL, 0.7)  # what a notebook records moves no points
     assert (
-        "The notebook records 0.10 after 3 epochs, which is guessing: the training that it shows was dead, as 4 of 5 re-runs of the same model are."
+        "The notebook records 0.10 after 3 epochs, which is chance level: the recorded training was dead, as 4 of 5 re-runs of the same model are."
     ) in finding.message
     lived = training_learns.check(evidence((0.3, 0.5, 0.6), FRAGILE), training_learns.PARAMS)
     assert lived.fraction == 0.7
-    assert "matter of luck" in lived.message
+    assert "depends on the random start" in lived.message
 
 
 def test_a_re_run_that_stayed_at_guessing_is_not_called_dead():
@@ -86,7 +86,7 @@ def test_a_re_run_that_stayed_at_guessing_is_not_called_dead():
     training = judge(courses, "base", with_relu_scores(specification()), SETTING)
     assert (training.verdict, [rerun.ending for rerun in training.reruns]) == ("fragile", ["learns", "stuck", "stuck"])
     assert evidence((0.1, 0.1, 0.1), training).audits["base"].sentence == (
-        "The notebook records 0.10 after 3 epochs, which is guessing: the training that it shows never left it, "
+        "The notebook records 0.10 after 3 epochs, which is chance level: the recorded training never left it, "
         "as 2 of 3 re-runs of the same model did not."
     )
 
@@ -126,7 +126,7 @@ def test_a_measured_run_over_all_epochs_counts_whatever_is_recorded():
     assert "reaches 0.780" in found.message
     assert (found.hint, found.expected) == ("", "a validation accuracy of 0.75 (up to 0.6: no points)")
     low = judged(evidence(None, replace(LEARNS, budget="full", whole=(replace(point, accuracy=0.405, images=50_048),))))
-    assert (low.status, low.message) == (Status.FAIL, "Trained again for one epoch, the network reaches 0.405 (50,048 images).")
+    assert (low.status, low.message) == (Status.FAIL, "Trained again for 1 epoch, the network reaches 0.405 (50,048 images).")
     assert low.hint.startswith("Train for more epochs")
 
 

@@ -42,7 +42,7 @@ def test_accuracy_without_a_loss_below_guessing_is_luck_and_a_person_decides():
     assert found.reason.startswith(
         "Trained again, the network gets 0.30 of the held-back images right after 19,200 training images, but its loss stays"
     )
-    assert found.review == "The accuracy, 0.300, is over the limit 0.150, but the loss is still that of guessing: it may be luck."
+    assert found.review == "The accuracy, 0.300, is above the limit 0.150, but the loss is still at chance level: it may be luck."
 
 
 def test_death_ends_within_a_quarter_of_the_budget_and_is_tried_on_every_seed():
@@ -83,7 +83,7 @@ def test_at_risk_a_seed_that_stays_at_guessing_counts_as_fragile_where_the_cure_
     given = with_relu_scores(specification())
     found, _ = verdict(lambda s, seed: "learns" if scores_activation(s) == "linear" or not seed else "stuck", given)
     assert (found.verdict, found.living, found.cause) == ("fragile", 1, "silent_score_maps")
-    assert "learns on 1, and stays at guessing on 2." in found.reason
+    assert "learns on 1, and stays at chance level on 2." in found.reason
     found, _ = verdict(lambda _, seed: "stuck" if seed else "learns", given)
     assert (found.verdict, found.cause) == ("learns", ""), "where the cure changes nothing, it was only slow"
     suspect = t.with_rate(given, 0.02)  # the rate is suspected first, but it is not the known risk
@@ -95,7 +95,7 @@ def test_between_the_limits_earns_a_share_and_a_person_looks():
     found, _ = verdict(lambda *_: "between")
     assert found.verdict == "doubtful"
     assert found.fraction == pytest.approx((0.13 - 0.12) / (0.15 - 0.12), abs=0.01)
-    assert "lies across the limit" in found.review
+    assert "contains the limit" in found.review
 
 
 def test_at_guessing_without_a_proved_cause_is_slow_and_for_a_person_never_failed():
@@ -195,12 +195,10 @@ def test_the_check_of_one_model_is_bounded_in_time(course, monkeypatch):
     found = judge(box, "base", specification(), replace(SETTING, budget=replace(SHORT, seconds=6000.0)))
     assert box.images < 6000 + 4000
     assert (found.verdict, found.fraction, found.review, found.counterfactuals) == ("not_measured", None, "", ())
-    assert found.reason == (
-        "Out of time: the model is so slow to train that the training check had not come to a verdict after 100 minutes."
-    )
+    assert found.reason == "Out of time: the model trains so slowly that the training check had no verdict after 100 minutes."
     box = Slow(lambda *_: course)
     found = judge(box, "base", specification(), replace(SETTING, budget=replace(SHORT, seconds=6000.0)), deadline=5000.0)
-    assert found.reason == "Out of time: the training check had not come to a verdict when the deadline came."
+    assert found.reason == "Out of time: the training check had no verdict before the deadline."
 
 
 @pytest.mark.parametrize(("room", "tried"), [(100, ["cut"]), (-0.25, [])])

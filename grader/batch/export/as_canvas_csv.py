@@ -67,7 +67,7 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
         )
     book = _gradebook(options, match[1]) if options.source is not None else None
     header = book.header if book is not None else _HEADER
-    found, left_out = addressed(standings, names, options, _user, "a numeric Canvas user id (anonymous hand-ins have none)")
+    found, left_out = addressed(standings, names, options, _user, "a numeric Canvas user id (anonymous submissions have none)")
     rows, marks = [], {}
     replaced: list[str] = []
     for user, recipient in found.items():

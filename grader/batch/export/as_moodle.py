@@ -131,7 +131,7 @@ def _feedback(standing: Standing) -> str:
     if standing.penalty:
         parts.append(f", after {two_decimals(standing.penalty)} were taken off for lateness")
     if standing.pending_points > 0:
-        parts.append(f"; up to {two_decimals(standing.pending_points)} more are given by a person")
+        parts.append(f"; up to {two_decimals(standing.pending_points)} more in manual review")
     parts.append(".</p>")
     lost = [(line.earned, line) for line in report.criteria if line.earned is not None and line.earned < line.points] if report else []
     if lost:

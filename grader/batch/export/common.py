@@ -24,13 +24,13 @@ _NO_SCORE = {
     "waiting": "not graded yet; run grade batch again",
     "started": "not graded yet; run grade batch again",
     "infra_error": "the machine failed while grading it; run grade batch again",
-    "grader_error": "the grader failed on it; a person has to look at it",
-    "ungradable": "it could not be graded; a person has to decide",
+    "grader_error": "the grader failed on it; manual review is needed",
+    "ungradable": "it could not be graded; manual review is needed",
 }
 Names = Callable[[str], Identity | None]
 """Who is behind a pseudonym, as far as it is known."""
-REVIEW = "a person has to look at it first (--include-review writes it as it is)"
-UNKNOWN = "who is behind this pseudonym is not known; keep the names file beside the gradebook"
+REVIEW = "it needs manual review first (--include-review writes it as it is)"
+UNKNOWN = "no name is known for this pseudonym; keep the names file next to the gradebook"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ def addressed(
             else:
                 found[where] = recipient
     for pseudonyms in twice.values():
-        left_out += [f"{pseudonym}: more than one hand-in has a mark for this student; a person has to decide" for pseudonym in pseudonyms]
+        left_out += [f"{pseudonym}: more than one submission has a mark for this student; choose one by hand" for pseudonym in pseudonyms]
     return found, left_out
 
 
@@ -200,7 +200,9 @@ def others_mark(there: str, mark: str, pseudonym: str, options: Options, thousan
 def notes_on(found: Iterable[Recipient], replaced: Sequence[str]) -> list[str]:
     """What an instructor should know of the marks that were written, `replaced` in the place of others."""
     pending = sum(recipient.standing.pending_points > 0 for recipient in found)
-    notes = [f"{counted(pending, 'mark counts', 'marks count')} only what is decided; a person still has to give points."] * bool(pending)
+    notes = [
+        f"{counted(pending, 'mark counts', 'marks count')} only what is graded automatically; manual review can still add points."
+    ] * bool(pending)
     return notes + [f"{counted(len(replaced), 'mark was', 'marks were')} replaced (--overwrite): {'; '.join(replaced)}."] * bool(replaced)
 
 

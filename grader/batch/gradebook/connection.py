@@ -83,7 +83,7 @@ def connect(where: str | Path, *, create: bool) -> Database:
             found = "no such file" if size is None else "an empty file"
             raise UsageError(f"{label}: expected a gradebook; found {found}. Check the path; `grade batch` makes a gradebook.")
         elif not path.absolute().parent.is_dir():
-            raise UsageError(f"{label}: expected an existing folder for the new gradebook; {path.parent} is none. Make it first.")
+            raise UsageError(f"{label}: expected an existing folder for the new gradebook; {path.parent} is not a folder. Create it first.")
         else:
             path.touch(mode=0o600)  # students' work and marks; SQLite gives its other files the same mode
     except (OSError, ValueError) as error:
@@ -188,7 +188,9 @@ def _sqlite_meaning(label: str, error: sqlite3.Error) -> GraderError:
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return UsageError(f"{label}: the gradebook is read-only. Make the file and its folder writable, or copy it elsewhere.")
     if code == sqlite3.SQLITE_NOTADB:
-        return UsageError(f"{label}: expected a gradebook; the file is no SQLite database, or its beginning is damaged. Check the path.")
+        return UsageError(
+            f"{label}: expected a gradebook; the file is not an SQLite database, or its beginning is damaged. Check the path."
+        )
     if code == sqlite3.SQLITE_CORRUPT or "decode to UTF-8" in str(error):
         return damaged(label, "SQLite finds its pages in disorder")
     if code == sqlite3.SQLITE_FULL:

@@ -44,7 +44,7 @@ class Absent:
             if name not in (top, f"google.{name.rpartition('.')[2]}") or not _asked_by_the_notebook():
                 return None
             self._given[top] = "quiet" if top in _TRACKERS else "wrong" if _misspelt(top) else "unknown"
-            self._context.note("missing", f"the package {cut(top, 60)} is not provided: the cell goes on without it")
+            self._context.note("missing", f"the package {cut(top, 60)} is not available: the cell continues without it")
         return self._module(name, self._given[top])
 
     def _module(self, name, behaves):

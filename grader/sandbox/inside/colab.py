@@ -19,11 +19,11 @@ def answerer(context):
                 os.makedirs(os.path.join(str(path), name), exist_ok=True)
             except OSError:
                 pass
-        print(f"Mounted at {path} (an empty folder: no Drive is reachable while grading)")
+        print(f"Mounted at {path} (an empty folder: no Drive is available while grading)")
 
     def upload(*_, **__):
-        context.note("colab", "files.upload() has nobody to ask while grading: what it returns is unknown")
-        return absent.Unknown("files.upload()", context.absent, "unknown", "nobody uploads a file while grading")
+        context.note("colab", "files.upload() cannot ask for files while grading: what it returns is unknown")
+        return absent.Unknown("files.upload()", context.absent, "unknown", "no file can be uploaded while grading")
 
     def secret(name, *_, **__):
         context.note("colab", "a secret of userdata is answered with an empty text")

@@ -186,4 +186,4 @@ def writing(context, path):
     try:
         yield folder_for(path)
     except OSError as error:
-        context.note("missing", f"{path[-60:]!r} could not be written while grading ({type(error).__name__}): the notebook goes on")
+        context.note("missing", f"{path[-60:]!r} could not be written while grading ({type(error).__name__}): the notebook continues")

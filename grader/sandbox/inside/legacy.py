@@ -594,7 +594,7 @@ def _suppressing(context, name, method):
         except (OSError, AttributeError) as error:
             context.note(
                 "missing",
-                f"{name} could not write its file while grading ({type(error).__name__}: {readable(error, 160)}): the training goes on",
+                f"{name} could not write its file while grading ({type(error).__name__}: {readable(error, 160)}): the training continues",
             )
 
     return function

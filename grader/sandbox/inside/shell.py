@@ -185,7 +185,7 @@ def make(context):
     shell.ast_transformers.append(context.resume)
 
     def no_input(prompt="", *_, **__):
-        context.note("input", "input() has nobody to ask while grading")
+        context.note("input", "input() cannot ask for a value while grading")
         raise EOFError(f"input({str(prompt)[:60]!r}) has nobody to ask while grading; give the value in the cell itself")
 
     builtins.input = no_input

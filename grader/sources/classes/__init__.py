@@ -132,7 +132,7 @@ def _nobodys(pieces: Sequence[Piece]) -> list[str]:
         if not piece.student:
             lost.setdefault(piece.source.where, []).append(piece.file.whole)
     return [
-        f"{where}: the names tell no student of {listing(files)}. They are passed over; where one is a hand-in, name it in a mapping CSV "
+        f"{where}: the file names identify no student for {listing(files)}. They are skipped; if one is a submission, name it in a mapping CSV "
         "(columns file, student)."
         for where, files in lost.items()
     ]
@@ -143,6 +143,6 @@ def _check_assignments(pieces: Sequence[Piece]) -> None:
     assignments = {piece.ids["assignment"] for piece in pieces if "assignment" in piece.ids}
     if len(assignments) > 1:
         raise UsageError(
-            f"nbgrader: hand-ins to one assignment were expected; there are {len(assignments)}: {listing(assignments)}. "
+            f"nbgrader: submissions to one assignment were expected; there are {len(assignments)}: {listing(assignments)}. "
             "Give the folders of one (submitted/*/ASSIGNMENT)."
         )

@@ -43,22 +43,22 @@ def notebooks(hand_ins: Iterable[Group]) -> tuple[list[Group], list[Piece], list
         packed = [piece for piece in group if piece.file.is_zip and (piece.member or not direct)]
         other = [piece for piece in group if piece not in packed and piece.file.name != TIMESTAMP]
         problem = (
-            f"{group[0].source.where}: a notebook (.ipynb) was expected; only {listing(piece.file.whole for piece in group)} was handed in. "
+            f"{group[0].source.where}: a notebook (.ipynb) was expected; only {listing(piece.file.whole for piece in group)} was submitted. "
             "Ask for the notebook; where one of these is it, name it in a mapping CSV (columns file, student)."
         )
         try:
             inner = [unpacked for piece in packed for unpacked in _unpacked(piece)]
             work = direct + inner or [piece for piece in other if piece.source.holds_notebook(piece.file)]
-            what = "the archive that was handed in holds none"
+            what = "the archive that was submitted holds none"
         except GraderError as error:
             work, problem = [], f"{error} No notebook was read from it."
-            what = "the archive that was handed in could not be read"
+            what = "the archive that was submitted could not be read"
         if work:
             found.append(work)
             continue
         problems.append(problem)
         if group[0].platform in _KNOWN_STUDENTS or any(piece.file.is_work for piece in group):
-            what = what if packed else f"{counted(len(other), 'other file was', 'other files were')} handed in"
+            what = what if packed else f"{counted(len(other), 'other file was', 'other files were')} submitted"
             alone = not packed and len(other) == 1  # its content says best what it is
             without.append(replace((other or group)[0], refusal="" if alone else f"A notebook (.ipynb) was expected; {what}."))
     return found, without, problems
@@ -82,10 +82,10 @@ def one_each(hand_ins: Sequence[Group]) -> tuple[list[Piece], list[str]]:
             where = chosen[0].source.where
             files = listing(piece.file.whole for piece in chosen)
             problems.append(
-                f"{where}: one notebook was expected in a hand-in; there are {len(chosen)}: {files}. To grade one, {BY_MAPPING}."
+                f"{where}: one notebook was expected in a submission; there are {len(chosen)}: {files}. To grade one, {BY_MAPPING}."
             )
             if chosen[0].platform in _KNOWN_STUDENTS or where != GIVEN:  # the name of a file that was given by itself may be nobody's
-                why = f"{len(chosen)} notebooks were handed in together, and nothing tells which one counts."
+                why = f"{len(chosen)} notebooks were submitted together, and nothing tells which one counts."
                 pieces.append(replace(chosen[0], refusal=why))
             continue
         if len(chosen) > 1:
@@ -93,7 +93,7 @@ def one_each(hand_ins: Sequence[Group]) -> tuple[list[Piece], list[str]]:
         pieces.append(piece)
     if told:
         problems.append(
-            f"Where several notebooks were handed in together ({len(told)}), the one named as the others' are was taken, the newest where it came "
+            f"Where several notebooks were submitted together ({len(told)}), the one named as the others' are was taken, the newest where it came "
             f"again: {listing(told)}. If another one is meant, {BY_MAPPING}."
         )
     return pieces, problems

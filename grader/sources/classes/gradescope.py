@@ -50,7 +50,7 @@ def read(files: Files) -> Found:
             loose += folders.get(key, [])
             continue
         if key not in folders:
-            problems.append(f"{shown}: {METADATA} tells of it, but no file of it is there. Export the submissions again.")
+            problems.append(f"{shown}: {METADATA} lists it, but no file of it is there. Export the submissions again.")
             continue
         members = tuple(sorted({submitter["id"] for submitter in submitters}))
         ids = {"submission": key.removeprefix("submission_")}

@@ -246,7 +246,7 @@ def given(paths: Iterable[Path], stack: ExitStack) -> Iterator[Files]:
     loose = Files(where=GIVEN, name="", files=())
     work = [file for file in others if (file.is_work and singles) or loose.holds_notebook(file)]
     problems = [
-        f"{display_path(file.whole)}: a folder, a zip archive or a notebook (.ipynb) was expected; it is passed over."
+        f"{display_path(file.whole)}: a folder, a zip archive or a notebook (.ipynb) was expected; it is skipped."
         for file in others
         if file not in work
     ]
@@ -286,7 +286,7 @@ def _folder(folder: Path) -> Files:
             continue
         entries += len(listed)
         if entries > local.MAX_ENTRIES:
-            raise UsageError(f"{where}: more than {local.MAX_ENTRIES} entries; give the folder that holds the hand-ins and little else.")
+            raise UsageError(f"{where}: more than {local.MAX_ENTRIES} entries; give the folder that holds only the submissions.")
         if below and all(_is_junk(entry.name) for entry in listed):
             empty.append(below)
         for entry in listed:
@@ -303,11 +303,11 @@ def _folder(folder: Path) -> Files:
                 files.append(File(path=path, whole=path, reference=entry.path, handle=Path(entry.path)))
     if odd:
         problems.append(
-            f"{where}: plain files with readable names (UTF-8) were expected; links, devices and other names are passed over: {listing(odd)}. "
+            f"{where}: plain files with readable names (UTF-8) were expected; links, devices and other names are skipped: {listing(odd)}. "
             "Put the file itself there, or rename it."
         )
     if empty:
-        problems.append(f"{where}: nothing to read in {listing(empty)}. If one of them is a hand-in, ask for it again.")
+        problems.append(f"{where}: nothing to read in {listing(empty)}. If one of them is a submission, ask for it again.")
     above = folder.absolute()
     return Files(
         where=where,

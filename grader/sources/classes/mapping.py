@@ -111,7 +111,7 @@ def by_expression(files: Files, pattern: re.Pattern[str]) -> Found:
     problems: tuple[str, ...] = ()
     if missed:
         problems = (
-            f"{files.where}: the expression of names gives no student (or no attempt from 1) for {listing(missed)}. They are passed over.",
+            f"{files.where}: the expression of names gives no student (or no attempt from 1) for {listing(missed)}. They are skipped.",
         )
     return Found(pieces=tuple(pieces), problems=problems)
 
@@ -140,7 +140,7 @@ def apply(rows: Sequence[Row], pieces: Sequence[Piece], where: str) -> tuple[lis
         found, exact, member = index.find(row.file)
         if not found:
             problems.append(
-                f"{where}, line {row.line}: nothing that was handed in is called {display_path(row.file)}, or more than one thing is."
+                f"{where}, line {row.line}: nothing that was submitted is called {display_path(row.file)}, or more than one thing is."
             )
             continue
         for number in found:
@@ -164,7 +164,7 @@ def apply(rows: Sequence[Row], pieces: Sequence[Piece], where: str) -> tuple[lis
     unnamed = [pieces[number] for number in left if _hand_in(pieces[number]) not in settled]
     missed = [piece.file.whole for piece in unnamed if piece.platform == "folder"]
     if missed:
-        problems.append(f"{where}: no line names {listing(missed)}. They are passed over; add a line for each that is a hand-in.")
+        problems.append(f"{where}: no line names {listing(missed)}. They are skipped; add a line for each that is a submission.")
     return mapped + [piece for piece in unnamed if piece.platform != "folder"], problems
 
 
@@ -253,7 +253,7 @@ def _row(cells: dict[str, str], where: str, line: int) -> Row | None:
         return None
     for column in REQUIRED:
         if not text[column]:
-            raise UsageError(f"{where}: the column {column!r} is empty. Leave out the lines of those who handed nothing in.")
+            raise UsageError(f"{where}: the column {column!r} is empty. Leave out the lines of those who submitted nothing.")
     return Row(
         line=line,
         file=unicodedata.normalize("NFC", cells["file"]).strip().replace("\\", "/").removeprefix("./"),

@@ -123,9 +123,9 @@ def _timestamp(files: Files, file: File, problems: list[str]) -> datetime | None
     try:
         text = files.read(file, _STAMP_BYTES).decode("utf-8", "replace")
     except GraderError as error:
-        problems.append(f"{where} could not be read ({error}) It counts as handed in at an unknown time.")
+        problems.append(f"{where} could not be read ({error}) It counts as submitted at an unknown time.")
         return None
     found = moment(text, zoned=False)
     if found is None:
-        problems.append(f"{where}: a time such as 2026-03-01 10:00:00 UTC was expected. It counts as handed in at an unknown time.")
+        problems.append(f"{where}: a time such as 2026-03-01 10:00:00 UTC was expected. It counts as submitted at an unknown time.")
     return found
