@@ -99,6 +99,13 @@ def span(data: DataClaim) -> Span | None:
     return Span(low=data.minimum, high=data.maximum)
 
 
+def _numbers(value: object) -> list[float]:
+    """The numbers in a value of a configuration: one, or lists of them for the last axes of an image."""
+    if isinstance(value, list | tuple):
+        return [number for item in value for number in _numbers(item)]
+    return [float(value)] if isinstance(value, int | float) else []
+
+
 def through_model(given: Span, graph: Graph | None) -> tuple[Span, bool, bool]:
     """The range after the model's own Rescaling layers; whether a Normalization layer that knows a mean, and whether a BatchNormalization, comes before any convolution."""
     low, high, normalization, batch = given.low, given.high, False, False
@@ -108,13 +115,10 @@ def through_model(given: Span, graph: Graph | None) -> tuple[Span, bool, bool]:
         if not graphs.before_first_convolution(graph, node) or node.class_name in graphs.CONVOLUTIONS or node.class_name == "Dense":
             continue
         if node.class_name == "Rescaling":
-            scale, offset = node.config.get("scale"), node.config.get("offset", 0.0)
-            scales = scale if isinstance(scale, list) else [scale]
-            offsets = offset if isinstance(offset, list) else [offset] * len(scales)
+            scales, offsets = (_numbers(node.config.get(key)) for key in ("scale", "offset"))
             ends = [
-                float(s) * end + float(o)
-                for s, o in zip(scales, offsets, strict=False)
-                if isinstance(s, int | float) and isinstance(o, int | float)
+                scales[at % len(scales)] * end + (offsets[at % len(offsets)] if offsets else 0.0)
+                for at in range(max(len(scales), len(offsets)) if scales else 0)
                 for end in (low, high)
             ]
             low, high = (min(ends), max(ends)) if ends else (low, high)

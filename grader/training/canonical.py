@@ -81,6 +81,8 @@ class _Canonical:
         if name in _TENSOR_PARTS:
             return {"class_name": name, "config": self.walk(value.get("config"), depth + 1)}
         if not isinstance(module, str) or name not in _OBJECTS.get(module, ()):
+            if name in ("__numpy__", "__tensor__"):
+                raise RebuildRefused("it computes with an array of the notebook's own that no stock layer holds")
             raise RebuildRefused(
                 f"it contains {name[:40]!r} (of {module[:40] if isinstance(module, str) else 'no module'}), which is not one of Keras' stock layers"
             )

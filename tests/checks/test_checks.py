@@ -154,6 +154,21 @@ def test_a_model_that_cannot_be_rebuilt_is_for_a_person(name):
     assert "Lambda" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("settings", "seen"),
+    [
+        ([{"scale": 1 / 255, "offset": 0.0}], "[0, 1]"),
+        ([{"scale": 1.0, "offset": [-125.0, -123.0, -100.0]}, {"scale": [0.02, 0.01, 0.01]}], "[-2.5, 3.1]"),
+        ([{"scale": 1.0, "offset": [[[-100.0, -120.0, -110.0]] * 2] * 2}, {"scale": [0.01, 0.01, 0.01]}], "[-1.2, 1.55]"),
+        ([{"scale": [0.5, 1.0, 1.0], "offset": 0.0}], "[0, 255]"),
+    ],
+)
+def test_a_rescaling_has_one_number_or_one_for_each_channel(settings, seen):
+    layers = [("Rescaling", (32, 32, 3), each) for each in settings]
+    found = with_fit(chain(*layers, *BODY, SCORES, AVERAGE, DENSE), train=data(scale=1.0))
+    assert judge("data_normalized", found).actual == seen
+
+
 def test_a_model_that_cannot_be_rebuilt_is_no_model_without_a_layer():
     assert judge("data_normalized", with_fit(None, train=data(scale=1.0))).status is Status.ERROR  # its Lambda may divide
     assert (

@@ -47,6 +47,13 @@ IMPORTS = {  # code that binds `found` -> what it is today
     "found = keras.optimizers.adam": "keras.optimizers.Adam",
 }
 
+GONE = (
+    "from keras.layers import NoSuchLayer",
+    "from keras.utils import print_summary",
+    "import keras.layers.no_such",
+    "from tensorflow.python.keras import Nothing",
+)
+
 STEPS = {  # what a functional model does to its input of 8x8x3 -> the layers that say so
     "keras.activations.relu(x)": "ReLU",
     "tf.nn.relu(x)": "ReLU",
@@ -66,6 +73,9 @@ STEPS = {  # what a functional model does to its input of 8x8x3 -> the layers th
     "x / 255.": "Rescaling",
     "(x - 127.5) / 127.5": "Rescaling Rescaling",
     "(x - np.array([125.3, 123.0, 113.9])) / np.array([63.0, 62.1, 66.7])": "Rescaling Rescaling",
+    "(x - IMAGE) / 60.": "Rescaling Rescaling",
+    "keras.layers.Lambda(lambda t: (t - IMAGE) / STD)(x)": "Rescaling Rescaling",
+    "x / np.full((1, 1, 1, 1), 255.)": "Rescaling",
     "2 * x - 1": "Rescaling Rescaling",
     "1. - x": "Rescaling",
     "tf.cast(x, tf.float32) * (1. / 255)": "Rescaling",
@@ -99,6 +109,8 @@ STEPS = {  # what a functional model does to its input of 8x8x3 -> the layers th
     "keras.layers.Conv2D(4, np.int64(3))(x)": "Conv2D",
     "keras.layers.Dense(np.uint8(9) + 1)(keras.layers.Flatten()(x))": "Flatten Dense",
     "keras.layers.Dense(np.max([[9]], axis=0) + 1)(keras.layers.Flatten()(x))": "Flatten Dense",
+    "keras.layers.Dense(tf.reduce_max([9.]) + 1)(keras.layers.Flatten()(x))": "Flatten Dense",
+    "keras.layers.Conv2D(filters=np.float32(4), kernel_size=3.0)(x)": "Conv2D",
     "keras.layers.Convolution2D(4, 3, 3, border_mode='same', subsample=(2, 2), init='uniform')(x)": "Conv2D",
 }
 
@@ -135,6 +147,9 @@ SAID = {  # what a notebook asks of a tensor or layer -> the answer in Keras 2
     "out.get_shape().as_list()": [None, 4],
     "out.shape[1:] == (4,) and len(out.shape) == out.shape.rank == 2": True,
     "keras.backend.int_shape(out)": [None, 4],
+    "keras.backend.set_learning_phase(1)": None,
+    "float(keras.optimizers.Adam(np.float32(0.5)).learning_rate)": 0.5,
+    "float(keras.optimizers.SGD(lr=np.array(0.5), decay=np.float64(0)).learning_rate)": 0.5,
     "out._keras_shape": [None, 4],
     "model.output.shape.as_list()": [None, 4],
     "model.output_shape": [None, 4],
@@ -179,6 +194,7 @@ from grader.sandbox.inside import trace
 
 asked = json.loads(sys.argv[1])
 MEAN, STD = np.array([125.3, 123.0, 113.9], "float32"), np.array([63.0, 62.1, 66.7], "float32")
+IMAGE = np.random.default_rng(0).uniform(100, 150, (8, 8, 3)).astype("float32")
 
 class Halved(keras.layers.Layer):
     def call(self, inputs):
@@ -229,6 +245,7 @@ given = keras.Input((8, 8, 3))
 out = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(given))
 model = keras.Model(given, out)
 told = {
+    "gone": every(asked["gone"], exec),
     "imports": every(asked["imports"], imported),
     "steps": every(asked["steps"], stepped),
     "functions": every(asked["functions"], activated),
@@ -241,7 +258,7 @@ print(json.dumps(told, default=str))
 
 @cache
 def told():
-    asked = json.dumps({"imports": IMPORTS, "steps": STEPS, "functions": FUNCTIONS, "said": SAID, "fits": FITS})
+    asked = json.dumps({"gone": GONE, "imports": IMPORTS, "steps": STEPS, "functions": FUNCTIONS, "said": SAID, "fits": FITS})
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(ROOT)}
     line = [sys.executable, "-c", SCRIPT, asked]
     with tempfile.TemporaryDirectory() as folder:
@@ -258,6 +275,11 @@ def layers(config):
 @pytest.mark.parametrize("code", IMPORTS)
 def test_an_old_place_shows_what_is_there_today(code):
     assert told()["imports"][code] is True
+
+
+@pytest.mark.parametrize("code", GONE)
+def test_what_was_never_there_is_no_module(code):
+    assert told()["gone"][code].startswith(("ImportError", "ModuleNotFoundError"))
 
 
 @pytest.mark.parametrize("code", STEPS)

@@ -7,6 +7,7 @@ argument names (`install`). What no shim covers fails in its cell with Keras' ow
 import contextlib
 import functools
 import inspect
+import itertools
 import os
 import re
 import sys
@@ -35,6 +36,13 @@ _PARTS = {
     "callbacks": "experimental",
 }
 """Present module -> its former parts, which are reached as attributes, too, and show what it holds."""
+_MODULES = frozenset((
+    *(part for parts in _PARTS.values() for part in parts.split()), "adadelta", "adagrad", "adam", "adamax", "base_layer", "batch_normalization",
+    "callbacks", "container", "conv_utils", "convolutional_recurrent", "engine", "ftrl", "functional", "gradient_descent", "image_preprocessing",
+    "imagenet_utils", "input_layer", "learning_rate_schedule", "loss_scale_optimizer", "multi_gpu_utils", "nadam", "network", "policy", "rmsprop",
+    "sequential", "tensorflow_backend", "topology", "training", "training_utils", "wrappers",
+))  # fmt: skip
+"""What else was a module once: only these are answered, since `from keras.layers import NoSuchLayer` asks for a module of that name, too."""
 _ALIASES = {
     "layers": {
         "Convolution1D": "Conv1D", "Convolution3D": "Conv3D", "SeparableConvolution2D": "SeparableConv2D", "Deconvolution2D": "Conv2DTranspose",
@@ -86,9 +94,10 @@ def _present(rest):
     if not isinstance(found, types.ModuleType):
         return None
     for part in more:
-        if not isinstance(vars(found).get(part), types.ModuleType):
-            break
-        found = vars(found)[part]
+        if isinstance(vars(found).get(part), types.ModuleType):
+            found = vars(found)[part]
+        elif part not in _MODULES:
+            return None
     return (keras.models, found) if first == "engine" else (found,)
 
 
@@ -225,6 +234,8 @@ def _backend_module(context, module):
         function = getattr(old, name)
         if not name.startswith("_") and inspect.isfunction(function) and name not in vars(module):
             setattr(module, name, function)
+    for name in ("get_session", "set_session", "set_learning_phase", "manual_variable_initialization"):
+        vars(module).setdefault(name, _quiet(context, f"keras.backend.{name}()"))
     module.get_value = module.eval = get_value
     module.set_value = set_value
 
@@ -427,25 +438,26 @@ _INNER_PARTS = ("preprocessing", "image_preprocessing", "batch_normalization")
 
 def _take_old_arguments(context, cls):
     """Let a layer take the arguments of Keras 1 and 2 by their names, and NumPy's numbers, which Keras 2 made Python's own."""
-    original, name = cls.__init__, cls.__name__
-    signature = inspect.signature(original)
+    original, signature = cls.__init__, inspect.signature(cls.__init__)
+    kind, names = cls.__name__, list(signature.parameters)[1:]
     renamed = {
         old: new for old, new in _LAYER_ARGUMENTS.items() if old not in signature.parameters and new in (None, *signature.parameters)
     }
 
     @functools.wraps(original)
     def init(self, *args, **kwargs):
-        args, kwargs = [_number(value) for value in args], {key: _number(value) for key, value in kwargs.items()}
+        args = [_number(value, name) for value, name in itertools.zip_longest(args, names[: len(args)])]
+        kwargs = {key: _number(value, key) for key, value in kwargs.items()}
         for old in renamed.keys() & kwargs.keys():
             value, new = kwargs.pop(old), renamed[old]
             context.note(
-                "shim", f"{name}({old}=) answered" + (f" as {new}=" if new else " by leaving it out") + " (its name changed since Keras 1)"
+                "shim", f"{kind}({old}=) answered" + (f" as {new}=" if new else " by leaving it out") + " (its name changed since Keras 1)"
             )
             if new:
                 kwargs[new] = value
         if isinstance(kwargs.get("batch_input_shape"), (list, tuple)):
             kwargs["input_shape"] = tuple(kwargs.pop("batch_input_shape"))[1:]
-            context.note("shim", f"{name}(batch_input_shape=) answered as input_shape= (it was removed from Keras)")
+            context.note("shim", f"{kind}(batch_input_shape=) answered as input_shape= (it was removed from Keras)")
         if "nb_row" in kwargs and "nb_col" in kwargs:
             kwargs["kernel_size"] = (kwargs.pop("nb_row"), kwargs.pop("nb_col"))
         original(self, *args, **kwargs)
@@ -454,11 +466,18 @@ def _take_old_arguments(context, cls):
     cls.__init__ = init
 
 
-def _number(value):
-    """NumPy's numbers, and arrays that hold one, as Python's own; those in lists and tuples, too."""
+def _number(value, name=""):
+    """NumPy's numbers, and arrays and tensors that hold one, as Python's own; those in lists and tuples, too. What counts something is whole."""
     if type(value) in (list, tuple):
-        return type(value)(map(_number, value))
-    return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.size == 1 and value.dtype.kind in "biuf" else value
+        return type(value)(_number(item, name) for item in value)
+    if type(value).__name__ == "EagerTensor":
+        value = value.numpy()
+    if isinstance(value, (np.generic, np.ndarray)) and value.size == 1 and value.dtype.kind in "biuf":
+        value = value.item()
+    return int(value) if name in _WHOLE and isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE = ("units", "filters", "kernel_size", "strides", "pool_size", "padding")
 
 
 def _convolution2d(context, conv2d):
@@ -493,7 +512,7 @@ def _take_old_optimizer_arguments(context, cls, name):
         kwargs.pop("schedule_decay", None)
         if kwargs.get("epsilon", 1) is None:
             kwargs.pop("epsilon")
-        original(self, *args, **kwargs)
+        original(self, *map(_number, args), **{key: _number(value) for key, value in kwargs.items()})
 
     init.__signature__ = inspect.signature(original)  # Keras reads it to derive configurations
     cls.__init__ = init

@@ -163,9 +163,9 @@ def _lambda_stand_in(layer, tensor):
 
 
 def _one_or_each(values):
-    """A number for each channel, as one where it is the same for all."""
-    values = np.asarray(values, dtype="float64").reshape(-1)
-    return float(values[0]) if np.allclose(values, values[0], rtol=1e-6, atol=1e-9) else values.tolist()
+    """A number for each channel or each value of a map, as one where it is the same for all."""
+    values = np.asarray(values, dtype="float64")
+    return float(values.flat[0]) if np.allclose(values, values.flat[0], rtol=1e-6, atol=1e-9) else values.tolist()
 
 
 def _same_shape(a, b):
@@ -256,7 +256,8 @@ _WITH_NUMBERS = {
     "TrueDivide": lambda c, first: (1 / c, 0.0) if first else None,
     "Divide": lambda c, first: (1 / c, 0.0) if first else None,
 }
-"""Arithmetic with a number, or one for each channel, which may come first -> scale and offset."""
+"""Arithmetic with a number, or one for each channel or value of an image, which may come first -> scale and offset."""
+_MOST_NUMBERS = 4096
 
 
 def _operation_stand_in(op, args, kwargs):
@@ -274,11 +275,14 @@ def _operation_stand_in(op, args, kwargs):
     elif len(tensors) > 1 and not others and name in _OF_SEVERAL:
         layer = getattr(keras.layers, name)(**({"axis": op.axis} if name == "Concatenate" else {}))
     elif len(tensors) == len(others) == 1:
-        number = np.asarray(others[0], dtype="float64")
+        number, shape = np.asarray(others[0], dtype="float64"), tensors[0].shape
+        number = number.reshape(
+            [size for at, size in enumerate(number.shape) if max(number.shape[: at + 1]) > 1]
+        )  # without axes of one before it
         if name == "Maximum" and number.size == 1 and number.item() == 0:
             layer = keras.layers.ReLU()
-        elif name in _WITH_NUMBERS and (number.size == 1 or number.size == number.shape[-1] == tensors[0].shape[-1]):
-            found = _WITH_NUMBERS[name](number.reshape(-1), given[0] is tensors[0])
+        elif name in _WITH_NUMBERS and number.size <= _MOST_NUMBERS and number.shape == shape[len(shape) - number.ndim :]:
+            found = _WITH_NUMBERS[name](number, given[0] is tensors[0])
             layer = found and keras.layers.Rescaling(*map(_one_or_each, found))
     return layer and (layer, tensors if len(tensors) > 1 else tensors[0])
 
