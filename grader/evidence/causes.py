@@ -231,7 +231,8 @@ def _lost(notebook: Notebook, record: RunRecord) -> Iterator[_Lost]:
             continue
         failed: list[tuple[frozenset[str], CellError]] = []
         for statement in body:
-            lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+            above = [decorator.lineno for decorator in getattr(statement, "decorator_list", ())]
+            lines = range(min([statement.lineno, *above]), (statement.end_lineno or statement.lineno) + 1)
             own = next((errors[line] for line in lines if line in errors), None)
             if not any(line in lines for line in run.lost) and (run.lost or run.error is None or run.error.type not in _NO_ERRORS):
                 continue

@@ -79,6 +79,18 @@ NAME = "name 'model' is not defined"
         ([(MOVED, 6, (error("TypeError", 1), [1]))], {"augmentation": 0}),
         # a cell that cannot be read at all is known by its words
         ([(f"{NET}\n{COMPILE}\nfor", 1, (CellError(type="SyntaxError", message="invalid", line=4), []))], {"base": 0, "compile": 0}),
+        # a class that could not be registered takes the network that is made of it
+        (
+            [
+                (
+                    "@keras.registr('b')\nclass Block:\n    pass\nmodel = keras.Sequential([Block()])",
+                    1,
+                    (error("AttributeError", 1), [2, 4]),
+                ),
+                (COMPILE, 3, (error("NameError", 1, NAME), [1])),
+            ],
+            {"base": 0, "compile": 0},
+        ),
         # a line of a function that the rest did not need takes nothing with it
         ([(f"def f():\n    print(a)\nf()\n{NET}", 1, (error("NameError", 3, line=2), []))], {}),
         # two lines of one cell: the second is the network's

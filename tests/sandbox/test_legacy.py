@@ -45,6 +45,17 @@ IMPORTS = {  # code that binds `found` -> what it is today
     "found = tf.keras.mixed_precision.experimental.Policy": "keras.mixed_precision.Policy",
     "found = keras.constraints.maxnorm": "keras.constraints.MaxNorm",
     "found = keras.optimizers.adam": "keras.optimizers.Adam",
+    "from keras.initializers import normal as found": "keras.initializers.RandomNormal",
+    "from tensorflow.keras.initializers import uniform as found": "keras.initializers.RandomUniform",
+    "from keras.regularizers import l1l2 as found": "keras.regularizers.L1L2",
+    "from keras.losses import mse as found": "keras.losses.mean_squared_error",
+    "from keras.metrics import mae as found": "keras.metrics.mean_absolute_error",
+    "from keras.constraints import maxnorm as found": "keras.constraints.MaxNorm",
+    "from keras.activations import relu as found": "keras.activations.relu",
+    "import tensorflow.keras as k; found = k.saving.register_keras_serializable": "keras.saving.register_keras_serializable",
+    "import tensorflow.keras as k; found = k.utils.register_keras_serializable": "keras.saving.register_keras_serializable",
+    "found = tf.ConfigProto": "tf.compat.v1.ConfigProto",
+    "from keras.wrappers.scikit_learn import KerasClassifier as found": "keras.wrappers.SKLearnClassifier",
 }
 
 GONE = (
@@ -128,6 +139,10 @@ FUNCTIONS = {  # an activation -> what the layer's configuration says of it, and
     "lambda t: keras.activations.elu(t, alpha=0.5)": "ELU",
     "lambda t: keras.activations.gelu(t, approximate=True)": "gelu",
     "lambda t: keras.activations.softmax(t)": "softmax",
+    "named('own', lambda t: tf.nn.leaky_relu(t, 0.2))": "leaky_relu",
+    "named('swish', lambda t: keras.ops.maximum(t, 0))": "relu",
+    "named('layer', keras.layers.Activation(lambda t: t * tf.sigmoid(t)))": "silu",
+    "named('kind', keras.layers.ELU)": "elu",
     "keras.layers.LeakyReLU(0.1)": "LeakyReLU",
     "keras.layers.LeakyReLU()": "LeakyReLU",
     "keras.layers.ReLU()": "relu",
@@ -159,6 +174,15 @@ SAID = {  # what a notebook asks of a tensor or layer -> the answer in Keras 2
     "model.layers[-1].get_input_shape_at(0)": [None, 6, 6, 4],
     "len(model.layers[1].inbound_nodes)": 1,
     "hasattr(model.layers[1], 'no_such_thing')": False,
+    "keras.Model(input=given, output=out).output_shape": [None, 4],
+    "keras.metrics.SparseCategoricalAccuracy().reset_states()": None,
+    "keras.mixed_precision.Policy('mixed_float16', loss_scale='dynamic').compute_dtype": "float16",
+    "keras.backend.set_session(None)": None,
+    "legacy.by_what_they_are({'m': [1], 'val_m': [2]}, [keras.metrics.SparseCategoricalAccuracy(name='m')])": {
+        "accuracy": [1],
+        "val_accuracy": [2],
+    },
+    "legacy.by_what_they_are({'m': [1], 'val_m': [2]}, [keras.metrics.TopKCategoricalAccuracy(name='m')])": {"m": [1], "val_m": [2]},
 }
 
 FITS = {  # callbacks, and the metrics that are compiled beside them -> what the first of them monitors
@@ -172,6 +196,25 @@ FITS = {  # callbacks, and the metrics that are compiled beside them -> what the
     "callbacks.ModelCheckpoint('w-{epoch:02d}-{val_accuracy:.2f}.keras', 'val_accuracy'); keras.metrics.SparseCategoricalAccuracy(name='acc')": "val_acc",
     "callbacks.EarlyStopping(monitor='val_f1'); 'accuracy'": "val_f1",  # Keras 2 warned and went on
     "Until(); 'accuracy'": "",
+}
+
+RATES = {  # an optimizer, however written -> its rate at the start, and after 1000 steps
+    "keras.optimizers.Adam(np.float32(0.5))": [0.5, 0.5],
+    "keras.optimizers.SGD(learning_rate=np.array(0.25))": [0.25, 0.25],
+    "keras.optimizers.RMSprop(lr=np.float64(0.5), rho=np.float32(0.9))": [0.5, 0.5],
+    "keras.optimizers.SGD(1)": [1.0, 1.0],
+    "keras.optimizers.Adam(tf.Variable(0.5))": [0.5, 0.5],
+    "keras.optimizers.AdamW(lr=0.5)": [0.5, 0.5],
+    "keras.optimizers.SGD(decay=1e-3)": [0.01, 0.005],
+    "keras.optimizers.SGD(np.float32(0.5), decay=np.float32(1e-3))": [0.5, 0.25],
+    "keras.optimizers.Adam(keras.optimizers.schedules.PiecewiseConstantDecay(np.array([9]).tolist(), [0.5, np.float32(0.25)]))": [
+        0.5,
+        0.25,
+    ],
+    "keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(np.float32(0.5), np.int64(10)))": [0.5, 0.0],
+    "keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.5), 'dynamic').inner_optimizer": [0.5, 0.5],
+    "tf.keras.mixed_precision.experimental.LossScaleOptimizer(keras.optimizers.SGD(0.5), loss_scale=128).inner_optimizer": [0.5, 0.5],
+    "tf.train.experimental.enable_mixed_precision_graph_rewrite(keras.optimizers.SGD(0.5))": [0.5, 0.5],
 }
 
 SCRIPT = """
@@ -216,6 +259,10 @@ def stepped(code):
 def activated(code):
     return layers_of(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, activation=eval(code))]))
 
+def named(name, thing):
+    keras.utils.get_custom_objects().update({name: thing})
+    return name
+
 def every(codes, function):
     told = {}
     for code in codes:
@@ -241,6 +288,13 @@ def fitted(code):
     model.fit(x, y, validation_data=(x, y), callbacks=[made], verbose=0)
     return made.monitor
 
+def rates(code):
+    made = eval(code)
+    rate = lambda: round(float(made.learning_rate), 4)
+    first = rate()
+    made.iterations.assign(1000)
+    return [first, rate()]
+
 given = keras.Input((8, 8, 3))
 out = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(given))
 model = keras.Model(given, out)
@@ -250,6 +304,7 @@ told = {
     "steps": every(asked["steps"], stepped),
     "functions": every(asked["functions"], activated),
     "fits": every(asked["fits"], fitted),
+    "rates": every(asked["rates"], rates),
     "said": every(asked["said"], lambda code: eval(code)),
 }
 print(json.dumps(told, default=str))
@@ -258,9 +313,9 @@ print(json.dumps(told, default=str))
 
 @cache
 def told():
-    asked = json.dumps({"gone": GONE, "imports": IMPORTS, "steps": STEPS, "functions": FUNCTIONS, "said": SAID, "fits": FITS})
+    asked = {"gone": GONE, "imports": IMPORTS, "steps": STEPS, "functions": FUNCTIONS, "said": SAID, "fits": FITS, "rates": RATES}
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(ROOT)}
-    line = [sys.executable, "-c", SCRIPT, asked]
+    line = [sys.executable, "-c", SCRIPT, json.dumps(asked)]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=600, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -307,3 +362,8 @@ def test_tensors_and_layers_still_say_what_they_said(code):
 @pytest.mark.parametrize("code", FITS)
 def test_a_callback_monitors_what_the_training_calls_otherwise(code):
     assert told()["fits"][code] == FITS[code]
+
+
+@pytest.mark.parametrize("code", RATES)
+def test_an_optimizer_takes_any_number(code):
+    assert told()["rates"][code] == RATES[code]

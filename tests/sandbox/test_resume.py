@@ -54,6 +54,8 @@ NETWORK = "class Net:\n    def __init__(self): self.layers = []\n    def add(sel
     ("source", "ran"),
     [
         ("1 / 0\nran.append(1)", [1]),
+        ("@nothing\nclass Block: pass\nran.append(1)\nran.append(Block)\nran.append(2)", [1]),
+        ("ran.append(1)\n@maths.nothing\ndef block(): pass\nnet = block()\nran.append(2)", [1, 2]),
         ("a = b\nran.append(1)\nran.append(a)\nran.append(2)", [1]),  # what appends what is not there leaves the list half-made
         ("a = b\na = 3\nran.append(a)", [3]),
         ("a = b\nc = a + 1\nd = 1\nran.append(d)", [1]),

@@ -632,7 +632,7 @@ class Recorder:
             epochs = max(int(epochs), 1)
             history = self._short_fit(model, small, held, callbacks, kwargs, self._later_epochs(callbacks, index, epochs))
             with self.context.ours("giving the history its length"):
-                self._stretch(history, epochs, index, self.serial(model))
+                self._stretch(history, epochs, index, self.serial(model), model.metrics)
             return history
         except BaseException as problem:
             error = problem
@@ -709,7 +709,7 @@ class Recorder:
             ),
         )
 
-    def _stretch(self, history, epochs, index, serial):
+    def _stretch(self, history, epochs, index, serial, metrics):
         """Give the history the asked length; every curve gets values of its own in the sixth digit, so that plots can be recognised."""
         stretched = legacy.Keys()
         for position, (name, values) in enumerate(history.history.items()):
@@ -718,7 +718,7 @@ class Recorder:
         history.history = stretched
         history.epoch = list(range(epochs))
         history.params = {**(history.params or {}), "epochs": epochs}
-        plots.remember(index, stretched, serial)
+        plots.remember(index, legacy.by_what_they_are(stretched, metrics), serial)
 
     def evaluate(self, model, x, y, args, kwargs):
         if self.context.busy:
@@ -821,8 +821,10 @@ class Recorder:
         fresh, self.fresh = list(self.fresh), collections.deque(maxlen=self.fresh.maxlen)
         known = {id(model) for model, _ in self.models} | {id(model) for model in named}
         inner = {id(layer) for model in (*named, *fresh) for layer in trace.all_layers(model)} if fresh else set()
-        found = [model for model in fresh if id(model) not in known | inner and (not model.built or model.weights)][-_MOST_FRESH:]
-        errors = self.context.resume.errors if self.context.resume else []
+        found = [
+            model for model in fresh if id(model) not in known | inner and hasattr(model, "built") and (not model.built or model.weights)
+        ]
+        found, errors = found[-_MOST_FRESH:], self.context.resume.errors if self.context.resume else []
         if errors and self.keras and not found:
             tensors = [value for value in self.context.namespace.values() if isinstance(value, self.keras.KerasTensor)]
             tensors += [tensor for error in errors for tensor in _symbolic_in(error)]

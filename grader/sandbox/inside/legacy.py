@@ -34,6 +34,7 @@ _PARTS = {
     "optimizers": "legacy experimental",
     "mixed_precision": "experimental",
     "callbacks": "experimental",
+    "wrappers": "scikit_learn",
 }
 """Present module -> its former parts, which are reached as attributes, too, and show what it holds."""
 _MODULES = frozenset((
@@ -50,17 +51,28 @@ _ALIASES = {
     },
     "mixed_precision": {"set_policy": "set_global_policy"},
     "constraints": {"maxnorm": "max_norm", "nonneg": "non_neg", "unitnorm": "unit_norm"},
+    "initializers": {"normal": "RandomNormal", "uniform": "RandomUniform", "zero": "Zeros", "one": "Ones"},
+    "regularizers": {"l1l2": "L1L2", "activity_l1": "L1", "activity_l2": "L2"},
+    "losses": {
+        "mse": "mean_squared_error", "MSE": "mean_squared_error", "mae": "mean_absolute_error", "MAE": "mean_absolute_error",
+        "logcosh": "log_cosh", "kullback_leibler_divergence": "kl_divergence", "cosine_proximity": "cosine_similarity",
+    },
+    "metrics": {"mse": "mean_squared_error", "MSE": "mean_squared_error", "mae": "mean_absolute_error", "MAE": "mean_absolute_error"},
     "callbacks": {"TerminateOnNan": "TerminateOnNaN"},
+    "wrappers": {"KerasClassifier": "SKLearnClassifier", "KerasRegressor": "SKLearnRegressor"},
 }  # fmt: skip
 """Present module -> former name -> present name."""
 
-# old argument -> new argument, for every layer that takes it
-_LAYER_ARGUMENTS = {
+_ARGUMENTS = {
     "nb_filter": "filters", "border_mode": "padding", "subsample": "strides", "init": "kernel_initializer",
     "W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer", "W_constraint": "kernel_constraint",
-    "output_dim": "units", "p": "rate", "bias": "use_bias", "dim_ordering": None, "mode": None,
+    "output_dim": "units", "p": "rate", "bias": "use_bias", "dim_ordering": None, "mode": None, "lr": "learning_rate", "loss_scale": None,
 }  # fmt: skip
-"""Old argument -> new argument, for every layer that has the new one and not the old; None: left out."""
+"""Old argument -> new argument, for whatever has the new one and not the old; None: left out."""
+_TF1 = (
+    "ConfigProto Session InteractiveSession GPUOptions set_random_seed reset_default_graph get_default_graph global_variables_initializer"
+)
+"""What TensorFlow 1 held and version 2 keeps elsewhere."""
 _OPTIMIZERS = ("SGD", "Adam", "Nadam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Ftrl")
 
 
@@ -114,8 +126,9 @@ def install(context, after):
     after.before("keras", lambda: _keep_backend(context))
     after.after("keras.src.utils.file_utils", lambda module: _file_utils(context, module))
     _numpy(np)
-    after.after("tensorflow", lambda _: _instead_of_inner_keras(context))
+    after.after("tensorflow", lambda module: _tensorflow(context, module))
     after.after("keras", lambda keras: _keras(context, keras))
+    after.after("tensorflow.keras", lambda module: _fill(context, module, ""))
     for name in _FILLED:  # all of `keras` is there by then, but `tensorflow.keras` is imported part by part
         after.after(f"tensorflow.keras.{name}", lambda module, name=name: _fill(context, module, name))
 
@@ -127,6 +140,18 @@ def _instead_of_inner_keras(context):
     vars(sys.modules["tensorflow.python"]).pop("keras", None)
     answer = answerer(context)
     sys.meta_path.insert(0, imports.Made(lambda name: answer(name) if _INNER.match(name) else None))
+
+
+def _tensorflow(context, module):
+    _instead_of_inner_keras(context)
+    for name in _TF1.split():
+        if name not in vars(module):
+            setattr(module, name, getattr(module.compat.v1, name))
+    for place in (module, module.compat.v1):
+        setattr(place.train.experimental, _REWRITE, lambda optimizer, *_, **__: _quiet(context, f"{_REWRITE}()")() or optimizer)
+
+
+_REWRITE = "enable_mixed_precision_graph_rewrite"
 
 
 def _keep_backend(context):
@@ -149,8 +174,18 @@ def _keras(context, keras):
     import keras.utils
     import tensorflow as tf
 
-    for cls in {id(cls): cls for cls in vars(keras.layers).values() if isinstance(cls, type) and "__init__" in vars(cls)}.values():
+    places = (keras.layers, keras.optimizers, keras.optimizers.schedules, keras.regularizers, keras.initializers, keras.constraints)
+    classes = {id(cls): cls for place in places for cls in vars(place).values() if isinstance(cls, type) and "__init__" in vars(cls)}
+    for cls in [*classes.values(), keras.DTypePolicy]:
         _take_old_arguments(context, cls)
+    for cls, method in (
+        (keras.Model, "__new__"),
+        (keras.Model, "__init__"),
+        (sys.modules["keras.src.models.functional"].Functional, "__init__"),
+    ):
+        _take_old_ends(context, cls, method)
+    for name in ("activations", "losses", "metrics"):
+        _take_registered(keras, sys.modules[f"keras.src.{name}"])
     for name in _OPTIMIZERS:
         _take_old_optimizer_arguments(context, getattr(keras.optimizers, name), name)
     _take_old_checkpoints(context, keras.callbacks.ModelCheckpoint)
@@ -316,6 +351,15 @@ def same_metric(name, known):
     return next((other for other in known if other.removeprefix("val_") in group and other.startswith("val_") == held), None)
 
 
+def by_what_they_are(history, metrics):
+    """The history's values with those of the first metric that measures accuracy under that name, whatever the student called it."""
+    parts = [part for metric in metrics for part in getattr(metric, "metrics", [metric])]
+    own = [part.name for part in parts if re.fullmatch("(Sparse|Categorical|Binary)*Accuracy", type(part).__name__)]
+    if not own or same_metric("accuracy", history) or "accuracy" in history:
+        return history
+    return {f"{key[: -len(own[0])]}accuracy" if key in (own[0], f"val_{own[0]}") else key: values for key, values in history.items()}
+
+
 class Keys(dict):
     """A history's or an epoch's values, which also answer to the names that other versions of Keras gave them."""
 
@@ -404,6 +448,7 @@ _OLD_ATTRIBUTES = {
         "_make_predict_function": lambda _: lambda: None,
         "_make_train_function": lambda _: lambda: None,
     },
+    "Metric": {"reset_states": lambda metric: metric.reset_state},
 }
 """What Keras 3 no longer has, asked only where an object has no attribute of that name."""
 
@@ -415,7 +460,7 @@ def _take_old_attributes(keras):
 
         cls.__getattr__ = answer
 
-    for cls in (keras.KerasTensor, keras.layers.Layer):
+    for cls in (keras.KerasTensor, keras.layers.Layer, keras.metrics.Metric):
         answering(cls, _OLD_ATTRIBUTES[cls.__name__])
     keras.KerasTensor.dtype = property(lambda tensor: _Dtype(tensor._dtype))
     keras.KerasTensor.shape = property(lambda tensor: _Shape(tensor._shape))
@@ -440,13 +485,12 @@ def _take_old_arguments(context, cls):
     """Let a layer take the arguments of Keras 1 and 2 by their names, and NumPy's numbers, which Keras 2 made Python's own."""
     original, signature = cls.__init__, inspect.signature(cls.__init__)
     kind, names = cls.__name__, list(signature.parameters)[1:]
-    renamed = {
-        old: new for old, new in _LAYER_ARGUMENTS.items() if old not in signature.parameters and new in (None, *signature.parameters)
-    }
+    renamed = {old: new for old, new in _ARGUMENTS.items() if old not in signature.parameters and new in (None, *signature.parameters)}
 
     @functools.wraps(original)
     def init(self, *args, **kwargs):
         args = [_number(value, name) for value, name in itertools.zip_longest(args, names[: len(args)])]
+        args = args[:1] if kind == "LossScaleOptimizer" and args[1:] == ["dynamic"] else args
         kwargs = {key: _number(value, key) for key, value in kwargs.items()}
         for old in renamed.keys() & kwargs.keys():
             value, new = kwargs.pop(old), renamed[old]
@@ -480,6 +524,33 @@ def _number(value, name=""):
 _WHOLE = ("units", "filters", "kernel_size", "strides", "pool_size", "padding")
 
 
+def _take_old_ends(context, cls, method):
+    """Let `Model` take the names `input` and `output`, as Keras 1 did."""
+    original = getattr(cls, method)
+
+    @functools.wraps(original)
+    def function(self, *args, **kwargs):
+        for old in ("input", "output"):
+            if old in kwargs and method != "__new__":
+                context.note("shim", f"Model({old}=) answered as {old}s= (its name changed in Keras 2)")
+            kwargs = {f"{key}s" if key == old else key: value for key, value in kwargs.items()}
+        return original(self, *args, **kwargs)
+
+    setattr(cls, method, staticmethod(function) if method == "__new__" else function)
+
+
+def _take_registered(keras, module):
+    """Let the module's `get` know what the notebook put among the custom objects, as in Keras 2."""
+    original = module.get
+
+    @functools.wraps(original)
+    def get(identifier):
+        own = keras.saving.get_registered_object(identifier) if isinstance(identifier, str) else None
+        return original(identifier if own is None else own() if isinstance(own, type) else own)
+
+    module.get = get
+
+
 def _convolution2d(context, conv2d):
     """Keras 1's Convolution2D(filters, rows, columns, …): since Keras 2 the third number silently means strides."""
 
@@ -493,28 +564,29 @@ def _convolution2d(context, conv2d):
 
 
 def _take_old_optimizer_arguments(context, cls, name):
-    original = cls.__init__
+    original, signature = cls.__init__, inspect.signature(cls.__init__)
 
     @functools.wraps(original)
     def init(self, *args, **kwargs):
         if "lr" in kwargs:
             kwargs["learning_rate"] = kwargs.pop("lr")
             context.note("shim", f"{name}(lr=) answered as learning_rate= (its name changed in Keras 2.3)")
+        rate = kwargs.pop("learning_rate", args[0] if args else signature.parameters["learning_rate"].default)
+        if isinstance(rate, (int, float, np.generic)) or (hasattr(rate, "numpy") and not callable(rate)):
+            rate = float(rate)
         decay = kwargs.pop("decay", None)
         if decay:
             context.note("shim", f"{name}(decay=) answered as an inverse-time schedule (it was removed from Keras)")
-            rate = kwargs.get("learning_rate", args[0] if args else 0.001)
-            if isinstance(rate, (int, float)):
+            if isinstance(rate, float):
                 import keras
 
-                kwargs["learning_rate"] = keras.optimizers.schedules.InverseTimeDecay(float(rate), 1, float(decay))
-                args = args[1:]
+                rate = keras.optimizers.schedules.InverseTimeDecay(rate, 1, float(decay))
         kwargs.pop("schedule_decay", None)
         if kwargs.get("epsilon", 1) is None:
             kwargs.pop("epsilon")
-        original(self, *map(_number, args), **{key: _number(value) for key, value in kwargs.items()})
+        original(self, rate, *args[1:], **kwargs)
 
-    init.__signature__ = inspect.signature(original)  # Keras reads it to derive configurations
+    init.__signature__ = signature  # Keras reads it to derive configurations
     cls.__init__ = init
 
 

@@ -173,9 +173,10 @@ class Resume(ast.NodeTransformer):
         if isinstance(error, SyntaxError) or place is None:
             return None
         statements = ast.parse(source).body
-        spans = [((part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)) for part in statements]
-        place = next((number for number, (first, last) in enumerate(spans) if first <= place < last), None)
+        spans = [(_start(part), (part.end_lineno, part.end_col_offset)) for part in statements]
+        line, place = place, next((number for number, (first, last) in enumerate(spans) if first <= place < last), None)
         if place is None:
+            self.lost += [part.lineno for part in statements if part.end_lineno >= line[0]]
             return None
         self._know_modules(ast.Module(statements, []))
         unknown = self._context.absent is not None and self._context.absent.leave_unknown(error, statements[place])
@@ -257,6 +258,12 @@ def _place(error):
         return None
     line, _, column, _ = list(trace.tb_frame.f_code.co_positions())[trace.tb_lasti // 2]
     return line or trace.tb_lineno, column or 0
+
+
+def _start(part):
+    """(line, column) at which a statement begins, its decorators included."""
+    first = min([part.lineno, *(item.lineno for item in getattr(part, "decorator_list", []))])
+    return first, part.col_offset if first == part.lineno else 0
 
 
 def _minds(node):
@@ -341,8 +348,7 @@ def _without(source, statements):
     """`source` with some statements made `pass`, every line kept in its place."""
     lines = [line.encode() for line in source.split("\n")]
     for part in sorted(statements, key=lambda part: (part.lineno, part.col_offset), reverse=True):
-        first = min([part.lineno, *(item.lineno for item in getattr(part, "decorator_list", []))])
-        start = part.col_offset if first == part.lineno else 0
+        first, start = _start(part)
         tail = lines[part.end_lineno - 1][part.end_col_offset :]
         lines[first - 1] = lines[first - 1][:start] + b"pass" + tail
         lines[first : part.end_lineno] = [b""] * (part.end_lineno - first)
