@@ -164,9 +164,9 @@ def _how(command: Any) -> Any:
     help="Exit with 1 if a smaller share of the automatically graded points is reached.",
 )
 @click.option("--allow-fetch", is_flag=True, help="Allow SUBMISSION to be a link.")
-@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A further host that links may lead to.")
-@click.option("--quiet", is_flag=True, help="One line only.")
-@click.option("--verbose", is_flag=True, help="Every detail, and for defects of the grader the traceback.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="An additional host that links may lead to.")
+@click.option("--quiet", is_flag=True, help="Print one line only.")
+@click.option("--verbose", is_flag=True, help="Print every detail, and the traceback of a grader bug.")
 def run(**given: Any) -> None:
     """Grade one submission (the default command)."""
     from grader import display, pipeline
@@ -284,14 +284,18 @@ def _say(message: str) -> None:
     "--gpu-memory", "gpu_memory_mib", type=click.IntRange(min=1), metavar="MIB", help="For --engine ray: GPU memory of one worker."
 )
 @click.option(
-    "--platform", default="auto", show_default=True, metavar="auto|NAME", help="Whose download PATHS are, where it is not recognised."
+    "--platform",
+    default="auto",
+    show_default=True,
+    metavar="auto|NAME",
+    help="The platform that PATHS were downloaded from, if it is not recognised.",
 )
 @click.option(
     "--mapping",
     "mapping",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="CSV",
-    help="Which file is which student's.",
+    help="A CSV that assigns files to students.",
 )
 @click.option("--names", metavar="REGEX", help="How files are named, with a group `student` (and `name`, `attempt`, `late`).")
 @click.option(
@@ -310,7 +314,7 @@ def _say(message: str) -> None:
 )
 @click.option("--quiet", is_flag=True, help="Print only problems and the summary.")
 def batch(**given: Any) -> None:
-    """Grade a class: folders, or the downloads of Canvas, Moodle, Gradescope or nbgrader. The same command again goes on where it ended."""
+    """Grade a class: folders, or the downloads of Canvas, Moodle, Gradescope or nbgrader. Run the same command again to resume."""
     from grader import pipeline
     from grader.batch import progress, session, summary
     from grader.batch.engine import default_jobs
@@ -372,7 +376,7 @@ def batch(**given: Any) -> None:
     help="The key of the pseudonyms (default: beside the gradebook).",
 )
 def export(**given: Any) -> None:
-    """Write a class's marks for another system; nothing without a score is ever written as zero."""
+    """Write a class's marks for another system; a missing score is never written as zero."""
     from grader.batch import export as exports
     from grader.batch import session
 
@@ -407,11 +411,11 @@ def export(**given: Any) -> None:
 @click.argument("student", metavar="SUB_…")
 @click.argument("criterion")
 @click.argument("points", type=float, required=False)
-@click.option("--reason", required=True, help="Why; it is kept and shown.")
-@click.option("--author", default="staff", show_default=True, help="Who decides.")
+@click.option("--reason", required=True, help="The reason; it is stored and shown.")
+@click.option("--author", default="staff", show_default=True, help="Who makes this override.")
 @click.option("--withdraw", is_flag=True, help="Withdraw the override instead (without POINTS).")
 def override(gradebook: str, student: str, criterion: str, points: float | None, reason: str, author: str, *, withdraw: bool) -> None:
-    """Decide on one criterion of one student's work; every decision is kept, the newest counts."""
+    """Override the points of one criterion of one student; every override is kept, the newest counts."""
     from grader.batch.gradebook import Gradebook
 
     if withdraw == (points is not None):
@@ -428,7 +432,7 @@ def override(gradebook: str, student: str, criterion: str, points: float | None,
 
 @cli.group("rubric")
 def rubric_group() -> None:
-    """List, explain, check and make rubrics."""
+    """List, explain, check and create rubrics."""
 
 
 def _size(found: "Rubric") -> str:
@@ -437,7 +441,7 @@ def _size(found: "Rubric") -> str:
 
 @rubric_group.command("list")
 def rubric_list() -> None:
-    """The built-in rubrics."""
+    """List the built-in rubrics."""
     from grader import rubric
 
     for name in rubric.names():
@@ -448,7 +452,7 @@ def rubric_list() -> None:
 @rubric_group.command("show")
 @click.argument("name", default="all_cnn_c")
 def rubric_show(name: str) -> None:
-    """Every criterion of a rubric, explained."""
+    """Explain every criterion of a rubric."""
     from grader import rubric
 
     click.echo(rubric.explain(rubric.load(name)))
@@ -485,13 +489,13 @@ def rubric_new(path: Path | None) -> None:
 
 @cli.group("data")
 def data_group() -> None:
-    """The store of CIFAR-10: look, fetch, import."""
+    """The store of CIFAR-10: status, fetch, import."""
 
 
 @data_group.command("status")
-@click.option("--verify", is_flag=True, help="Read everything and compare with the recorded checksums.")
+@click.option("--verify", is_flag=True, help="Read all files and compare them with the recorded checksums.")
 def data_status(*, verify: bool) -> None:
-    """What the store holds."""
+    """Show what the store holds."""
     from grader import dataset
 
     found = dataset.status(dataset.default_store(), verify=verify)
@@ -503,7 +507,7 @@ def data_status(*, verify: bool) -> None:
 
 @data_group.command("fetch")
 @click.option("--connect-timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS")
-@click.option("--if-missing", is_flag=True, help="Do nothing where the store holds CIFAR-10 already, from wherever.")
+@click.option("--if-missing", is_flag=True, help="Do nothing if the store already holds CIFAR-10 from any source.")
 def data_fetch(connect_timeout: float, *, if_missing: bool) -> None:
     """Download the original CIFAR-10 archive and check it."""
     from grader import dataset
@@ -534,12 +538,12 @@ def _stored(found: Any) -> None:
 
 @cli.group("cache")
 def cache_group() -> None:
-    """The kept training verdicts: see, verify, clear."""
+    """The cached training verdicts: show, verify, clear."""
 
 
 @cache_group.command("status")
 def cache_status() -> None:
-    """How many verdicts are kept, where, and what they saved."""
+    """Show how many verdicts are cached, where, and what they saved."""
     from grader.training.cache import Cache, default_folder
 
     cache = Cache(default_folder())
@@ -554,9 +558,9 @@ def cache_status() -> None:
 
 
 @cache_group.command("verify")
-@click.option("--remove", is_flag=True, help="Remove the damaged ones.")
+@click.option("--remove", is_flag=True, help="Remove the damaged verdicts.")
 def cache_verify(*, remove: bool) -> None:
-    """Read every kept verdict and compare it with its checksum; exit code 6 where one is damaged and stays."""
+    """Compare every cached verdict with its checksum; exit code 6 if a damaged one remains."""
     from grader.training.cache import Cache, default_folder
 
     cache = Cache(default_folder())
@@ -574,7 +578,7 @@ def cache_verify(*, remove: bool) -> None:
 
 @cache_group.command("clear")
 def cache_clear() -> None:
-    """Remove every kept verdict; they are measured anew when they are next needed."""
+    """Remove every cached verdict; they are measured again when needed."""
     from grader.training.cache import Cache, default_folder
 
     click.echo(f"{counted(Cache(default_folder()).clear(), 'verdict')} removed.")
@@ -593,11 +597,11 @@ def cache_clear() -> None:
 @click.option("--standin", is_flag=True, help="Calibrate on the made-up stand-in images.")
 @click.option("--runs", type=click.Path(path_type=Path), metavar="FILE", help="Another file than reference/RUBRIC/runs.csv.")
 @click.option(
-    "--compute-only", "making", flag_value="nothing", help="Make no run; compute thresholds.toml and results.md from what is recorded."
+    "--compute-only", "making", flag_value="nothing", help="Make no run; compute thresholds.toml and results.md from the recorded runs."
 )
 @click.option("--diagnose", "making", flag_value="diagnoses", help="Diagnose the recorded runs that did not learn, into diagnoses.csv.")
 @click.option(
-    "--verdicts", "making", flag_value="verdicts", help="Judge the variants as a student's model is, over several seeds, into verdicts.csv."
+    "--verdicts", "making", flag_value="verdicts", help="Judge the variants like students' models, over several seeds, into verdicts.csv."
 )
 def calibrate(**given: Any) -> None:
     """Train the reference's variants over many seeds, and compute the thresholds from every run.
@@ -628,12 +632,12 @@ def calibrate(**given: Any) -> None:
 
 @cli.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The folder that reports would go to.")
-@click.option("--attack", is_flag=True, help="Attack this machine's sandbox instead (minutes): exit code 1 where an attack is not held.")
+@click.option("--attack", is_flag=True, help="Attack this machine's sandbox instead (takes minutes); exit code 1 if an attack succeeds.")
 @click.option("--sandbox", "tier", default="auto", metavar="auto|NAME", help="For --attack: the sandbox to attack.")
-@click.option("--warm", is_flag=True, help="For --attack: attack boxes that are forked, as `grade batch` has them.")
+@click.option("--warm", is_flag=True, help="For --attack: attack forked boxes, as `grade batch` uses them.")
 @click.option("--json", "as_json", is_flag=True, help="For --attack: print one JSON object.")
 def doctor(out: Path, tier: str, *, attack: bool, warm: bool, as_json: bool) -> None:
-    """What works on this machine, what each lack costs, and how to mend it."""
+    """Show what works on this machine, the impact of what is missing, and how to fix it."""
     from grader import dataset, doctor, sandbox
 
     if attack:

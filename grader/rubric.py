@@ -506,7 +506,7 @@ why = "A convolution with stride 2 can learn how to make a map smaller."
 
 [[criterion]]
 id = "questions.answers"
-check = "manual_answers"    # a person gives these points, in `grade review`
+check = "manual_answers"    # manual review gives these points: `grade override`
 section = 2
 points = 4
 title = "The questions are answered"

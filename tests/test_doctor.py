@@ -186,7 +186,7 @@ def test_packages_of_colab_are_compared_with_the_list_which_is_the_extra(examine
 def test_data_is_named_with_its_source_or_its_lack(examine, tmp_path):
     store = tmp_path / "data"
     assert examine(store=store)["data"].state == "lacking"
-    assert examine(store=store)["data"].found == f"{store}/cifar10: not there; the made-up stand-in will be made"
+    assert examine(store=store)["data"].found == f"{store}/cifar10: does not exist; the made-up stand-in will be made"
     images, labels = np.zeros((10, 32, 32, 3), np.uint8), np.arange(10, dtype=np.uint8)
     np.savez(tmp_path / "small.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     fingerprint = dataset.import_file(tmp_path / "small.npz", store).fingerprint[:16]

@@ -358,7 +358,7 @@ class Cluster:
             raise InfrastructureError(f"No node of the Ray cluster can grade. {said}")
         elif now > self._alive + _PATIENCE_S:
             raise InfrastructureError(
-                f"No worker started on the Ray cluster in {_PATIENCE_S:g} s. `ray status` tells who takes its processors; run the same command again."
+                f"No worker started on the Ray cluster in {_PATIENCE_S:g} s. `ray status` shows what uses its processors; run the same command again."
             )
 
     def _has_head(self, now: float) -> bool:
@@ -399,7 +399,7 @@ class Cluster:
         with contextlib.suppress(self._ray.exceptions.RayError):
             card = self._ray.get(promise)
         if not card:
-            node.lack = "nvidia-smi does not tell the memory of its GPUs, so every worker takes a whole one."
+            node.lack = "nvidia-smi does not report the memory of its GPUs, so every worker takes a whole GPU."
         node.share = share_of(self._memory_mib, card)
         node.room = room_of(node.cpus, node.gpus, node.share)
 
@@ -528,7 +528,7 @@ def differs(found: Opened, expected: Opened) -> str:
         return "Its rubric file differs from this machine's, and it is not used. Copy the file there."
     if found.dataset != expected.dataset:
         return (
-            f"It has the images {found.dataset}, this machine {expected.dataset}, and takes no part. "
+            f"It has the images {found.dataset}, this machine {expected.dataset}, and is not used. "
             "Give it the same store (`grade data import` there, or GRADER_DATA on a shared disk)."
         )
     return ""
@@ -543,7 +543,7 @@ def _knock(address: str) -> None:
         _reach(address)
     except (OSError, OverflowError) as error:
         raise InfrastructureError(
-            f"--address {address}: nobody answers there ({error}). Start the cluster (`ray start --head`), or name its head; "
+            f"--address {address}: nothing answers there ({error}). Start the cluster (`ray start --head`), or name its head; "
             "without --address and RAY_ADDRESS this machine grades alone."
         ) from error
 

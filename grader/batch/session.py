@@ -309,7 +309,7 @@ def _crowded(plan: Plan) -> str:
     if plan.engine != "local" or not most or jobs * limits.memory_mib <= most:
         return ""
     return (
-        f"{jobs} notebooks side by side may use {limits.memory} each, more than this machine has ({most / 1024:.3g} GiB): where it runs short, "
+        f"{jobs} notebooks in parallel may use {limits.memory} each, more than this machine has ({most / 1024:.3g} GiB): where memory runs out, "
         "the kernel ends notebooks that did nothing wrong. Use fewer --jobs, or less --memory."
     )
 

@@ -463,7 +463,7 @@ def _codes(works: Sequence[_Work], places: Sequence[int], limit: float, collecte
     )
     chance = (
         "Chance: what each work shares with the rest of the class; beyond the tenth that it shares most with, agreement becomes exponentially rarer, "
-        "as fast as within that tenth. A pair must stand out for both works."
+        "as fast as within that tenth. A pair must be exceptional for both works."
         if known
         else "Too few for a distribution: listed is agreement of 80 % and more, without a statement on chance."
     )

@@ -68,7 +68,7 @@ def look(store: Path, name: Name, *, verify: bool) -> SetStatus:
 def _glance(folder: Path, name: Name, *, verify: bool) -> SetStatus:
     try:
         if not folder.exists():
-            return SetStatus(name=name, folder=folder, state="absent", detail=f"{folder}: not there.", mend=_MEND[name, "absent"])
+            return SetStatus(name=name, folder=folder, state="absent", detail=f"{folder}: does not exist.", mend=_MEND[name, "absent"])
         return _inspect(folder, name, verify=verify)
     except (_Broken, OSError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error

@@ -35,8 +35,8 @@ def choose(name: str = "auto") -> Sandbox:
                 return backend
         lacks = " ".join(f"{state.name}: {state.reason}" for state in tiers()[:-1])
         raise InfrastructureError(
-            f"No sandbox works on this machine, so the student's code was not run. {lacks} Run `grade doctor` for how to mend it; "
-            "`--sandbox container` takes a container that is thrown away after the submission for the sandbox; "
+            f"No sandbox works on this machine, so the student's code was not run. {lacks} Run `grade doctor` to see how to fix it. "
+            "`--sandbox container` uses a container that is discarded after the submission; "
             "`--sandbox none` runs the notebook without protection, for notebooks you trust."
         )
     for backend in BACKENDS:

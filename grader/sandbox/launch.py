@@ -60,7 +60,7 @@ def launch(
         if group is not None:
             group.remove()
         raise InfrastructureError(
-            f"The sandbox could not be started: {error}. Run `grade doctor` to see what this machine lacks."
+            f"The sandbox could not be started: {error}. Run `grade doctor` to see what is missing on this machine."
         ) from None
     finally:
         os.close(frames_in_box)

@@ -113,7 +113,7 @@ def within_reach(specification: Specification) -> bool:
 def compared(cured: Counterfactual, failing: Rerun) -> str:
     """The proof in words: the same model with and without the change."""
     if not cured.cures:
-        alive = f"With {cured.change}, the same model no longer dies from the same random start, where yours was dead after {failing.images:,} training images"
+        alive = f"With {cured.change}, the same model no longer dies from the same random start; yours was dead after {failing.images:,} training images"
         return f"{alive}; after {cured.rerun.images:,} images it was still at chance level, so the short run only shows that it is no longer dead."
     reached = f"{cured.rerun.accuracy:.2f}" if cured.rerun.accuracy is not None else "more"
     stays = f"{failing.accuracy:.2f}" if failing.accuracy is not None else "0.10"

@@ -118,7 +118,7 @@ def _call(model: Model) -> FitClaim:
         raise _NotScored("no training call with readable data reached it")
     fit = fits[-1]
     if fit.call not in ("fit", "fit_generator"):
-        raise _NotScored("it is trained by a loop of the notebook's own")
+        raise _NotScored("it is trained by the notebook's own loop")
     if fit.error is not None:
         raise _NotScored(f"its training call fails ({fit.error.type})")
     held = fit.validation

@@ -69,7 +69,7 @@ def test_what_is_no_notebook_is_in_the_gradebook_and_in_every_exports_list(grade
         done = grade(folder, "export", "class.db", "--to", to, "--out", "listed", *more)
         assert "2 marks written, 4 left out" in done.stdout, done.stderr
         for words in (
-            "he file is no valid JSON, which a notebook is: at line 1, column 2, a name in double quotes was expected",
+            "he file is not valid JSON, which a notebook is: at line 1, column 2, a name in double quotes was expected",
             "he file is a gzip archive (perhaps .tar.gz). Unpack it",
             "A notebook (.ipynb) was expected; 2 other files were submitted.",
         ):

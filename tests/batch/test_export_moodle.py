@@ -93,7 +93,7 @@ def test_what_cannot_be_graded_is_told():
         "sub_d: grades.csv, line 6: Moodle says that this grade cannot be changed; the row is as it was",
         "sub_z: no row of grades.csv has its identifier",
     ]
-    assert "1 row holds feedback by somebody else; it was kept." in exported.notes
+    assert "1 row holds feedback that is not the grader's; it was kept." in exported.notes
     assert not any(name in said for said in (*exported.left_out, *exported.notes) for name in ("Doe", "jane", "Participant"))
 
 

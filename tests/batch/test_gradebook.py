@@ -248,8 +248,8 @@ def test_a_lack_of_the_machine_is_kept_and_blocks_nothing(book, key):
 def test_answers_that_do_not_hold_together_are_refused(book, key):
     book.enter([entry()])
     for answer, message in [
-        (replace(graded(), status="ungradable"), "ended with 'ungradable', its report with 'graded'"),
-        (graded(status="started"), "expected one and the same ending"),
+        (replace(graded(), status="ungradable"), "outcome is 'ungradable', its report's 'graded'"),
+        (graded(status="started"), "expected the same outcome"),
         (replace(graded(), report="{}"), "report cannot be read"),
         (replace(graded(), report=""), "report cannot be read"),
     ]:

@@ -164,7 +164,7 @@ def alone():
     [
         ("ray://head:10001", UsageError, "expected HOST:PORT"),
         ("head", UsageError, "expected HOST:PORT"),
-        ("127.0.0.1:9", InfrastructureError, "nobody answers there"),
+        ("127.0.0.1:9", InfrastructureError, "nothing answers there"),
     ],
 )
 def test_an_address_where_no_cluster_is(address, error, words):

@@ -149,7 +149,7 @@ def test_the_figure_of_a_training_check_has_words_for_everything():
         "death": "proved dead: seeds 0, 2",
         "band": "reference band",
         "median": "median of the reference runs",
-        "guess": "guessing, 0.10",
+        "guess": "chance level, 0.10",
     }
     assert set(legend) == set(re.findall(r'class="(\w+)"', drawn)) - {"grid"}
     assert "Seed 0: proved dead after 2,048 images." in drawn

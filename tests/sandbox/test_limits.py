@@ -88,6 +88,6 @@ def test_a_class_is_graded_anew_where_a_limit_is_set_and_not_where_the_machine_i
 def test_more_than_the_machine_has_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(session, "machine_mib", lambda: 24 << 10)
     plan = session.Plan(paths=(), gradebook="", out=tmp_path, jobs=4, options=Options(limits=Limits.of("8GiB", None, None)))
-    assert session._crowded(plan).startswith("4 notebooks side by side may use 8 GiB each, more than this machine has (24 GiB)")
+    assert session._crowded(plan).startswith("4 notebooks in parallel may use 8 GiB each, more than this machine has (24 GiB)")
     monkeypatch.setattr(session, "machine_mib", lambda: 32 << 10)
     assert session._crowded(plan) == ""

@@ -79,7 +79,7 @@ def test_the_newest_of_later_uploads(tmp_path):
 def test_what_cannot_be_told_is_left_to_a_person(tmp_path, names, others):
     found = read_class([spread(tmp_path / "x", [*names, *others, "z/hw.ipynb"])])
     assert "cy" not in files(found)
-    assert refused(found) == {"cy": "2 notebooks were submitted together, and nothing tells which one counts."}
+    assert refused(found) == {"cy": "2 notebooks were submitted together, and it is unclear which one counts."}
     (problem,) = found.problems
     assert "one notebook was expected in a submission; there are 2" in problem
     assert all(name in problem for name in names)
@@ -103,7 +103,7 @@ def test_one_name_in_two_folders_is_not_one_student(tmp_path):
     found = read_class([spread(tmp_path / "a", ["ada.ipynb", "bo.ipynb"]), spread(tmp_path / "b", ["ada.ipynb", "cy.ipynb"])])
     assert set(files(found)) == {"bo", "cy"}
     (problem,) = found.problems
-    assert "nothing tells which is newer" in problem
+    assert "it is unclear which is newer" in problem
     assert "columns file, student, attempt" in problem
 
 
@@ -165,7 +165,7 @@ def test_a_mapping_of_everything(tmp_path):
     assert (bo.seconds_late, bo.attempt) == (90.5, None)
     assert len(found.problems) == 2
     assert "line 8: nothing that was submitted is called nothing.ipynb" in found.problems[0]
-    assert "no line names u4.ipynb. They are passed over" in found.problems[1]
+    assert "no line names u4.ipynb. They are skipped" in found.problems[1]
 
 
 def test_a_mapping_settles_what_a_platform_leaves_open(tmp_path):

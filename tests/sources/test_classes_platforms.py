@@ -126,7 +126,7 @@ def test_a_stranger_among_canvas_files(build):
     found = read_class([build([*CANVAS, "solution.ipynb", "notes/other.ipynb"])])
     assert len(found.handed_in) == 4
     (problem,) = found.problems
-    assert "the names tell no student of" in problem
+    assert "the file names identify no student for" in problem
     assert "solution.ipynb" in problem
     assert "notes/other.ipynb" in problem
 
@@ -201,7 +201,7 @@ def test_gradescope(build):
     assert told["00333"].name == ""
     assert readable(found)
     assert len(found.problems) == 3
-    assert "submission_700000003: submission_metadata.yml names nobody" in found.problems[0]
+    assert "submission_700000003: submission_metadata.yml names no student" in found.problems[0]
     assert "submission_800000004" in found.problems[1]
     assert "submission_900000005/hw.ipynb" in found.problems[2]
 

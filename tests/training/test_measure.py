@@ -140,7 +140,7 @@ def test_a_change_that_keeps_it_alive_but_slow_is_the_cause_and_said_to_be_no_mo
     found, box = verdict(lambda s, _: "dies" if scores_activation(s) == "relu" else "stuck", given)
     assert (found.verdict, found.cause) == ("dead", "silent_score_maps")
     assert [(each.lives, each.cures, each.rerun.seed) for each in found.counterfactuals] == [(True, False, 0), (True, False, 1)]
-    assert "no longer dies from the same random start, where yours was dead after 3,584 training images" in found.diagnosis
+    assert "no longer dies from the same random start; yours was dead after 3,584 training images" in found.diagnosis
     assert len(box.opened) == SHORT.seeds + 2
 
 

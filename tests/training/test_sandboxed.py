@@ -188,7 +188,7 @@ def model_of(**fit):
     ("fit", "reason"),
     [
         ({"train": None}, "no training call"),
-        ({"call": "train_on_batch"}, "a loop of the notebook's own"),
+        ({"call": "train_on_batch"}, "the notebook's own loop"),
         ({"error": CellError(type="ValueError", message="x")}, "fails (ValueError)"),
         ({"validation": None, "validation_split": 0.2}, "no validation images"),
         ({"validation": DataClaim(container="array", split="train")}, "not the test images"),

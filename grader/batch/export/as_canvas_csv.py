@@ -128,7 +128,7 @@ def _notes(found: dict[str, Recipient], book: _Gradebook | None, title: str) -> 
         surely = "imports nothing into" if _TOTALS.search(named) else "may import nothing into"
         yield f"Canvas takes a column with such a title for one of its own totals and {surely} it: {named}. Rename the assignment in Canvas, then export its gradebook again."
     if book is None:
-        yield "The import replaces marks that are in Canvas already. To keep those that somebody gave, name the gradebook exported from there (--worksheet)."
+        yield "The import replaces marks that are in Canvas already. To keep those that were given there, name the gradebook exported from there (--worksheet)."
 
 
 def _gradebook(options: Options, assignment: str) -> _Gradebook:

@@ -67,7 +67,7 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
         participant = _number_of(row, columns.identifier)
         recipient = found.get(participant)
         if recipient is None or participant in seen:
-            why = "the identifier has no mark here" if recipient is None else "the identifier stands in an earlier row too"
+            why = "the identifier has no mark here" if recipient is None else "the identifier is in an earlier row too"
             left_out.append(f"{where}, line {row.line}: {why}; the row is as it was")
             continue
         seen.add(participant)
@@ -151,7 +151,7 @@ def _notes(columns: _Columns, options: Options, kept: int) -> Iterator[str]:
     if options.feedback and columns.feedback is None:
         yield "Feedback was not written: its column was not recognised. Name it (--column feedback=HEADER) or ask for none (--no-feedback)."
     if kept:
-        yield f"{counted(kept, 'row holds', 'rows hold')} feedback by somebody else; it was kept."
+        yield f"{counted(kept, 'row holds', 'rows hold')} feedback that is not the grader's; it was kept."
 
 
 # ------------------------------------------------------------------ finding the columns

@@ -48,7 +48,7 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
     pending = sum(recipient.standing.pending_points > 0 for recipient in found.values())
     notes = [f"{counted(pending, 'mark awaits', 'marks await')} manual grading in nbgrader."] * bool(pending)
     kept = "were replaced where the criterion is decided here" if options.overwrite else "are kept"
-    notes += [f"Points that somebody gave in nbgrader {kept}: {'; '.join(given)}."] * bool(given)
+    notes += [f"Points that were given in nbgrader {kept}: {'; '.join(given)}."] * bool(given)
     return Exported(files={}, written=len(found), left_out=tuple(left_out), notes=tuple(notes))
 
 

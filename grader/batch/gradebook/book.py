@@ -428,9 +428,7 @@ def _checked(graded: Graded) -> Report:
     except UsageError as error:
         raise GraderError(f"A worker's report cannot be read: {error}") from error
     if report.status != graded.status or graded.status not in FINISHED | {RunStatus.INFRA_ERROR}:
-        raise GraderError(
-            f"A worker ended with {graded.status!r}, its report with {report.status.value!r}: expected one and the same ending."
-        )
+        raise GraderError(f"A worker's outcome is {graded.status!r}, its report's {report.status.value!r}: expected the same outcome.")
     return report
 
 

@@ -76,4 +76,4 @@ def _migrate(database: Database, connection: Connection, found: str | None) -> N
         )
     command.upgrade(config, "head")
     if database.path and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
-        raise damaged(database.label, "rows refer to others that are not there")
+        raise damaged(database.label, "rows refer to others that are missing")

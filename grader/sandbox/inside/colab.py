@@ -13,7 +13,7 @@ def answerer(context):
     """A function for `imports.Made`: module name -> stand-in module, or None."""
 
     def mount(path="/content/drive", *_, **__):
-        context.note("colab", f"drive.mount({str(path)[:60]!r}) made an empty folder: no Drive is reachable while grading")
+        context.note("colab", f"drive.mount({str(path)[:60]!r}) made an empty folder: no Drive is available while grading")
         for name in ("MyDrive", "My Drive"):
             try:
                 os.makedirs(os.path.join(str(path), name), exist_ok=True)

@@ -131,7 +131,7 @@ class Resume(ast.NodeTransformer):
             if iterator.total_batches_seen >= len(iterator) and not resume._context.busy:
                 endless = resume.endless(sys._getframe(1))
                 if endless:
-                    raise EndlessLoop(f"{endless}, never ends: a generator of images begins anew for ever")
+                    raise EndlessLoop(f"{endless}, never ends: a generator of images starts again forever")
             return plain(iterator)
 
         module.Iterator.__next__ = following

@@ -186,7 +186,7 @@ def make(context):
 
     def no_input(prompt="", *_, **__):
         context.note("input", "input() cannot ask for a value while grading")
-        raise EOFError(f"input({str(prompt)[:60]!r}) has nobody to ask while grading; give the value in the cell itself")
+        raise EOFError(f"input({str(prompt)[:60]!r}) cannot ask for a value while grading; set the value in the cell itself")
 
     builtins.input = no_input
     import getpass

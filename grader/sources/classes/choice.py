@@ -85,7 +85,7 @@ def one_each(hand_ins: Sequence[Group]) -> tuple[list[Piece], list[str]]:
                 f"{where}: one notebook was expected in a submission; there are {len(chosen)}: {files}. To grade one, {BY_MAPPING}."
             )
             if chosen[0].platform in _KNOWN_STUDENTS or where != GIVEN:  # the name of a file that was given by itself may be nobody's
-                why = f"{len(chosen)} notebooks were submitted together, and nothing tells which one counts."
+                why = f"{len(chosen)} notebooks were submitted together, and it is unclear which one counts."
                 pieces.append(replace(chosen[0], refusal=why))
             continue
         if len(chosen) > 1:
@@ -93,7 +93,7 @@ def one_each(hand_ins: Sequence[Group]) -> tuple[list[Piece], list[str]]:
         pieces.append(piece)
     if told:
         problems.append(
-            f"Where several notebooks were submitted together ({len(told)}), the one named as the others' are was taken, the newest where it came "
+            f"Where several notebooks were submitted together ({len(told)}), the one named like the others' was taken, the newest where it came "
             f"again: {listing(told)}. If another one is meant, {BY_MAPPING}."
         )
     return pieces, problems
@@ -111,7 +111,7 @@ def attempts(pieces: Sequence[Piece]) -> tuple[list[HandedIn], list[str]]:
         if ordered is None:
             files = listing(piece.file.whole for piece in own)
             problems.append(
-                f"{own[0].source.where}: the same student's name stands for {len(own)} notebooks, and nothing tells which is newer: {files}. "
+                f"{own[0].source.where}: {len(own)} notebooks have the same student's name, and it is unclear which is newer: {files}. "
                 "Give each its student (and attempt) in a mapping CSV (columns file, student, attempt)."
             )
         else:

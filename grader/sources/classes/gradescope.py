@@ -46,7 +46,7 @@ def read(files: Files) -> Found:
         submitters = _submitters(entry)
         shown = f"{files.where}: {display_path(key)}"
         if not submitters:
-            problems.append(f"{shown}: {METADATA} names nobody for it. Name the student in a mapping CSV (columns file, student).")
+            problems.append(f"{shown}: {METADATA} names no student for it. Name the student in a mapping CSV (columns file, student).")
             loose += folders.get(key, [])
             continue
         if key not in folders:
