@@ -21,6 +21,7 @@ _MACHINERY = {
     "settrace": "traces every call",
     "setprofile": "traces every call",
     "_box": "names a module of the grader",
+    "__aside__": "names a function of the grader",
     "ctypes": "calls the C library or the kernel directly",
     "memfd_create": "calls the kernel directly",
 }

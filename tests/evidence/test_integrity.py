@@ -22,6 +22,7 @@ def raised(source, kind="code"):
         ("import sys\nsys.modules['_box.frames']", "touches_grader"),
         ("import os\nos.write(4, b'')", "touches_grader"),
         ("handler.__closure__[0].cell_contents", "touches_grader"),
+        ("import builtins\nbuiltins.__aside__.__self__", "touches_grader"),
         ("import tensorflow as tf\ntf.keras.Model.fit = None", "patches_library"),
         ("from keras.models import Model\nModel.get_config = f", "patches_library"),
         ("import keras\nfor place in (keras.saving, keras.utils):\n    place.serialize_keras_object = f", "patches_library"),
