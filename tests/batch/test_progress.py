@@ -99,7 +99,7 @@ def test_the_display_on_a_terminal_counts_and_shows_what_went_wrong():
     live.close()
     text = stream.getvalue()
     assert "5/10" in text
-    assert "3 trained, 5 known" in text
+    assert "3 trained, 5 from the cache" in text
     assert "grader error, no score" in text
     assert "61.5" not in text  # what went well does not scroll by
 
