@@ -136,7 +136,7 @@ def template_cells(maker) -> list[dict]:
         (b"null", "holds null"),
         (b'{"a": 1, "b": 2}', "without one (its keys: a, b)"),
         (b'{"paragraphs": []}', "looks like a Zeppelin notebook"),
-        (b'{"cells": 3}', "`cells` is none"),
+        (b'{"cells": 3}', "`cells` is not a list"),
         (b'{"cells": [], "cells": [', "cut off"),
         (b'{"cells": [{"source": "abc', "cut off: it begins as a notebook and ends in the middle of it, after 26 characters, in line 1"),
         (b'{\n "cells": [1 2]\n}', "line 2, column 14"),
