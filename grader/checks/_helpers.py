@@ -56,6 +56,10 @@ def why_missing(evidence: Evidence, role: str = "base") -> str:
     return found.reason if found else "No model was found for this part."
 
 
+_AUGMENTED = 6
+"""The section whose training call may make its images itself, with a package that is not there."""
+
+
 def defect(evidence: Evidence, what: str = "") -> Finding | None:
     """The finding to give where something is missing that may be there all the same; None where nothing kept it back.
 
@@ -63,10 +67,10 @@ def defect(evidence: Evidence, what: str = "") -> Finding | None:
     and the curves of one, so that a model (`what`) is missing all the same. The note is a claim: one that a student forges takes points from nobody and
     gives none, it calls a person.
     """
-    unseen = () if what in ("base", "dropout", "augmentation") else ("unseen",)
-    for kinds in (("grader",), ("unknown", *unseen)):
+    own = {cell.index for cell in evidence.notebook.cells if cell.section == _AUGMENTED} if what == "augmentation" else set[int]()
+    for kinds in (("grader",), ("unknown", *(() if what in ("base", "dropout", "augmentation") else ("unseen",)))):
         for note in evidence.run.notes:
-            if note.kind in kinds:
+            if note.kind in kinds or (kinds[0] == "unknown" and note.kind == "unseen" and note.cell in own):
                 because = "because of a defect in the grader while it ran the notebook; manual review is needed"
                 needs = f"here: cell {note.cell} needs something that is not available while grading; manual review is needed"
                 message = f"This could not be judged {because if kinds == ('grader',) else needs}."

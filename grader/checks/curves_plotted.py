@@ -46,7 +46,11 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return unknown
     if found:
         lacking = ", ".join(sorted(wanted - found))
-        return partial(0.5, f"A figure shows {actual}, but not {lacking}.", expected=expected, actual=actual)
+        cells = {plot.cell for plot in evidence.run.plots if plot.curves}
+        failed = next((run for run in evidence.run.cells if run.index in cells and run.status == "error" and run.error), None)
+        because = f" A line of cell {failed.index} failed (see above)." if failed else ""
+        hint = f"Fix cell {failed.index}, then run the notebook from the top." if failed else ""
+        return partial(0.5, f"A figure shows {actual}, but not {lacking}.{because}", hint=hint, expected=expected, actual=actual)
     own_loops = [fit.cell for fit in evidence.run.fits if fit.call in ("train_on_batch", "custom_loop")]
     lines = sum(plot.lines for plot in evidence.run.plots if own_loops and plot.cell >= min(own_loops))
     if lines >= 2:

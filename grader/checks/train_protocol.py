@@ -55,10 +55,13 @@ def check(evidence: Evidence, params: Params) -> Finding:
     expected = "fit, held-out data, history"
     if fit.error is not None:
         fraction = params["fit"] / 2 + (params["held_out"] if held_out else 0)
+        cause = next((found for what in ("base", "compile") if (found := evidence.causes.get(what)) and found.cell != fit.cell), None)
         return partial(
             fraction,
-            f"fit was called but stopped with {fit.error.type}: {fit.error.message}",
-            hint="Fix this error so that the cell runs to its end.",
+            f"fit was called but stopped with {fit.error.type}: {fit.error.message.rstrip('.')}.{f' {cause.sentence}' if cause else ''}",
+            hint=f"Fix cell {cause.cell}, then run the notebook from the top."
+            if cause
+            else "Fix this error so that the cell runs to its end.",
             expected=expected,
             actual=actual,
         )

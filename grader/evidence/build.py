@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from grader.evidence.causes import causes
+from grader.evidence.causes import causes, half_built
 from grader.evidence.outputs import claimed_parameters, recorded_curves
 from grader.evidence.roles import match
 from grader.records import CompileClaim, Evidence, FitClaim, Graph, Model, ModelClaim, Notebook, RunRecord
@@ -75,7 +75,10 @@ def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted:
     """The evidence of one run. `rebuilt` holds an entry for every claim of `candidates(record)`."""
     sections = {cell.index: cell.section for cell in notebook.cells}
     models = tuple(_model(claim, fits, record, rebuilt, sections) for claim, fits in _trained(record))
-    roles = match(models)
+    roles = {
+        name: replace(role, model=half_built(notebook, record, role.model)) if role.model is not None and name == "base" else role
+        for name, role in match(models).items()
+    }
     why = causes(notebook, record, roles)
     roles = {name: replace(role, reason=why[name].sentence) if role.model is None and name in why else role for name, role in roles.items()}
     return Evidence(

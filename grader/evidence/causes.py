@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from grader import graph as graphs
 from grader import syntax
-from grader.records import Cause, CellError, CellRun, ModelClaim, Notebook, Role, RunRecord
+from grader.records import Cause, CellError, CellRun, Model, ModelClaim, Notebook, Role, RunRecord
 
 _LAYERS = (
     "Conv2D", "Convolution2D", "Dense", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "MaxPooling2D", "Activation",
@@ -116,6 +116,19 @@ def causes(notebook: Notebook, record: RunRecord, roles: Mapping[str, Role]) -> 
     return found
 
 
+def half_built(notebook: Notebook, record: RunRecord, model: Model) -> Model:
+    """The model; as one that was never finished where layers could not be added to it and no training call on it ran through."""
+    first = min((claim.cell for claim in record.models if claim.serial == model.claim.serial), default=model.claim.cell)
+    names, claim = set(model.claim.names), model.claim
+    adds = [each for each in _lost(notebook, record) if each.cell == first and "add" in each.called and names & each.called]
+    if claim.unfinished or any(fit.error is None for fit in model.fits) or not adds or adds[0].error is None:
+        return model
+    stands = sum(layer.class_name != "InputLayer" for layer in claim.layers)
+    place, counted = f"in line {adds[0].error.line}, fails", all(names & each.binds for each in adds)
+    unfinished, planned = (place, stands + 1) if counted else (f"the next one, {place}", 0)
+    return replace(model, claim=replace(claim, unfinished=unfinished, planned=planned))
+
+
 def _begun(claim: ModelClaim, more: int, cell: int) -> str:
     """What stands of a network that was never finished; `more`: layers that later lines would have added."""
     stands = sum(layer.class_name != "InputLayer" for layer in claim.layers)
@@ -196,7 +209,9 @@ def _root(each: _Lost, lost: tuple[_Lost, ...]) -> _Lost:
     for _ in range(20):
         unknown = _UNKNOWN_NAME.search(each.error.message) if each.error and each.error.type == "NameError" else None
         name = (unknown[1] or unknown[2]) if unknown else None
-        before = [other for other in lost if name in other.binds and other.cell < each.cell and other.reached]
+        uncompiled = each.error is not None and "must call `compile()`" in each.error.message
+        makers = [other for other in lost if name in other.binds or (uncompiled and "compile" in other.called)]
+        before = [other for other in makers if other.cell < each.cell and other.reached]
         if not before:
             break
         each = before[-1]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from grader import evidence
-from grader.records import CellError, CompileClaim, DataClaim, FitClaim, LayerClaim, ModelClaim, Notebook, RunRecord
+from grader.records import Cell, CellError, CellRun, CompileClaim, DataClaim, FitClaim, LayerClaim, ModelClaim, Notebook, RunRecord
 
 PLAIN = ("Conv2D", "GlobalAveragePooling2D", "Dense")
 DROPPED = ("Conv2D", "GlobalAveragePooling2D", "Dropout", "Dense")
@@ -86,3 +86,28 @@ def test_of_several_compile_calls_before_any_training_a_fitting_one_is_judged():
         replace(compiled(0, 2, "second"), loss="mean_squared_error"),
     )
     assert built(RunRecord(models=(claim(0, 0, PLAIN),), compiles=calls)) == [(0, [], "first")]
+
+
+WRONG = CellError(type="ValueError", message="no such padding", line=3, statement=3)
+ADDS = "net = Sequential()\nnet.add(Conv2D(9, 3))\nnet.add(Conv2D(9, 3, padding='smae'))\nnet.add(Dense(10))"
+LOOP = "net = Sequential()\nfor size in sizes:\n    net.add(Conv2D(size, 3))"
+
+
+@pytest.mark.parametrize(
+    ("source", "lost", "failing", "unfinished", "planned"),
+    [
+        (ADDS, (3, 4), True, "in line 3, fails", 2),
+        (ADDS, (3, 4), False, None, 0),  # it was trained all the same
+        (LOOP, (2,), True, "the next one, in line 3, fails", 0),
+        (ADDS.replace("net.", "other."), (3, 4), True, None, 0),
+    ],
+)
+def test_a_network_to_which_layers_could_not_be_added_was_never_finished(source, lost, failing, unfinished, planned):
+    error = replace(WRONG, statement=lost[0])
+    run = CellRun(index=0, status="error", error=error, lost=lost)
+    begun = replace(claim(0, 0, ("Conv2D",), cell=0), names=("net",))
+    call = replace(fit(0, 0, 0, 1), error=WRONG if failing else None)
+    record = RunRecord(cells=(run,), models=(begun,), fits=(call,))
+    made = evidence.build(Notebook(cells=(Cell(index=0, kind="code", source=source),)), record, {}, attempted=True)
+    model = made.roles["base"].model
+    assert (model.claim.unfinished, model.claim.planned) == (unfinished, planned)

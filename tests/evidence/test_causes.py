@@ -79,6 +79,15 @@ NAME = "name 'model' is not defined"
         ([(MOVED, 6, (error("TypeError", 1), [1]))], {"augmentation": 0}),
         # a cell that cannot be read at all is known by its words
         ([(f"{NET}\n{COMPILE}\nfor", 1, (CellError(type="SyntaxError", message="invalid", line=4), []))], {"base": 0, "compile": 0}),
+        # fit says only that compile is missing: the cell where compile failed
+        (
+            [
+                (NET, 1, None),
+                (COMPILE, 3, (error("AttributeError", 1), [1])),
+                (FIT, 3, (error("ValueError", 1, "You must call `compile()` before using the model."), [1])),
+            ],
+            {"compile": 1, "fit": 1},
+        ),
         # a class that could not be registered takes the network that is made of it
         (
             [
