@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from grader import checks
 from grader.records import (
+    Cause,
+    CellError,
+    CellRun,
     CompileClaim,
     DataClaim,
     EvaluateClaim,
@@ -261,6 +264,18 @@ def evaluating(images, serial=0):
 )
 def test_data_training_and_curves(name, found, status):
     assert judge(name, found).status == status
+
+
+def test_what_a_cell_that_failed_took_with_it_is_told_with_the_cell():
+    wrong = CellError(type="KeyError", message="'val_acuracy'", line=2, statement=2)
+    plots = (PlotClaim(cell=4, curves=((0, "accuracy"),), lines=1),)
+    found = judge("curves_plotted", evidence(run=RunRecord(plots=plots, cells=(CellRun(index=4, status="error", error=wrong),))))
+    assert "A line of cell 4 failed" in found.message
+    assert "Fix cell 4" in found.hint
+    cause = Cause(cell=2, sentence="The network was not compiled: cell 2 stopped with AttributeError (see above).")
+    found = judge("train_protocol", replace(with_fit(error=wrong), causes={"compile": cause}))
+    assert cause.sentence in found.message
+    assert "Fix cell 2" in found.hint
 
 
 @pytest.mark.parametrize("loss", ["kl_divergence", "categorical_crossentropy"])

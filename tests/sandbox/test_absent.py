@@ -96,6 +96,8 @@ def test_a_model_lost_for_what_is_not_there_is_for_a_person(lost, cell):
 def test_a_misspelt_package_is_the_students_mistake_and_a_package_that_only_prepares_excuses_nothing():
     found = graded("import tensorfow as tf\ntf.keras.datasets.cifar10.load_data()\ntf.keras.Sequential()")
     assert statuses(found)["model.built"] == "fail"
+    assert found.cells[0].error.line == 1
+    assert "No module named 'tensorfow'" in found.cells[0].error.message
     found = graded(
         "import cv2_\nshown = cv2_.cvtColor(1, cv2_.GRAY)\nown = open('my_cat.jpg').read()" + MODEL, "model.predict(own)\nafter = 1"
     )

@@ -32,7 +32,7 @@ class Absent:
 
     def __init__(self, context):
         self._context = context
-        self._given = {}  # package -> how its stand-in behaves: "unknown", "quiet" or "wrong"
+        self._given = {}  # package -> how its stand-in behaves: "unknown" or "quiet"
         self._star = False
 
     # ------------------------------------------------------------------ packages
@@ -43,7 +43,9 @@ class Absent:
         if top not in self._given:
             if name not in (top, f"google.{name.rpartition('.')[2]}") or not _asked_by_the_notebook():
                 return None
-            self._given[top] = "quiet" if top in _TRACKERS else "wrong" if _misspelt(top) else "unknown"
+            if _misspelt(top):
+                raise ModuleNotFoundError(f"No module named {top!r}: is its name right?", name=top)
+            self._given[top] = "quiet" if top in _TRACKERS else "unknown"
             self._context.note("missing", f"the package {cut(top, 60)} is not available: the cell continues without it")
         return self._module(name, self._given[top])
 
@@ -105,7 +107,7 @@ class Absent:
     def _is_absence(self, error, statement, frames, namespace):
         if isinstance(error, ModuleNotFoundError):
             top = str(error.name or "").partition(".")[0]
-            return self._given.get(top, "wrong") != "wrong" or (top not in self._given and _is_lacking(top) and not _misspelt(top))
+            return top in self._given or (_is_lacking(top) and not _misspelt(top))
         if (
             isinstance(error, OSError)
             or type(error).__name__ in ("NotFoundError", "PermissionDeniedError")
@@ -130,7 +132,7 @@ def _bound_by(statement):
 
 
 class Module(types.ModuleType):
-    """A package that is not there, or one of its modules. `behaves`: "unknown"; "quiet", it does nothing; "wrong", its name is misspelt."""
+    """A package that is not there, or one of its modules. `behaves`: "unknown"; "quiet", it does nothing."""
 
     __version__ = "(not provided)"
     __path__ = ()
@@ -148,8 +150,8 @@ class Module(types.ModuleType):
             found = type(name, (Exception,), {})
         else:
             top = self.__name__.partition(".")[0]
-            hint = "this package is not provided while grading" + (" (is its name right?)" if self._behaves == "wrong" else "")
-            found = Unknown(f"{self.__name__}.{name}", self._maker, self._behaves, f"No module named {top!r}: {hint}", top)
+            why = f"No module named {top!r}: this package is not provided while grading"
+            found = Unknown(f"{self.__name__}.{name}", self._maker, self._behaves, why, top)
         setattr(self, name, found)
         return found
 
@@ -174,8 +176,6 @@ class Unknown:
         return Unknown(name, self._maker, self._behaves, self._why, self._top)
 
     def __call__(self, *values, **settings):
-        if self._behaves == "wrong":
-            self._refuse()
         if self._behaves == "unknown":
             self._maker.used(self, (*values, *settings.values()))
         elif isinstance(settings.get("config"), dict):
@@ -188,8 +188,6 @@ class Unknown:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        if self._behaves == "wrong":
-            self._refuse()
         if self._behaves == "quiet" and name == "config" and self._name != f"{self._top}.config":
             return sys.modules[self._top].config
         return self._more(f"{self._name}.{name}")
