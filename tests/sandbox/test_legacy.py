@@ -178,6 +178,7 @@ SAID = {  # what a notebook asks of a tensor or layer -> the answer in Keras 2
     "keras.metrics.SparseCategoricalAccuracy().reset_states()": None,
     "keras.mixed_precision.Policy('mixed_float16', loss_scale='dynamic').compute_dtype": "float16",
     "keras.backend.set_session(None)": None,
+    "model.reset_states()": None,
     "legacy.by_what_they_are({'m': [1], 'val_m': [2]}, [keras.metrics.SparseCategoricalAccuracy(name='m')])": {
         "accuracy": [1],
         "val_accuracy": [2],
@@ -231,8 +232,8 @@ legacy.install(context, after)
 sys.meta_path.insert(0, after)
 sys.meta_path.append(imports.Made(legacy.answerer(context)))
 import numpy as np
-import keras
 import tensorflow as tf
+import keras
 from grader.sandbox.inside import trace
 
 asked = json.loads(sys.argv[1])
@@ -314,7 +315,13 @@ print(json.dumps(told, default=str))
 @cache
 def told():
     asked = {"gone": GONE, "imports": IMPORTS, "steps": STEPS, "functions": FUNCTIONS, "said": SAID, "fits": FITS, "rates": RATES}
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "tensorflow",
+        "TF_USE_LEGACY_KERAS": "1",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "PYTHONPATH": str(ROOT),
+    }
     line = [sys.executable, "-c", SCRIPT, json.dumps(asked)]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=600, check=False, env=environment)

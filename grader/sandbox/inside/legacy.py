@@ -126,6 +126,9 @@ def install(context, after):
     after.before("keras", lambda: _keep_backend(context))
     after.after("keras.src.utils.file_utils", lambda module: _file_utils(context, module))
     _numpy(np)
+    after.before(
+        "tensorflow", lambda: os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    )  # `tf_keras` is answered with Keras, which wants TensorFlow first
     after.after("tensorflow", lambda module: _tensorflow(context, module))
     after.after("keras", lambda keras: _keras(context, keras))
     after.after("tensorflow.keras", lambda module: _fill(context, module, ""))
@@ -446,6 +449,7 @@ _OLD_ATTRIBUTES = {
         "inbound_nodes": lambda layer: layer._inbound_nodes,
         "outbound_nodes": lambda layer: layer._outbound_nodes,
         "_make_predict_function": lambda _: lambda: None,
+        "reset_states": lambda _: lambda: None,
         "_make_train_function": lambda _: lambda: None,
     },
     "Metric": {"reset_states": lambda metric: metric.reset_state},
