@@ -598,6 +598,8 @@ def test_keras_outside_code_is_not(source, anchors):
         "path = 'cifar-10-batches-py/'",
         "torchvision.datasets.CIFAR10()",
         "load_cifar_10()",
+        "np.load('drive/cifar/x_train.npy')",
+        "load_cifar()",
         "cifar10.load_data(\nprint 3",
     ],
 )
@@ -607,7 +609,15 @@ def test_cifar10_is_recognised(source, anchors):
 
 @pytest.mark.parametrize(
     "source",
-    ["# cifar10", "print('cifar10')", "'''cifar10'''", "plt.title('CIFAR-10')", "cifar100.load_data()", "x = 'the cifar10 data set'"],
+    [
+        "# cifar10",
+        "print('cifar10')",
+        "'''cifar10'''",
+        "plt.title('CIFAR-10')",
+        "cifar100.load_data()",
+        "load_cifar_100()",
+        "x = 'the cifar10 data set'",
+    ],
 )
 def test_cifar10_outside_code_is_not(source, anchors):
     assert not facts(anchors, source, markdown="cifar10").mentions_cifar10

@@ -10,7 +10,7 @@ from grader.notebook.code import strings_and_names
 from grader.records import Notebook
 from grader.syntax import parse, python_of
 
-_CIFAR10 = re.compile(r"cifar[-_ ]?10(?![0-9])", re.IGNORECASE)
+_CIFAR10 = re.compile(r"cifar(?:[-_ ]?10(?![0-9])|(?![-_ ]?[0-9]))", re.IGNORECASE)
 _TORCH = frozenset({"torch", "torchvision", "torchsummary", "pytorch_lightning", "lightning", "skorch"})
 _KERAS = frozenset({"keras", "tf_keras"})
 _DATASETS = {
