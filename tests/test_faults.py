@@ -174,7 +174,7 @@ def full_disk(folder, size_kib):
 def test_a_full_disk_is_the_machines_and_the_started_report_stays_readable(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    process = start(write(tmp_path / "a.ipynb", MODEL), out, "--budget", "none", "--sandbox", "none", prefix=full_disk(out, 16))
+    process = start(write(tmp_path / "a.ipynb", MODEL), out, "--budget", "none", "--sandbox", "none", prefix=full_disk(out, 20))
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 6, said
     assert "No space left" in said

@@ -217,5 +217,5 @@ def test_the_reason_of_an_open_attack_is_printed():
 
 
 def test_the_folder_of_attempts_travels_in_the_package():
-    assert boxes.INSIDE.is_relative_to(ROOT / "grader")
+    assert boxes.INSIDE.is_relative_to(ROOT / "grader_attacks")
     assert (boxes.INSIDE / "tries.py").exists()

@@ -110,5 +110,5 @@ def test_the_command_shows_verifies_and_clears(tmp_path, monkeypatch):
     assert f"damaged: {'cd' * 32}" in found.output
     assert "1 removed" in run(cli, ["cache", "verify", "--remove"]).output
     assert run(cli, ["cache", "verify"]).exit_code == 0
-    assert "1 verdicts removed" in run(cli, ["cache", "clear"]).output
+    assert "1 verdict removed" in run(cli, ["cache", "clear"]).output
     assert list(cache.entries()) == []

@@ -632,7 +632,7 @@ class Recorder:
             epochs = max(int(epochs), 1)
             history = self._short_fit(model, small, held, callbacks, kwargs, self._later_epochs(callbacks, index, epochs))
             with self.context.ours("giving the history its length"):
-                self._stretch(history, epochs, index, self.serial(model), model.metrics)
+                self._stretch(history, epochs, index, self.serial(model), getattr(model, "metrics", []))
             return history
         except BaseException as problem:
             error = problem

@@ -371,6 +371,10 @@ def _traced(model, input_shape):
     """`model` as a Functional of stock layers. Raises where that is not possible."""
     import keras
 
+    known = {id(weight) for layer in all_layers(model) for weight in layer.weights}
+    if any(id(weight) not in known for weight in getattr(model, "weights", ())):
+        raise NotTraceable(f"the model {type(model).__name__} has weights of its own")
+
     if input_shape is None:
         raise NotTraceable("its input shape is not known: it was never fitted, called or built")
     with _through_custom_layers():
