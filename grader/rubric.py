@@ -5,7 +5,7 @@ wrong type or does not add up is refused, and all of it is reported at once, eac
 
     rubric.toml:37: criterion[3].points: expected a number >= 0, got "three"
 
-Indices count from 0. A rubric may name any check in `grader.checks`, so another exercise is another file and no code.
+Indices count from 0. A rubric may name any check in `grader.checks`, with points, limits and words of its own; another data set still needs code.
 """
 
 import hashlib
