@@ -27,6 +27,28 @@ def adapted(**settings):
     layer.adapt(pixels)
     return layer
 
+class Scaled(keras.layers.Layer):
+    def __init__(self, own, inner):
+        super().__init__()
+        self.inner = keras.layers.Conv2D(4, 1) if inner else None
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale") if own else 2.0
+
+    def call(self, x):
+        return (self.inner(x) if self.inner is not None else x) * self.scale
+
+class Net(keras.Model):
+    def __init__(self, own, inner):
+        super().__init__()
+        self.block, self.last = Scaled(own, inner), keras.layers.Dense(10)
+
+    def call(self, x):
+        return self.last(keras.ops.mean(self.block(x), axis=(1, 2)))
+
+def followed(own, inner):
+    model = Net(own, inner)
+    model(pixels[:2])
+    return trace.snapshot(model, (8, 8, 3))["unbuildable"]
+
 shear = trace.snapshot(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.RandomShear(0.2, 0.1)]))
 print(json.dumps({
     "last axis": told(adapted()),
@@ -34,6 +56,7 @@ print(json.dumps({
     "pixels": told(adapted(axis=(1, 2, 3))),
     "never": told(keras.layers.Normalization()),
     "given": told(keras.layers.Normalization(mean=[120.0, 120.0, 120.0], variance=[5400.0, 5400.0, 5400.0])),
+    "own weights": [followed(own, inner) for own in (True, False) for inner in (True, False)],
     "shear": list(keras.saving.deserialize_keras_object(shear["config"]).layers[0].x_factor),
 }))
 """
@@ -63,3 +86,10 @@ def test_a_normalization_that_was_never_adapted_stays_so():
 
 def test_a_shear_is_rebuilt():
     assert told()["shear"] == [-0.2, 0.2]
+
+
+def test_weights_that_no_layer_has_are_not_taken_for_constants():
+    with_inner, alone, *without = told()["own weights"]
+    assert "Scaled has weights of its own" in with_inner
+    assert "Scaled has weights of its own" in alone
+    assert without == [None, None]

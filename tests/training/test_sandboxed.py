@@ -110,7 +110,7 @@ def measured(model, *sources, **options):
 @pytest.mark.parametrize(
     ("refused", "sources"),
     [
-        ("the model Net has weights of its own", (LOAD + SCALED, SUBCLASSED, STOCK_LOSS, FIT)),
+        ("Net has weights of its own", (LOAD + SCALED, SUBCLASSED, STOCK_LOSS, FIT)),
         ("a loss of its own", (LOAD + SCALED, SEQUENTIAL, OWN_LOSS, COMPILE.format(loss="own_loss"), STREAMS)),
         ("preprocessing of its images fits no rule", (LOAD + ROOTS, SEQUENTIAL, STOCK_LOSS, SHUFFLED)),
     ],

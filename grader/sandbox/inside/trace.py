@@ -336,13 +336,8 @@ def _through_custom_layers():
             for layer in self.layers:
                 tensor = layer(tensor)
             return tensor
-        if (
-            not type(self).call.__module__.startswith("keras.src.")
-            and not hasattr(self, "layers")
-            and self.weights
-            and not all_layers(self)
-        ):
-            raise NotTraceable(f"the layer {type(self).__name__} has weights of its own")
+        if not type(self).call.__module__.startswith("keras.src."):
+            _refuse_own_weights(self)
         return _plain_call(self, *args, **kwargs)
 
     layer_class.__call__, operation_class.symbolic_call = call, symbolic_call
@@ -354,6 +349,13 @@ def _through_custom_layers():
 
 class NotTraceable(Exception):
     """The model does something that no stock layers say."""
+
+
+def _refuse_own_weights(layer):
+    """Raise NotTraceable where a layer or model has weights that none of its layers has: traced, they would be constants."""
+    known = {id(weight) for inner in all_layers(layer) for weight in inner.weights}
+    if any(id(weight) not in known for weight in layer.weights):
+        raise NotTraceable(f"{type(layer).__name__} has weights of its own")
 
 
 def _plain_call(layer, *args, **kwargs):
@@ -371,10 +373,7 @@ def _traced(model, input_shape):
     """`model` as a Functional of stock layers. Raises where that is not possible."""
     import keras
 
-    known = {id(weight) for layer in all_layers(model) for weight in layer.weights}
-    if any(id(weight) not in known for weight in getattr(model, "weights", ())):
-        raise NotTraceable(f"the model {type(model).__name__} has weights of its own")
-
+    _refuse_own_weights(model)
     if input_shape is None:
         raise NotTraceable("its input shape is not known: it was never fitted, called or built")
     with _through_custom_layers():
