@@ -113,9 +113,9 @@ def of_what_stands(check: Callable[[Evidence, Params], Finding]) -> Callable[[Ev
         if model is None or model.graph is None or not model.claim.unfinished:
             return finding
         if finding.status is Status.PASS and graphs.convolutions(model.graph):
-            return replace(
-                finding, message=f"{finding.message} This covers only the layers that were built. {evidence.causes['base'].sentence}"
-            )
+            cause = evidence.causes.get("base")  # the reason says how far it came where no failing cell is known
+            why = cause.sentence if cause is not None else why_missing(evidence)
+            return replace(finding, message=f"{finding.message} This covers only the layers that were built. {why}")
         return absent(evidence, "base", why_missing(evidence))
 
     return judged

@@ -398,3 +398,16 @@ def test_every_answer_of_every_check_is_within_bounds(parts, parameters):
             assert {Status.PASS: finding.fraction == 1, Status.FAIL: finding.fraction == 0, Status.PARTIAL: 0 < finding.fraction < 1}[
                 finding.status
             ]
+
+
+def test_a_network_that_was_never_finished_is_judged_by_what_stands_also_where_no_cell_failed():
+    found = evidence()
+    role = found.roles["base"]
+    model = replace(role.model, claim=replace(role.model.claim, unfinished="nothing was made of its layers"))
+    found = replace(
+        found, roles={**found.roles, "base": replace(role, model=model, reason="the only network that was started.")}, causes={}
+    )
+    finding = judge("model_no_pooling", found)
+    assert finding.status is Status.PASS
+    assert "only the layers that were built" in finding.message
+    assert "the only network that was started" in finding.message
