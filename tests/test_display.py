@@ -136,7 +136,8 @@ ENVIRONMENT = {"GRADER_DATA": "", "FORCE_COLOR": "1", "TERM": "xterm-256color", 
 
 
 def environment():
-    return {**os.environ, **ENVIRONMENT, "GRADER_DATA": str(small_store())}
+    given = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}  # xdist tells its workers a width
+    return {**given, **ENVIRONMENT, "GRADER_DATA": str(small_store())}
 
 
 def on_terminal(arguments, columns):

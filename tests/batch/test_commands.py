@@ -45,8 +45,11 @@ def grade(folder, *arguments):
 
 
 def marks(folder):
+    """The standings by status; of the two that are graded Doe's, whichever pseudonym the key gave to whom."""
+    students = json.loads((folder / "class.db.names").read_text(encoding="utf-8"))["students"]
+    doe = next(student["pseudonym"] for student in students if "1001" in student["ids"].values())
     with Gradebook.open(folder / "class.db") as book:
-        return {standing.status: standing for standing in book.standings()}
+        return {standing.status: standing for standing in sorted(book.standings(), key=lambda standing: standing.student == doe)}
 
 
 def test_machines_are_told_line_by_line(graded):
