@@ -600,6 +600,9 @@ def test_keras_outside_code_is_not(source, anchors):
         "load_cifar_10()",
         "np.load('drive/cifar/x_train.npy')",
         "load_cifar()",
+        "root = '/content/gdrive/My Drive/cifar/'",
+        "np.load(f'{root}/My Drive/cifar-10/x_train.npy')",
+        "open('C:\\\\My Files\\\\cifar10\\\\data.npy')",
         "cifar10.load_data(\nprint 3",
     ],
 )
@@ -611,6 +614,7 @@ def test_cifar10_is_recognised(source, anchors):
     "source",
     [
         "# cifar10",
+        "x = 'the cifar10/cifar100 data sets'",
         "print('cifar10')",
         "'''cifar10'''",
         "plt.title('CIFAR-10')",

@@ -79,7 +79,7 @@ def recognise(notebook: Notebook, anchors: Anchors) -> Recognition:
         for kind, word in words:
             {"module": modules, "name": names, "string": strings}[kind].add(word)
     roots = {module.split(".")[0] for module in modules}
-    said = names | {part for module in modules for part in module.split(".")} | {text for text in strings if not re.search(r"\s", text)}
+    said = names | {part for module in modules for part in module.split(".")} | {word for text in strings for word in _words(text)}
     return Recognition(
         imports_keras=bool(roots & _KERAS or "keras" in said or any(".keras" in module for module in modules)),
         imports_torch=bool(roots & _TORCH),
@@ -90,6 +90,14 @@ def recognise(notebook: Notebook, anchors: Anchors) -> Recognition:
         unfilled_cells=sum(cell.unfilled for cell in cells),
         template_score=_template_score(notebook, anchors),
     )
+
+
+def _words(text: str) -> list[str]:
+    """A string as one word; of one with blanks only the parts of a path that have none ("drive/My Drive/cifar"), for the rest is for a reader."""
+    if not re.search(r"\s", text):
+        return [text]
+    parts = re.split(r"[/\\]", text)
+    return [part for part in parts if not re.search(r"\s", part)] if len(parts) > 1 else []
 
 
 def _from_tree(tree: ast.Module) -> Iterator[tuple[str, str]]:
