@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from harness import small_store
+from harness import ROOT, grade_file, small_store
 from training_samples import specification
 
 from grader import dataset, sandbox
@@ -12,6 +12,7 @@ from grader.sandbox import Limits
 from grader.training import transform as t
 from grader.training.box2 import Box2, TrainingRefused
 from grader.training.proof import death
+from grader.training.specification import specify
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SMALL = replace(specification(), batch_size=32)
@@ -143,3 +144,16 @@ def test_a_model_that_does_not_fit_the_images_is_refused_with_its_error(box):
     narrow = t.edited(SMALL, lambda layer: layer["config"].update(batch_shape=[None, 16, 16, 1]), t.is_class("InputLayer"))
     with pytest.raises(TrainingRefused, match="training it fails"):
         course(box, narrow, steps=1)
+
+
+@pytest.mark.parametrize("box", ["tensorflow"], indirect=True)
+@pytest.mark.parametrize("name", ["honest_mixed_float16", "honest_float16_policy"])
+def test_a_model_under_a_policy_of_16_bits_is_trained_as_any_other(box, name):
+    """The optimizer inside the one that scales losses is the notebook's; what is trained is the same network in float32."""
+    found = grade_file(ROOT / "tests" / "notebooks" / name / "submission.ipynb", store=small_store()).evidence
+    given = specify(found.roles["base"].model)
+    assert given.optimizer["class_name"] == "Adam"
+    assert any("float16" in note for note in given.notes)
+    point = course(box, given, steps=2)
+    assert point.finite
+    assert 2.0 < point.train_loss < 2.7, "at the start a classifier of ten classes is near ln 10"
