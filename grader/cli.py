@@ -643,8 +643,7 @@ def doctor(out: Path, tier: str, *, attack: bool, warm: bool, as_json: bool) -> 
     if attack:
         _attack(tier, warm=warm, as_json=as_json)
         return
-    states = [doctor.TierState(name=state.name, works=state.works, reason=state.reason, mend=state.mend) for state in sandbox.tiers()]
-    rows = doctor.examine(dataset.default_store(), tiers=states, out=out)
+    rows = doctor.examine(dataset.default_store(), tiers=sandbox.tiers(), out=out)
     console = _console()
     for row in rows:
         style = {"ok": "green", "lacking": "yellow", "broken": "red"}[row.state]

@@ -13,14 +13,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from grader import dataset
 from grader.machine import default_memory_mib, group_values, meminfo, memory_limit, own_group, read_small
+
+if TYPE_CHECKING:
+    from grader.sandbox import TierState
 
 State = Literal["ok", "lacking", "broken"]
 
@@ -33,16 +36,6 @@ NEEDED_MEMORY = 2 * GIB
 
 NEEDED_DISK = 1 * GIB
 """CIFAR-10 and the stand-in take 176 MiB each, and are written beside themselves first; a box gets room for files besides."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TierState:
-    """Whether a sandbox works on this machine, why or why not (a sentence), and what would mend it."""
-
-    name: str
-    works: bool
-    reason: str
-    mend: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +53,73 @@ class Symptom:
     mend: str = ""
 
 
-def examine(store: Path, *, tiers: Sequence[TierState], out: Path = Path(), root: Path = Path("/")) -> tuple[Symptom, ...]:
+_ADVICE: Mapping[str, tuple[str, str]] = {
+    "python": (
+        "Nothing is tested here; the sandboxes need Linux.",
+        "Use Python {} or newer, below {}, on Linux (a container or WSL 2 will do).".format(*(".".join(map(str, one)) for one in PYTHON)),
+    ),
+    "grader": (
+        "Which versions are needed is not known here, so they were not compared.",
+        "Install it: `pip install -e .` in the source folder.",
+    ),
+    "library keras": ("No notebook can be run or judged; versions below 3.15 can be made to run code when they read a model.", ""),
+    "library tensorflow": ("No notebook can be run or judged.", ""),
+    "library": ("Everything that needs it fails.", ""),
+    "packages of Colab": (
+        "No notebook loses points, but what it computes with them is unknown: a criterion that depends on it goes to manual review.",
+        "pip install 'grader[colab]'",
+    ),
+    "git": (
+        "Nothing while grading; it is needed to work on the grader or to install it from its repository.",
+        "Install git, for example with `apt-get install git`.",
+    ),
+    "locale": (
+        "Names and texts that are not English may be printed wrongly or stop the printing; reports are always UTF-8.",
+        "Set LANG=C.UTF-8, or PYTHONUTF8=1.",
+    ),
+    "sandbox": ("No student's code is run, so nothing is graded.", "This is a defect of the grader; please report it."),
+    "data": (
+        "Notebooks run on the made-up stand-in, and every report says so in its first line.",
+        "`grade data fetch` where there is a network, else `grade data import FILE`.",
+    ),
+    "disk": (
+        f"Storing data or running a notebook may stop half-way; {NEEDED_DISK / GIB:g} GiB is enough.",
+        "Free some space, or set GRADER_DATA (for data) or TMPDIR (for temporary files) to another disk.",
+    ),
+    "report folder": ("No report can be written.", "Name another folder with --out, or give this user access."),
+    "processor cores": (
+        "Grading takes about twice as long as on two cores, and slow notebooks may reach their time limits.",
+        "Give the machine or container two cores.",
+    ),
+    "memory": (
+        f"A notebook that is run needs up to {NEEDED_MEMORY / GIB:g} GiB; with less, honest ones are stopped for using too much.",
+        "Close other programs, or give the machine or container more memory.",
+    ),
+    "processor": (
+        "Training on the processor takes about twice as long (204 against 94 images a second where it was measured).",
+        "Nothing needs fixing; for many trainings use a newer processor or a GPU.",
+    ),
+    "gpu": (
+        "Training is checked on the processor: minutes instead of seconds, and not with `--budget full`. Without training, nothing.",
+        "Nothing needs fixing; on a machine with an NVIDIA GPU install its driver and `pip install 'grader[gpu]'`.",
+    ),
+    "control groups": (
+        "Limits that a container sets on memory and processor time cannot be seen, so the values shown here may be too high.",
+        "Make /sys/fs/cgroup visible, where there are limits.",
+    ),
+}
+"""What a lack costs and how to mend it, by a symptom's name or its beginning."""
+
+
+def _symptom(name: str, found: str, state: State = "ok", *, costs: str = "", mend: str = "") -> Symptom:
+    """One line; where something is wrong it has the costs and the mending of `_ADVICE`, unless they are given."""
+    if state == "ok":
+        return Symptom(name=name, state=state, found=found)
+    usual = _ADVICE.get(name) or _ADVICE[name.split(maxsplit=1)[0]]
+    return Symptom(name=name, state=state, found=found, costs=costs or usual[0], mend=mend or usual[1])
+
+
+def examine(store: Path, *, tiers: "Sequence[TierState]", out: Path = Path(), root: Path = Path("/")) -> tuple[Symptom, ...]:
     """Look at everything that grading needs, in the order in which one would mend it. Takes well under a second; never raises.
 
     `tiers` are the states of the sandboxes, best first, where the one called "none" protects nothing. `out` is the folder for reports.
@@ -90,16 +149,8 @@ def examine(store: Path, *, tiers: Sequence[TierState], out: Path = Path(), root
 
 def _python() -> Symptom:
     found = f"Python {platform.python_version()} in {sys.prefix}, {platform.system()} {platform.release()} {platform.machine()}"
-    if PYTHON[0] <= sys.version_info[:2] < PYTHON[1] and sys.platform == "linux":
-        return Symptom(name="python", state="ok", found=found)
-    oldest, first_not = (".".join(map(str, version)) for version in PYTHON)
-    return Symptom(
-        name="python",
-        state="broken",
-        found=found,
-        costs="Nothing is tested here; the sandboxes need Linux.",
-        mend=f"Use Python {oldest} or newer, below {first_not}, on Linux (a container or WSL 2 will do).",
-    )
+    fits = PYTHON[0] <= sys.version_info[:2] < PYTHON[1] and sys.platform == "linux"
+    return _symptom("python", found, "ok" if fits else "broken")
 
 
 def _libraries() -> Iterator[Symptom]:
@@ -107,13 +158,7 @@ def _libraries() -> Iterator[Symptom]:
     try:
         wanted = metadata.requires("grader") or []
     except metadata.PackageNotFoundError:
-        yield Symptom(
-            name="grader",
-            state="lacking",
-            found="the package `grader` itself is not installed, it runs from its source folder",
-            costs="Which versions are needed is not known here, so they were not compared.",
-            mend="Install it: `pip install -e .` in the source folder.",
-        )
+        yield _symptom("grader", "the package `grader` itself is not installed, it runs from its source folder", "lacking")
         wanted = ["keras", "tensorflow", "numpy"]
     sound: list[str] = []
     for requirement in wanted:
@@ -121,12 +166,14 @@ def _libraries() -> Iterator[Symptom]:
         match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:>=\s*([0-9.]+))?", name)
         if "extra" in condition or match is None:
             continue
-        found = _version(match[1])
-        if found is None or (match[2] and _numbers(found) < _numbers(match[2])):
-            yield _library_lack(match[1], match[2], found)
+        name, oldest = match.groups()
+        found = _version(name)
+        if found is None or (oldest and _numbers(found) < _numbers(oldest)):
+            there = f"{found}, older than {oldest}" if found else "not installed"
+            yield _symptom(f"library {name}", there, "broken", mend=f"pip install '{name}{f'>={oldest}' if oldest else ''}'")
         else:
-            sound.append(f"{match[1]} {found}")
-    yield Symptom(name="libraries", state="ok", found=", ".join(sorted(sound)) or "none is needed")
+            sound.append(f"{name} {found}")
+    yield _symptom("libraries", ", ".join(sorted(sound)) or "none is needed")
 
 
 def colab() -> dict[str, str]:
@@ -138,29 +185,9 @@ def colab() -> dict[str, str]:
 
 def _colab() -> Symptom:
     missing = [name for name in colab() if importlib.util.find_spec(name) is None]
-    if not missing:
-        return Symptom(name="packages of Colab", state="ok", found=f"all {len(colab())} are installed")
-    return Symptom(
-        name="packages of Colab",
-        state="lacking",
-        found=f"not installed: {', '.join(missing)}",
-        costs="No notebook loses points, but what it computes with them is unknown: a criterion that depends on it goes to manual review.",
-        mend="pip install 'grader[colab]'",
-    )
-
-
-def _library_lack(name: str, oldest: str | None, found: str | None) -> Symptom:
-    costs = {
-        "tensorflow": "No notebook can be run or judged.",
-        "keras": "No notebook can be run or judged; versions below 3.15 can be made to run code when they read a model.",
-    }
-    return Symptom(
-        name=f"library {name}",
-        state="broken",
-        found=f"{found}, older than {oldest}" if found else "not installed",
-        costs=costs.get(name, "Everything that needs it fails."),
-        mend=f"pip install '{name}{f'>={oldest}' if oldest else ''}'",
-    )
+    if missing:
+        return _symptom("packages of Colab", f"not installed: {', '.join(missing)}", "lacking")
+    return _symptom("packages of Colab", f"all {len(colab())} are installed")
 
 
 def _version(name: str) -> str | None:
@@ -178,15 +205,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _git() -> Symptom:
     found = shutil.which("git")
-    if found:
-        return Symptom(name="git", state="ok", found=found)
-    return Symptom(
-        name="git",
-        state="lacking",
-        found="not installed",
-        costs="Nothing while grading; it is needed to work on the grader or to install it from its repository.",
-        mend="Install git, for example with `apt-get install git`.",
-    )
+    return _symptom("git", found or "not installed", "ok" if found else "lacking")
 
 
 def _locale() -> Symptom:
@@ -195,50 +214,23 @@ def _locale() -> Symptom:
         sys.getfilesystemencoding(),
         getattr(sys.stdout, "encoding", None) or "utf-8",
     }
-    found = ", ".join(sorted(encodings))
-    if all(encoding.lower().replace("-", "").replace("_", "") == "utf8" for encoding in encodings):
-        return Symptom(name="locale", state="ok", found=found)
-    return Symptom(
-        name="locale",
-        state="lacking",
-        found=found,
-        costs="Names and texts that are not English may be printed wrongly or stop the printing; reports are always UTF-8.",
-        mend="Set LANG=C.UTF-8, or PYTHONUTF8=1.",
-    )
+    fits = all(encoding.lower().replace("-", "").replace("_", "") == "utf8" for encoding in encodings)
+    return _symptom("locale", ", ".join(sorted(encodings)), "ok" if fits else "lacking")
 
 
 # ------------------------------------------------------------------ sandboxes
 
 
-def _sandboxes(tiers: Sequence[TierState]) -> Iterator[Symptom]:
+def _sandboxes(tiers: "Sequence[TierState]") -> Iterator[Symptom]:
     """A line for each sandbox; where one works, those that do not are only lacking, and where none does, all are broken."""
     protecting = [tier for tier in tiers if tier.name != "none"]
     working = [tier for tier in protecting if tier.works]
     if not protecting:
-        yield Symptom(
-            name="sandbox",
-            state="broken",
-            found="no sandbox was looked for",
-            costs="No student's code is run, so nothing is graded.",
-            mend="This is a defect of the grader; please report it.",
-        )
+        yield _symptom("sandbox", "no sandbox was looked for", "broken")
     for tier in protecting:
-        if tier.works:
-            yield Symptom(name=f"sandbox {tier.name}", state="ok", found=tier.reason)
-        else:
-            yield Symptom(
-                name=f"sandbox {tier.name}",
-                state="lacking" if working else "broken",
-                found=tier.reason,
-                costs=f"Nothing: {working[0].name} is used." if working else "No student's code is run, so nothing is graded.",
-                mend=tier.mend or _SANDBOX_MEND.get(tier.name, "Install or allow what the reason names."),
-            )
-
-
-_SANDBOX_MEND = {
-    "bubblewrap": "Install bubblewrap (`apt-get install bubblewrap`), and let users make namespaces (in a container: a looser seccomp profile).",
-    "landlock": "Use Linux 5.13 or newer with Landlock among its security modules (/sys/kernel/security/lsm).",
-}
+        state: State = "ok" if tier.works else "lacking" if working else "broken"
+        costs = f"Nothing: {working[0].name} is used." if working else _ADVICE["sandbox"][0]
+        yield _symptom(f"sandbox {tier.name}", tier.reason, state, costs=costs, mend=tier.mend)
 
 
 # ------------------------------------------------------------------ data and disk
@@ -249,25 +241,20 @@ def _data(store: Path) -> Symptom:
     cifar10, standin = found.cifar10, found.standin
     if cifar10.state == "broken" or (cifar10.state == "absent" and standin.state == "broken"):
         broken = cifar10 if cifar10.state == "broken" else standin
-        return Symptom(name="data", state="broken", found=broken.detail, costs="Nothing is graded until it is fixed.", mend=broken.mend)
+        return _symptom("data", broken.detail, "broken", costs="Nothing is graded until it is fixed.", mend=broken.mend)
     if cifar10.state == "absent":
-        return Symptom(
-            name="data",
-            state="lacking",
-            found=f"{cifar10.detail.rstrip('.')}; the made-up stand-in {'is there' if standin.state == 'ok' else 'will be made'}",
-            costs="Notebooks run on the made-up stand-in, and every report says so in its first line.",
-            mend="`grade data fetch` where there is a network, else `grade data import FILE`.",
-        )
+        there = f"the made-up stand-in {'is there' if standin.state == 'ok' else 'will be made'}"
+        return _symptom("data", f"{cifar10.detail.rstrip('.')}; {there}", "lacking")
     told = f"{cifar10.detail.rstrip('.')}; from {cifar10.source}, fingerprint {cifar10.fingerprint[:16]}"
-    if not cifar10.full:
-        return Symptom(
-            name="data",
-            state="lacking",
-            found=f"{told}; not the full 50,000 and 10,000",
-            costs="Notebooks that count on the full size, for example to split off 10,000 images, fail.",
-            mend="`grade data fetch`, or `grade data import FILE` with all images.",
-        )
-    return Symptom(name="data", state="ok", found=told)
+    if cifar10.full:
+        return _symptom("data", told)
+    return _symptom(
+        "data",
+        f"{told}; not the full 50,000 and 10,000",
+        "lacking",
+        costs="Notebooks that count on the full size, for example to split off 10,000 images, fail.",
+        mend="`grade data fetch`, or `grade data import FILE` with all images.",
+    )
 
 
 def _disk(name: str, folder: Path) -> Symptom:
@@ -275,23 +262,9 @@ def _disk(name: str, folder: Path) -> Symptom:
     try:
         free = shutil.disk_usage(nearest).free
     except OSError as error:
-        return Symptom(
-            name=name,
-            state="broken",
-            found=f"{nearest}: {error.strerror}",
-            costs="Nothing can be stored there.",
-            mend=f"Give this user access to {nearest}.",
-        )
-    found = f"{nearest}: {free / GIB:.1f} GiB free"
-    if free >= NEEDED_DISK:
-        return Symptom(name=name, state="ok", found=found)
-    return Symptom(
-        name=name,
-        state="lacking",
-        found=found,
-        costs=f"Storing data or running a notebook may stop half-way; {NEEDED_DISK / GIB:g} GiB is enough.",
-        mend="Free some space, or set GRADER_DATA (for data) or TMPDIR (for temporary files) to another disk.",
-    )
+        mend = f"Give this user access to {nearest}."
+        return _symptom(name, f"{nearest}: {error.strerror}", "broken", costs="Nothing can be stored there.", mend=mend)
+    return _symptom(name, f"{nearest}: {free / GIB:.1f} GiB free", "ok" if free >= NEEDED_DISK else "lacking")
 
 
 def _output(out: Path) -> Symptom:
@@ -304,14 +277,8 @@ def _output(out: Path) -> Symptom:
         elif not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
             raise NotADirectoryError(0, "a folder cannot be made there")
     except OSError as error:
-        return Symptom(
-            name="report folder",
-            state="broken",
-            found=f"{nearest}: {error.strerror}",
-            costs="No report can be written.",
-            mend="Name another folder with --out, or give this user access.",
-        )
-    return Symptom(name="report folder", state="ok", found=f"{out.absolute()} can be written")
+        return _symptom("report folder", f"{nearest}: {error.strerror}", "broken")
+    return _symptom("report folder", f"{out.absolute()} can be written")
 
 
 def _nearest(path: Path) -> Path:
@@ -327,42 +294,21 @@ def _cores(root: Path) -> Symptom:
     usable = float(len(os.sched_getaffinity(0)))
     share = _cpu_share(root)
     found = f"{usable:g} usable" + (f", limited by the control group to {share:.3g}" if share is not None and share < usable else "")
-    if min(usable, share or usable) >= 2:
-        return Symptom(name="processor cores", state="ok", found=found)
-    return Symptom(
-        name="processor cores",
-        state="lacking",
-        found=found,
-        costs="Grading takes about twice as long as on two cores, and slow notebooks may reach their time limits.",
-        mend="Give the machine or container two cores.",
-    )
+    return _symptom("processor cores", found, "ok" if min(usable, share or usable) >= 2 else "lacking")
 
 
 def _memory(root: Path) -> Symptom:
     total, available = (meminfo(root, key) for key in ("MemTotal", "MemAvailable"))
     if total is None or available is None:
-        return Symptom(
-            name="memory",
-            state="lacking",
-            found=f"{root / 'proc/meminfo'} cannot be read",
-            costs="Whether the memory suffices is not known.",
-            mend="Make /proc visible.",
-        )
+        unknown = "Whether the memory suffices is not known."
+        return _symptom("memory", f"{root / 'proc/meminfo'} cannot be read", "lacking", costs=unknown, mend="Make /proc visible.")
     limit = memory_limit(root)
     free = min(available, limit) if limit is not None else available
     found = f"{available / GIB:.1f} of {total / GIB:.1f} GiB available"
     if limit is not None and limit < total:
         found += f", limited by the control group to {limit / GIB:.1f} GiB"
     found += f"; a notebook may use {default_memory_mib(root=root) / 1024:.4g} GiB (--memory)"
-    if free >= NEEDED_MEMORY:
-        return Symptom(name="memory", state="ok", found=found)
-    return Symptom(
-        name="memory",
-        state="lacking" if free >= NEEDED_MEMORY // 2 else "broken",
-        found=found,
-        costs=f"A notebook that is run needs up to {NEEDED_MEMORY / GIB:g} GiB; with less, honest ones are stopped for using too much.",
-        mend="Close other programs, or give the machine or container more memory.",
-    )
+    return _symptom("memory", found, "ok" if free >= NEEDED_MEMORY else "lacking" if free >= NEEDED_MEMORY // 2 else "broken")
 
 
 def _processor(root: Path) -> Symptom:
@@ -373,31 +319,20 @@ def _processor(root: Path) -> Symptom:
     fast = sorted(have & {"avx512_bf16", "amx_bf16", "bf16"})
     wide = sorted(have & {"avx2", "avx512f", "asimd"})
     found = f"{model[1].strip() if model else platform.machine()}: {', '.join(wide + fast) or 'no vector instructions named'}"
-    if fast:
-        return Symptom(name="processor", state="ok", found=found)
-    return Symptom(
-        name="processor",
-        state="lacking",
-        found=f"{found}; no bfloat16",
-        costs="Training on the processor takes about twice as long (204 against 94 images a second where it was measured).",
-        mend="Nothing needs fixing; for many trainings use a newer processor or a GPU.",
-    )
+    return _symptom("processor", found) if fast else _symptom("processor", f"{found}; no bfloat16", "lacking")
 
 
 def _gpu(root: Path) -> Symptom:
     devices = sorted(path.name for path in (root / "dev").glob("nvidia[0-9]*"))
-    costs = "Training is checked on the processor: minutes instead of seconds, and not with `--budget full`. Without training, nothing."
     if not devices:
-        mend = "Nothing needs fixing; on a machine with an NVIDIA GPU install its driver and `pip install 'grader[gpu]'`."
-        return Symptom(name="gpu", state="lacking", found="no NVIDIA device", costs=costs, mend=mend)
+        return _symptom("gpu", "no NVIDIA device", "lacking")
     told = _nvidia_smi()
     if told is None:
         mend = "Install the driver's tools, and in a container start it with the GPU's tools visible."
-        return Symptom(name="gpu", state="lacking", found=f"{', '.join(devices)}, but nvidia-smi does not answer", costs=costs, mend=mend)
+        return _symptom("gpu", f"{', '.join(devices)}, but nvidia-smi does not answer", "lacking", mend=mend)
     if not any(_version(f"nvidia-cudnn-cu{number}") for number in (12, 13)):
-        mend = "pip install 'grader[gpu]'"
-        return Symptom(name="gpu", state="lacking", found=f"{told}, but CUDA's libraries are not installed", costs=costs, mend=mend)
-    return Symptom(name="gpu", state="ok", found=told)
+        return _symptom("gpu", f"{told}, but CUDA's libraries are not installed", "lacking", mend="pip install 'grader[gpu]'")
+    return _symptom("gpu", told)
 
 
 def _nvidia_smi() -> str | None:
@@ -415,15 +350,7 @@ def _nvidia_smi() -> str | None:
 
 def _cgroups(root: Path) -> Symptom:
     version, own = own_group(root, "memory")
-    if version:
-        return Symptom(name="control groups", state="ok", found=f"version {version} ({own})")
-    return Symptom(
-        name="control groups",
-        state="lacking",
-        found="none visible",
-        costs="Limits that a container sets on memory and processor time cannot be seen, so the values shown here may be too high.",
-        mend="Make /sys/fs/cgroup visible, where there are limits.",
-    )
+    return _symptom("control groups", f"version {version} ({own})" if version else "none visible", "ok" if version else "lacking")
 
 
 def _cpu_share(root: Path) -> float | None:

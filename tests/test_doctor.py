@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from grader import dataset, doctor
-from grader.doctor import TierState
+from grader.sandbox import TierState
 
 REPO = Path(__file__).resolve().parent.parent
 WORKS = TierState(name="bubblewrap", works=True, reason="Namespaces.")
