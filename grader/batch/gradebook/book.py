@@ -10,11 +10,12 @@ import math
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Executable, Row, Text, case, cast, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -36,6 +37,7 @@ WAITING = "waiting"
 _CHUNK = 50
 """Reports, and codes, that are held compressed at a time while standings are told."""
 _SCORED = frozenset({RunStatus.GRADED, RunStatus.NEEDS_REVIEW})
+_T = TypeVar("_T", GradingKey, Override)
 _Insert = sqlite.Insert | postgresql.Insert
 _ORDER = (Attempt.number.nulls_first(), Attempt.last_submitted_at.nulls_first(), Attempt.id)
 """The order of a student's attempts: the platform's number, then the time of submission, then arrival; what is not known comes before what is."""
@@ -85,21 +87,10 @@ class Gradebook:
         attempts = []
         now = _now()
         for entry in entries:
-            codes.setdefault(entry.content, entry.code)
-            attempts.append(
-                {
-                    "student": entry.student,
-                    "content": entry.content,
-                    "sha256": entry.sha256,
-                    "platform": entry.platform,
-                    "members": list(entry.members),
-                    "number": entry.attempt,
-                    "submitted_at": entry.submitted_at,
-                    "last_submitted_at": entry.submitted_at,
-                    "seconds_late": entry.seconds_late,
-                    "arrived_at": now,
-                }
-            )
+            attempt = asdict(entry) | {"members": list(entry.members), "last_submitted_at": entry.submitted_at, "arrived_at": now}
+            codes.setdefault(entry.content, attempt.pop("code"))
+            attempt["number"] = attempt.pop("attempt")
+            attempts.append(attempt)
             if entry.submitted_at is not None and entry.submitted_at.utcoffset() is None:
                 raise ValueError("Entry.submitted_at: expected a time that is aware of its zone")
         if not attempts:
@@ -146,17 +137,11 @@ class Gradebook:
 
     def key(self, key: GradingKey) -> int:
         """The id of a grading key; it is made where it is new."""
-        fields = {
-            "rubric": key.rubric,
-            "rubric_version": key.rubric_version,
-            "rubric_sha256": key.rubric_sha256,
-            "tool": key.tool,
-            "settings": dict(key.settings),
-        }
-        digest = hashlib.sha256(json.dumps(fields, sort_keys=True, allow_nan=False).encode()).hexdigest()
+        parts = asdict(key)
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
         with self._database.writing() as connection:
             connection.execute(
-                self._insert(Key).values(**fields, digest=digest, made_at=_now()).on_conflict_do_nothing(index_elements=["digest"])
+                self._insert(Key).values(**parts, digest=digest, made_at=_now()).on_conflict_do_nothing(index_elements=["digest"])
             )
             return connection.execute(select(Key.id).where(Key.digest == digest)).scalar_one()
 
@@ -164,17 +149,7 @@ class Gradebook:
         """Every key by its id: the newest used first, then those never used, the newest made first. The first is the default for `standings`."""
         with self._database.reading() as connection:
             rows = {row.id: row for row in connection.execute(select(*Key.__table__.columns))}
-            ids = _key_ids(connection)
-            return {
-                number: GradingKey(
-                    rubric=rows[number].rubric,
-                    rubric_version=rows[number].rubric_version,
-                    rubric_sha256=rows[number].rubric_sha256,
-                    tool=rows[number].tool,
-                    settings=rows[number].settings,
-                )
-                for number in ids
-            }
+            return {number: _record(GradingKey, rows[number]) for number in _key_ids(connection)}
 
     def use(self, key_id: int, arguments: Mapping[str, Json] | None = None) -> int:
         """Note that a batch run begins that uses a key; returns the run's id for `finish`. `arguments` are JSON and name no student."""
@@ -225,23 +200,8 @@ class Gradebook:
             UsageError: no such key, or the content was not entered.
         """
         report = _checked(graded)
-        row = {
-            "key_id": key_id,
-            "content": graded.content,
-            "status": graded.status,
-            "score": report.score,
-            "max_score": report.max_score,
-            "auto_score": report.auto_score,
-            "auto_max": report.auto_max,
-            "pending_points": report.pending_points,
-            "seconds": graded.seconds,
-            "phases": dict(graded.phases),
-            "trained": graded.trained,
-            "reused": graded.reused,
-            "worker": _clean(graded.worker),
-            "staff": _clean(graded.staff),
-            "report": _packed(graded.report),
-        }
+        row = asdict(graded) | {name: getattr(report, name) for name in ("score", "max_score", "auto_score", "auto_max", "pending_points")}
+        row |= {"key_id": key_id, "worker": _clean(graded.worker), "staff": _clean(graded.staff), "report": _packed(graded.report)}
         with self._database.writing() as connection:
             self._check_key(connection, key_id)
             if connection.execute(select(Content.content).where(Content.content == graded.content)).first() is None:
@@ -291,16 +251,7 @@ class Gradebook:
                 made = _with_points(made, self._reported(connection, chosen.content))
             elif criterion not in set(connection.scalars(select(Decision.criterion).where(Decision.attempt_id == chosen.id))):
                 raise UsageError(f"{criterion}: there is no override to withdraw.")
-            connection.execute(
-                self._insert(Decision).values(
-                    attempt_id=chosen.id,
-                    criterion=made.criterion,
-                    points=made.points,
-                    reason=made.reason,
-                    author=made.author,
-                    made_at=made.made_at,
-                )
-            )
+            connection.execute(self._insert(Decision).values(attempt_id=chosen.id, **asdict(made)))
         return made
 
     def _reported(self, connection: Connection, content: str) -> Report:
@@ -441,6 +392,11 @@ def _pairs(connection: Connection, query: Executable) -> dict[Any, Any]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def _record(kind: type[_T], row: Row[Any]) -> _T:
+    """A row as the record whose fields are among its columns."""
+    return kind(**{field.name: getattr(row, field.name) for field in fields(kind)})
+
+
 def _setting(name: str) -> Executable:
     return select(Setting.value).where(Setting.name == name).order_by(Setting.id.desc()).limit(1)
 
@@ -478,9 +434,7 @@ def _overrides(connection: Connection) -> dict[int, list[Override]]:
     """Attempt's id -> its overrides in order of making."""
     found = defaultdict(list)
     for row in connection.execute(select(*Decision.__table__.columns).order_by(Decision.id)):
-        found[row.attempt_id].append(
-            Override(criterion=row.criterion, points=row.points, reason=row.reason, author=row.author, made_at=row.made_at)
-        )
+        found[row.attempt_id].append(_record(Override, row))
     return dict(found)
 
 
@@ -526,13 +480,7 @@ def _with_points(made: Override, report: Report) -> Override:
     assert made.points is not None
     if not 0 <= made.points <= line.points:  # false for NaN, too
         raise UsageError(f"{made.criterion}: expected 0 to {counted(line.points, 'point')}, found {made.points:g}.")
-    return Override(
-        criterion=made.criterion,
-        points=math.floor(made.points * 100 + 0.5) / 100,
-        reason=made.reason,
-        author=made.author,
-        made_at=made.made_at,
-    )
+    return replace(made, points=math.floor(made.points * 100 + 0.5) / 100)
 
 
 def _standing(
