@@ -32,19 +32,16 @@ _SMALL_NORM = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intervention:
-    """One change. `change` reads on from "with "; `cure` is what the student is told to do; `because` names what in the model is suspected."""
+    """One change. `change` reads on from "with "; `cure` is what the student is told to do; `because` names what in the model is suspected.
 
-    given: Specification
+    `changed` is the specification with the change.
+    """
+
     cause: str
     because: str
     change: str
     cure: str
-    apply: Callable[[Specification], Specification]
-
-    @property
-    def changed(self) -> Specification:
-        """The specification with the change."""
-        return self.apply(self.given)
+    changed: Specification
 
 
 Cause = Callable[[Specification], Iterator[Intervention]]
@@ -125,25 +122,20 @@ def compared(cured: Counterfactual, failing: Rerun) -> str:
 
 
 def silent_score_maps(s: Specification) -> Iterator[Intervention]:
-    """A rectifier on the convolution to ten maps can silence all ten for good."""
-    behind = _rectifier_behind_scores(s)
-    if any(_is_scores(layer) and t.activation(layer) in _RECTIFIERS for layer in t.layers(s.config)):
+    """A rectifier on the convolution to ten maps, or in a layer behind it, can silence all ten for good."""
+    place, cure = "on", "Give the convolution to 10 maps no activation (activation=None)."
+    edit = t.set_activation("linear")
+    chosen: Callable[[t.Layer], bool] = _is_scores
+    if not any(_is_scores(layer) and t.activation(layer) in _RECTIFIERS for layer in t.layers(s.config)):
+        place, cure = "behind", "Take the ReLU after the convolution to 10 maps out."
+        edit, chosen = t.made_idle, _named(_rectifier_behind_scores(s))
+    if any(chosen(layer) for layer in t.layers(s.config)):
         yield Intervention(
-            given=s,
             cause="silent_score_maps",
-            because="the ReLU on the convolution to 10 maps: once all ten maps are zero everywhere, no gradient passes any more",
-            change="the ReLU on the 10-map convolution removed",
-            cure="Give the convolution to 10 maps no activation (activation=None).",
-            apply=lambda s: t.edited(s, t.set_activation("linear"), _is_scores),
-        )
-    elif behind:
-        yield Intervention(
-            given=s,
-            cause="silent_score_maps",
-            because="the ReLU behind the convolution to 10 maps: once all ten maps are zero everywhere, no gradient passes any more",
-            change="the ReLU behind the 10-map convolution removed",
-            cure="Take the ReLU after the convolution to 10 maps out.",
-            apply=lambda s: t.edited(s, t.made_idle, lambda layer: layer["config"].get("name") in behind),
+            because=f"the ReLU {place} the convolution to 10 maps: once all ten maps are zero everywhere, no gradient passes any more",
+            change=f"the ReLU {place} the 10-map convolution removed",
+            cure=cure,
+            changed=t.edited(s, edit, chosen),
         )
 
 
@@ -151,14 +143,12 @@ def relu_before_softmax(s: Specification) -> Iterator[Intervention]:
     """A ReLU on the class scores cuts every negative score off before the softmax."""
     last = _last_dense(s)
     if last is not None and t.activation(last) in _RECTIFIERS:
-        name = last["config"].get("name")
         yield Intervention(
-            given=s,
             cause="relu_before_softmax",
             because="the ReLU on the last Dense layer: negative class scores become zero before the softmax sees them",
             change="the ReLU on the last Dense layer removed",
             cure="Give the last Dense layer the softmax itself and no ReLU.",
-            apply=lambda s: t.edited(s, t.set_activation("linear"), lambda layer: layer["config"].get("name") == name),
+            changed=t.edited(s, t.set_activation("linear"), _named({_name(last)})),
         )
 
 
@@ -166,12 +156,11 @@ def wrong_labels(s: Specification) -> Iterator[Intervention]:
     """Labels that are not their images'."""
     if s.labels.get("wrong", 0) > 0.1:
         yield Intervention(
-            given=s,
             cause="wrong_labels",
             because=f"the labels: about {s.labels['wrong']:.0%} of them are not those of their images",
             change="every image's own label",
             cure="Keep images and labels in the same order: shuffle both with one permutation, or neither.",
-            apply=lambda s: replace(s, labels={**s.labels, "wrong": 0.0}),
+            changed=replace(s, labels={**s.labels, "wrong": 0.0}),
         )
 
 
@@ -187,12 +176,11 @@ def loss_does_not_fit(s: Specification) -> Iterator[Intervention]:
     told_logits = s.loss["name"] == wanted["name"]
     what = f"from_logits={wanted['from_logits']}" if told_logits else wanted["name"] + (", from_logits=True" if not softmax else "")
     yield Intervention(
-        given=s,
         cause="loss_does_not_fit",
         because=f"the loss {s.loss['name']}: it does not fit {'one-hot rows' if one_hot else 'class numbers'} and {'a softmax' if softmax else 'raw scores'}",
         change=f"the loss {what}",
         cure=f"Compile with {what}.",
-        apply=lambda s: replace(s, loss=wanted),
+        changed=replace(s, loss=wanted),
     )
 
 
@@ -200,21 +188,14 @@ def two_softmaxes(s: Specification) -> Iterator[Intervention]:
     """A softmax of a softmax is nearly flat."""
     found = [layer for layer in t.layers(s.config) if _is_softmax(layer)]
     if len(found) > 1:
-        first = found[0]["config"].get("name")
-
-        def edit(layer: t.Layer) -> None:
-            if layer["class_name"] in ("Softmax", "Activation"):
-                t.made_idle(layer)
-            else:
-                layer["config"]["activation"] = "linear"
-
+        first = found[0]
+        edit = t.made_idle if first["class_name"] in ("Softmax", "Activation") else t.set_activation("linear")
         yield Intervention(
-            given=s,
             cause="two_softmaxes",
             because="two softmaxes in a row: the second sees numbers between 0 and 1 only, and its answer stays nearly flat",
             change="one softmax instead of two",
             cure="Keep the softmax of the last layer and take the other one out.",
-            apply=lambda s: t.edited(s, edit, lambda layer: layer["config"].get("name") == first),
+            changed=t.edited(s, edit, _named({_name(first)})),
         )
 
 
@@ -223,12 +204,11 @@ def initialisation(s: Specification) -> Iterator[Intervention]:
     odd = {name for layer in t.layers(s.config) if layer["class_name"] in t.WEIGHTED for name in [_odd_initializer(layer)] if name}
     if odd:
         yield Intervention(
-            given=s,
             cause="initialisation",
             because=f"the kernels' initial values ({', '.join(sorted(odd))}): equal weights get equal gradients and stay equal",
             change="Keras' own initial values (glorot_uniform)",
             cure="Leave kernel_initializer at its default, or use he_normal.",
-            apply=lambda s: t.edited(s, t.set_initializer(t.initializer("GlorotUniform", seed=None)), t.is_class(*t.WEIGHTED)),
+            changed=t.edited(s, t.set_initializer(t.initializer("GlorotUniform", seed=None)), t.is_class(*t.WEIGHTED)),
         )
 
 
@@ -236,17 +216,12 @@ def frozen(s: Specification) -> Iterator[Intervention]:
     """Layers that are not trained."""
     still = [layer for layer in t.layers(s.config) if layer["class_name"] in t.WEIGHTED and layer["config"].get("trainable") is False]
     if still:
-
-        def edit(layer: t.Layer) -> None:
-            layer["config"]["trainable"] = True
-
         yield Intervention(
-            given=s,
             cause="frozen",
             because=f"trainable=False on {counted(len(still), 'layer')}: what is computed there never changes",
             change="all layers trainable",
             cure="Set trainable=True before you compile.",
-            apply=lambda s: t.edited(s, edit),
+            changed=t.edited(s, lambda layer: layer["config"].update(trainable=True)),
         )
 
 
@@ -254,13 +229,11 @@ def rate_too_high(s: Specification) -> Iterator[Intervention]:
     """Steps so large that the first ones destroy the network."""
     rate, usual = _rate(s), _usual(s)
     if rate is not None and rate > _HIGH * usual:
-        yield Intervention(
-            given=s,
-            cause="rate_too_high",
-            because=f"the learning rate of {rate:g}: its first steps are so large that they destroy what the layers compute",
-            change=f"a learning rate of {usual:g} instead of {rate:g}",
-            cure=f"Compile with a learning rate of {usual:g}.",
-            apply=lambda s: t.with_rate(s, usual),
+        yield _at_rate(
+            s,
+            usual,
+            "rate_too_high",
+            f"the learning rate of {rate:g}: its first steps are so large that they destroy what the layers compute",
         )
 
 
@@ -271,39 +244,34 @@ def saturating(s: Specification) -> Iterator[Intervention]:
 
         def edit(layer: t.Layer) -> None:
             if layer["class_name"] == "Softmax":
-                layer.update(t.stock("ReLU", name=layer["config"].get("name")))
+                layer.update(t.stock("ReLU", name=_name(layer)))
             else:
                 layer["config"]["activation"] = "relu"
 
         yield Intervention(
-            given=s,
             cause="saturating",
             because=f"{' and '.join(sorted(str(name) for name in names))} between the convolutions: the gradient shrinks at every layer it passes",
             change="ReLU between the convolutions",
             cure='Use activation="relu" in the convolutions.',
-            apply=lambda s: t.edited(s, edit, lambda layer: _hidden(s, layer) and t.activation(layer) in _SATURATING),
+            changed=t.edited(s, edit, lambda layer: _hidden(s, layer) and t.activation(layer) in _SATURATING),
         )
 
 
 def dropout_too_high(s: Specification) -> Iterator[Intervention]:
     """So much is hidden that nothing is left to decide from."""
-    high = [
-        layer for layer in t.layers(s.config) if layer["class_name"].endswith("Dropout") or layer["class_name"].startswith("SpatialDropout")
-    ]
-    high = [layer for layer in high if (layer["config"].get("rate") or 0) > _HIGH_DROPOUT]
-    if high:
 
-        def edit(layer: t.Layer) -> None:
-            if (layer["config"].get("rate") or 0) > _HIGH_DROPOUT:
-                layer["config"]["rate"] = 0.2
+    def hides(layer: t.Layer) -> bool:
+        named = layer["class_name"].endswith("Dropout") or layer["class_name"].startswith("SpatialDropout")
+        return named and (layer["config"].get("rate") or 0) > _HIGH_DROPOUT
 
+    high = next(filter(hides, t.layers(s.config)), None)
+    if high is not None:
         yield Intervention(
-            given=s,
             cause="dropout_too_high",
-            because=f"a dropout rate of {high[0]['config']['rate']:g}: most of what the layer computes is hidden in every step",
+            because=f"a dropout rate of {high['config']['rate']:g}: most of what the layer computes is hidden in every step",
             change="dropout rates of 0.2",
             cure="Use a rate from 0.1 to 0.3.",
-            apply=lambda s: t.edited(s, edit),
+            changed=t.edited(s, lambda layer: layer["config"].update(rate=0.2), hides),
         )
 
 
@@ -311,17 +279,12 @@ def regularisation_too_strong(s: Specification) -> Iterator[Intervention]:
     """A penalty that outweighs the loss."""
     keys = ("kernel_regularizer", "bias_regularizer", "activity_regularizer")
     if any(layer["config"].get(key) for layer in t.layers(s.config) for key in keys):
-
-        def edit(layer: t.Layer) -> None:
-            layer["config"].update({key: None for key in keys if key in layer["config"]})
-
         yield Intervention(
-            given=s,
             cause="regularisation_too_strong",
             because="the regularisation: its penalty outweighs the loss and pulls all weights to zero",
             change="no regularisation",
             cure="Use a factor of 1e-4 or less.",
-            apply=lambda s: t.edited(s, edit),
+            changed=t.edited(s, lambda layer: layer["config"].update({key: None for key in keys if key in layer["config"]})),
         )
 
 
@@ -334,12 +297,11 @@ def raw_pixels(s: Specification) -> Iterator[Intervention]:
     )
     if s.recipe["kind"] in ("identity", "affine") and scale * 255 > 20 and not inside:
         yield Intervention(
-            given=s,
             cause="raw_pixels",
             because=f"pixel values of up to {scale * 255:.0f}: the first layer's outputs and gradients are that much too large",
             change="pixels divided by 255",
             cure="Divide both the training and the test images by 255.",
-            apply=lambda s: t.with_recipe(s, "affine", [1 / 255], [0.0]),
+            changed=t.with_recipe(s, "affine", [1 / 255], [0.0]),
         )
 
 
@@ -347,14 +309,7 @@ def rate_too_low(s: Specification) -> Iterator[Intervention]:
     """Steps so small that nothing happens in the time there is."""
     rate, usual = _rate(s), _usual(s)
     if rate is not None and rate < _LOW * usual:
-        yield Intervention(
-            given=s,
-            cause="rate_too_low",
-            because=f"the learning rate of {rate:g}: the weights hardly move",
-            change=f"a learning rate of {usual:g} instead of {rate:g}",
-            cure=f"Compile with a learning rate of {usual:g}.",
-            apply=lambda s: t.with_rate(s, usual),
-        )
+        yield _at_rate(s, usual, "rate_too_low", f"the learning rate of {rate:g}: the weights hardly move")
 
 
 def optimizer(s: Specification) -> Iterator[Intervention]:
@@ -362,12 +317,11 @@ def optimizer(s: Specification) -> Iterator[Intervention]:
     name, config = s.optimizer["class_name"], s.optimizer["config"]
     if name in ("Adagrad", "Adadelta", "Ftrl") or (name == "SGD" and not config.get("momentum")):
         yield Intervention(
-            given=s,
             cause="optimizer",
             because=f"the optimizer {name}{' without momentum' if name == 'SGD' else ''}: on this network it needs many epochs to leave the start",
             change="Adam at its usual rate of 0.001",
             cure="Compile with Adam, or give SGD momentum=0.9.",
-            apply=lambda s: t.with_optimizer(s, "Adam", learning_rate=_ADAPTIVE_RATE),
+            changed=t.with_optimizer(s, "Adam", learning_rate=_ADAPTIVE_RATE),
         )
 
 
@@ -377,14 +331,11 @@ def no_nonlinearity(s: Specification) -> Iterator[Intervention]:
     others = any(layer["class_name"] in ("ReLU", "LeakyReLU", "ELU", "PReLU", "Activation") for layer in t.layers(s.config))
     if convolutions and not others and all(t.activation(layer) in (None, "linear") for layer in convolutions):
         yield Intervention(
-            given=s,
             cause="no_nonlinearity",
             because="no nonlinearity between the convolutions: together they are one linear map",
             change="ReLU after every convolution but the last",
             cure='Add activation="relu" to the convolutions, all but the last one.',
-            apply=lambda s: t.edited(
-                s, t.set_activation("relu"), lambda layer: layer["class_name"] in t.CONVOLUTIONS and not _is_scores(layer)
-            ),
+            changed=t.edited(s, t.set_activation("relu"), lambda layer: layer["class_name"] in t.CONVOLUTIONS and not _is_scores(layer)),
         )
 
 
@@ -392,12 +343,11 @@ def extreme_augmentation(s: Specification) -> Iterator[Intervention]:
     """Random image layers so strong that nothing of the class is left."""
     if any(layer["class_name"].startswith("Random") for layer in t.layers(s.config)):
         yield Intervention(
-            given=s,
             cause="extreme_augmentation",
             because="the random image layers: they change the images more than the classes differ",
             change="no augmentation",
             cure="Make the random changes smaller, and look at a few augmented images.",
-            apply=lambda s: t.edited(s, t.made_idle, lambda layer: layer["class_name"].startswith("Random")),
+            changed=t.edited(s, t.made_idle, lambda layer: layer["class_name"].startswith("Random")),
         )
 
 
@@ -405,26 +355,28 @@ def smaller_rate(s: Specification) -> Iterator[Intervention]:
     """Last resort: units die at the usual rate, too; a third of it spared them where it was tried (training-findings)."""
     rate = _rate(s)
     if rate is not None and _LOW * _usual(s) <= rate <= _HIGH * _usual(s):
-        yield Intervention(
-            given=s,
-            cause="rate_too_high",
-            because=f"the learning rate of {rate:g}, which this network does not bear",
-            change=f"a learning rate of {0.3 * rate:.2g} instead of {rate:g}",
-            cure=f"Compile with a learning rate of {0.3 * rate:.2g}.",
-            apply=lambda s: t.with_rate(s, 0.3 * rate),
-        )
+        yield _at_rate(s, 0.3 * rate, "rate_too_high", f"the learning rate of {rate:g}, which this network does not bear")
+
+
+def _at_rate(s: Specification, better: float, cause: str, because: str) -> Intervention:
+    return Intervention(
+        cause=cause,
+        because=because,
+        change=f"a learning rate of {better:.2g} instead of {_rate(s):g}",
+        cure=f"Compile with a learning rate of {better:.2g}.",
+        changed=t.with_rate(s, better),
+    )
 
 
 def unnormalised_depth(s: Specification) -> Iterator[Intervention]:
     """Last resort: initial values for rectifiers."""
     if not any(_odd_initializer(layer) for layer in t.layers(s.config) if layer["class_name"] in t.WEIGHTED):
         yield Intervention(
-            given=s,
             cause="initialisation",
             because="the kernels' initial values, which let the signal fade on its way through the layers",
             change="initial values for ReLU (he_normal)",
             cure='Give the convolutions kernel_initializer="he_normal".',
-            apply=lambda s: t.edited(s, t.set_initializer(t.initializer("HeNormal", seed=None)), t.is_class(*t.WEIGHTED)),
+            changed=t.edited(s, t.set_initializer(t.initializer("HeNormal", seed=None)), t.is_class(*t.WEIGHTED)),
         )
 
 
@@ -452,6 +404,14 @@ LAST_RESORTS: tuple[Cause, ...] = (smaller_rate, unnormalised_depth)
 # ------------------------------------------------------------------ questions about a specification
 
 
+def _name(layer: t.Layer) -> Any:
+    return layer["config"].get("name")
+
+
+def _named(names: set[Any]) -> Callable[[t.Layer], bool]:
+    return lambda layer: _name(layer) in names
+
+
 def _is_scores(layer: t.Layer) -> bool:
     return layer["class_name"] in t.CONVOLUTIONS and layer["config"].get("filters") == 10
 
@@ -464,7 +424,7 @@ def _rectifier_behind_scores(s: Specification) -> set[str]:
         if _is_scores(layer):
             behind = True
         elif behind and (layer["class_name"] == "ReLU" or (layer["class_name"] == "Activation" and t.activation(layer) in _RECTIFIERS)):
-            found.add(str(layer["config"].get("name")))
+            found.add(str(_name(layer)))
         elif layer["class_name"] != "BatchNormalization":
             behind = False
     return found
@@ -485,9 +445,9 @@ def _ends_in_softmax(s: Specification) -> bool:
 
 def _hidden(s: Specification, layer: t.Layer) -> bool:
     """Whether the layer stands before the last layer with weights, and has a nonlinearity."""
-    names = [each["config"].get("name") for each in t.layers(s.config)]
+    names = [_name(each) for each in t.layers(s.config)]
     weighted = [index for index, each in enumerate(t.layers(s.config)) if each["class_name"] in t.WEIGHTED]
-    return bool(weighted) and layer["config"].get("name") in names[: weighted[-1]]
+    return bool(weighted) and _name(layer) in names[: weighted[-1]]
 
 
 def _odd_initializer(layer: t.Layer) -> str:
