@@ -1,10 +1,8 @@
 """From a parsed document to a `Notebook`: every cell of every format version, leniently, with a sentence for each repair."""
 
 import ast
-import logging
 import re
 from collections import Counter
-from collections.abc import Iterable
 from typing import Literal
 
 from grader.errors import NotGradable
@@ -62,7 +60,7 @@ def read(data: bytes, anchors: Anchors) -> Notebook:
             f"A notebook has a list of cells; this file's `{key}` is not a list. Open it in Jupyter or Colab, save it, and submit it again."
         )
     if version < 4:
-        document = _converted(document, version)
+        document = _converted(document)
     raw = document["cells"]
     if len(raw) > MAX_CELLS:
         raise NotGradable(f"At most {MAX_CELLS} cells were expected; there are {len(raw)}. Submit the exercise's notebook only.")
@@ -99,75 +97,20 @@ def _minor(document: dict[str, Json]) -> int:
     return minor if type(minor) is int and 0 <= minor < 100 else 0
 
 
-def _converted(document: dict[str, Json], version: int) -> dict[str, Json]:
-    """Bring a notebook of format 1, 2 or 3 (`worksheets`, `input`) to format 4 with nbformat's converter."""
-    import nbformat  # noqa: PLC0415  (heavy; only old notebooks pay for it)
-
-    sheets = document.get("worksheets")
-    old = {
-        "nbformat": version,
-        "nbformat_minor": 0,
-        "metadata": {},
-        "worksheets": [{"cells": [_old_cell(cell) for cell in _sheet_cells(sheets)], "metadata": {}}],
-    }
-    logger = logging.getLogger("traitlets")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # the converter logs its own doubts about notebooks that we repair later
-    try:
-        new: dict[str, Json] = dict(nbformat.convert(nbformat.from_dict(old), 4))  # type: ignore[no-untyped-call]
-    except Exception as error:  # nbformat promises no particular error for malformed input
-        raise NotGradable(
-            f"The notebook is in the old format {version} and could not be converted ({type(error).__name__}). "
-            "Open it in Jupyter, save it, and submit it again.",
-        ) from error
-    finally:
-        logger.setLevel(level)
-    new["metadata"] = document.get("metadata")
-    return new
-
-
-def _sheet_cells(sheets: Json) -> Iterable[dict[str, Json]]:
-    for sheet in _objects(sheets):
-        yield from _objects(sheet.get("cells"))
+def _converted(document: dict[str, Json]) -> dict[str, Json]:
+    """A notebook of format 1, 2 or 3 as one of format 4: its cells lie in worksheets; other names in cells and outputs are known where they are read."""
+    sheets = _objects(document.get("worksheets"))
+    return {**document, "cells": [_old_cell(cell) for sheet in sheets for cell in _objects(sheet.get("cells"))]}
 
 
 def _old_cell(cell: dict[str, Json]) -> dict[str, Json]:
-    """Give an old cell every field that the converter takes for granted."""
     kind = str(cell.get("cell_type"))
     if kind == "code":
-        outputs = [_old_output(output) for output in _objects(cell.get("outputs"))]
-        source = _join(cell.get("input", cell.get("source")))
-        return {
-            "cell_type": "code",
-            "input": source,
-            "language": "python",
-            "metadata": {},
-            "outputs": outputs,
-            "prompt_number": None,
-            "collapsed": False,
-        }
-    level = cell.get("level")
-    kept: dict[str, Json] = {
-        "cell_type": kind if kind in {"markdown", "raw", "heading", "html"} else "raw",
-        "source": _join(cell.get("source")),
-        "metadata": {},
-    }
-    return {**kept, "level": level if type(level) is int and 1 <= level <= 6 else 1}
-
-
-def _old_output(output: dict[str, Json]) -> dict[str, Json]:
-    kept = {key: _join(output.get(key)) for key in _OLD_MIME if key in output}
-    kind = str(output.get("output_type"))
-    if kind in {"pyerr", "error"}:
-        return {
-            "output_type": "pyerr",
-            "ename": str(output.get("ename", "")),
-            "evalue": str(output.get("evalue", "")),
-            "traceback": _strings(output.get("traceback")),
-        }
-    if kind == "stream":
-        return {"output_type": "stream", "stream": str(output.get("stream", "stdout")), "text": kept.get("text", "")}
-    return {"output_type": "pyout" if kind == "pyout" else "display_data", "metadata": {}, "prompt_number": None, **kept}
+        return {"cell_type": kind, "source": _join(cell.get("input", cell.get("source"))), "outputs": _objects(cell.get("outputs"))}
+    source, level = _join(cell.get("source")), cell.get("level")
+    if kind == "heading":
+        source = f"{'#' * (level if type(level) is int and 1 <= level <= 6 else 1)} {' '.join(source.splitlines())}"
+    return {"cell_type": "markdown" if kind in {"markdown", "heading", "html"} else "raw", "source": source}
 
 
 def _language(document: dict[str, Json], cells: tuple[Cell, ...]) -> str:

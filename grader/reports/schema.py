@@ -31,8 +31,17 @@ def schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The schema as it is published."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    """The schema as it is published: what fits on a line of 140 characters stands on one."""
+    return _written(schema()) + "\n"
+
+
+def _written(value: Any, indent: str = "\n") -> str:
+    flat = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict) or len(indent) + len(flat) <= 140:
+        return flat
+    inner = f"{indent}  "
+    parts = [f"{inner}{json.dumps(key)}: {_written(part, inner)}" for key, part in value.items()]
+    return f"{{{','.join(parts)}{indent}}}"
 
 
 if __name__ == "__main__":
