@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from grader.sandbox import Sandbox
 
 EXIT_CODES = """\b
-Exit codes: 0 graded, 1 graded but below --fail-under, 2 usage, configuration
-or rubric, 3 grader bug, 4 not gradable, 5 nothing to grade,
-6 infrastructure (retryable), 130/143 interrupted. What a student's code does
-is a result: exit 0."""
+Exit codes: 0 graded, 1 graded but below --fail-under (or, with --on-review
+fail, in need of manual review), 2 usage, configuration or rubric, 3 grader
+bug, 4 not gradable, 5 nothing to grade, 6 infrastructure (retryable), 130/143
+interrupted. What a student's code does is a result: exit 0."""
 
 
 class _Command(click.Command):
@@ -161,7 +161,14 @@ def _how(command: Any) -> Any:
     "--fail-under",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="Exit with 1 if a smaller share of the automatically graded points is reached.",
+    help="Exit with 1 if a smaller share of the automatic points is reached; undecided ones count as missing, those that --budget none leaves out do not count.",
+)
+@click.option(
+    "--on-review",
+    type=click.Choice(["pass", "fail"]),
+    default="pass",
+    show_default=True,
+    help="Whether to exit with 1 if the result needs manual review.",
 )
 @click.option("--allow-fetch", is_flag=True, help="Allow SUBMISSION to be a link.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="An additional host that links may lead to.")
@@ -173,8 +180,8 @@ def run(**given: Any) -> None:
 
     console = _console()
     _end_on_signals()
-    submission, fail_under, json_lines, quiet, verbose = (
-        given.pop(name) for name in ("submission", "fail_under", "json_lines", "quiet", "verbose")
+    submission, fail_under, on_review, json_lines, quiet, verbose = (
+        given.pop(name) for name in ("submission", "fail_under", "on_review", "json_lines", "quiet", "verbose")
     )
     names = _names(given.pop("formats"))
     options = _options(given, formats=names, **{name: given.pop(name) for name in ("out", "allow_fetch", "hosts")})
@@ -184,7 +191,7 @@ def run(**given: Any) -> None:
         _show(outcome, console, quiet=quiet, verbose=verbose)
     if outcome.staff and (verbose or outcome.exit_code == 3):
         _say(outcome.staff)
-    code = _exit_code(outcome, fail_under)
+    code = _exit_code(outcome, fail_under, on_review)
     watch(
         "recorded",
         **display.result(outcome.report),
@@ -218,12 +225,14 @@ def _show(outcome: "Outcome", console: "Console", *, quiet: bool, verbose: bool)
         console.print(f"\nReport: {page}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _exit_code(outcome: "Outcome", fail_under: float | None) -> int:
-    report = outcome.report
-    if outcome.exit_code or fail_under is None:
+def _exit_code(outcome: "Outcome", fail_under: float | None, on_review: str) -> int:
+    from grader.records import RunStatus
+    from grader.scoring import reached
+
+    if outcome.exit_code:
         return outcome.exit_code
-    reached = 100 * report.auto_score / report.auto_max if report.auto_max else 0.0
-    return 0 if reached >= fail_under else 1
+    below = fail_under is not None and reached(outcome.report.criteria) < fail_under
+    return 1 if below or (on_review == "fail" and outcome.report.status is RunStatus.NEEDS_REVIEW) else 0
 
 
 def _end_on_signals() -> None:

@@ -378,6 +378,7 @@ def _trained(
 ) -> Evidence:
     """The evidence with the training verdicts of the roles that the rubric asks for, and with what they say of the stored curves."""
     roles = tuple(dict.fromkeys(line.params["role"] for line in lines.criteria if line.check in ("training_learns", "training_accuracy")))
+    found = replace(found, budget=options.budget)
     if options.budget == "none" or not roles or found.out_of_time:
         return found
     plan = Plan(

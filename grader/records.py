@@ -670,8 +670,13 @@ class Evidence:
     claimed_parameters: tuple[int, ...] = ()
     attempted: bool = True
     out_of_time: bool = False
+    budget: str = "none"  # of training, as the run was asked for
     training: "Mapping[str, Training]" = field(default_factory=dict)
     audits: "Mapping[str, Audit]" = field(default_factory=dict)
+
+
+Basis = Literal["measured", "recorded", "left_out"]
+"""What a criterion's points rest on: what was run, rebuilt or trained here; what the notebook's stored outputs say; or nothing, as this run was asked to leave it out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -684,6 +689,7 @@ class Finding:
     hint: str = ""
     expected: str = ""
     actual: str = ""
+    basis: Basis = "measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -716,6 +722,7 @@ class CriterionResult:
     expected: str = ""
     actual: str = ""
     why: str = ""
+    basis: Basis = "measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,7 @@ def result(line: Line, finding: Finding) -> CriterionResult:
         expected=finding.expected or line.expected,
         actual=finding.actual,
         why=line.why,
+        basis=finding.basis,
     )
 
 
@@ -100,3 +101,13 @@ def totals(results: Iterable[CriterionResult]) -> Totals:
         auto_maximum=sum(line.points for line in automatic if line.earned is not None),
         pending=sum(line.points for line in manual),
     )
+
+
+def reached(results: Iterable[CriterionResult]) -> float:
+    """The percentage of the automatic points that were earned; 0 where there are none.
+
+    Undecided points count as missing, so that nothing raises the percentage by hiding; those that the run was asked to leave out do not count.
+    """
+    asked = [line for line in results if line.status is not Status.MANUAL and line.basis != "left_out"]
+    possible = sum(line.points for line in asked)
+    return 100 * totals(asked).score / possible if possible else 0.0

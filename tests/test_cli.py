@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 from harness import ROOT, store
 
 from grader import cli
+from grader.records import CriterionResult, RunStatus, Status
 
 HEAVY = ("tensorflow", "keras", "numpy", "nbformat", "nbconvert", "jinja2", "httpx", "pydantic", "rich", "IPython", "matplotlib")
 
@@ -135,6 +138,53 @@ def test_fail_under_and_formats(tmp_path):
         "github-summary.md",
     }
     assert json.loads((out / "report.json").read_text(encoding="utf-8"))["status"] == "graded"
+
+
+HIDDEN = {
+    "get_config": "model.layers[0].get_config = lambda: {}",
+    "raises": "model.get_config = lambda: 1 / 0",
+    "unknown class": "model.layers[-1].__class__ = type('Mine', (layers.Dense,), {'call': lambda self, x: str(x)})",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", HIDDEN.values(), ids=HIDDEN)
+def test_what_cannot_be_judged_does_not_pass_a_gate(line, tmp_path):
+    """A network that earns few points, and hides from most criteria: of the points that are left it has more than half."""
+    cells = [
+        "from tensorflow import keras\nfrom tensorflow.keras import layers\n(x, y), test = keras.datasets.cifar10.load_data()\nx = x / 255.0",
+        (
+            "model = keras.Sequential([layers.Input((32, 32, 3)), layers.Conv2D(8, 3, activation='relu'), layers.MaxPooling2D(4), layers.Flatten(),"
+            " layers.Dense(10, activation='softmax')])\nmodel.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])"
+        ),
+        line,
+        "history = model.fit(x, y, validation_data=(test[0] / 255.0, test[1]), epochs=2)",
+    ]
+    cells = [{"cell_type": "code", "metadata": {}, "source": text, "outputs": [], "execution_count": None} for text in cells]
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}), encoding="utf-8")
+    done = command("run", "--budget", "none", "--fail-under", "50", "--out", str(tmp_path / "out"), "--", str(path))
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert done.returncode == 1, (report["auto_score"], report["auto_max"])
+
+
+@pytest.mark.parametrize(
+    ("fail_under", "on_review", "status", "code"),
+    [
+        (None, "pass", RunStatus.NEEDS_REVIEW, 0),
+        (None, "fail", RunStatus.NEEDS_REVIEW, 1),
+        (None, "fail", RunStatus.GRADED, 0),
+        (60.0, "fail", RunStatus.GRADED, 0),
+        (61.0, "pass", RunStatus.GRADED, 1),
+    ],
+)
+def test_exit_codes_of_a_gate(fail_under, on_review, status, code):
+    """Six of ten points are earned, four are undecided."""
+    line = partial(CriterionResult, title="", section=1, message="")
+    criteria = (line(id="a", points=6.0, earned=6.0, status=Status.PASS), line(id="b", points=4.0, earned=None, status=Status.ERROR))
+    report = SimpleNamespace(criteria=criteria, status=status)
+    assert cli._exit_code(SimpleNamespace(exit_code=0, report=report), fail_under, on_review) == code
+    assert cli._exit_code(SimpleNamespace(exit_code=6, report=report), fail_under, on_review) == 6
 
 
 def test_rubric_commands(tmp_path):

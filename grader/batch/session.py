@@ -5,7 +5,7 @@ Running the same command again goes on where the last one ended, however it ende
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import grader
@@ -25,6 +25,9 @@ from grader.errors import GraderError, InfrastructureError, NothingToGrade, Usag
 from grader.machine import machine_mib
 from grader.records import Executed, HandedIn
 from grader.sources.classes import read_class
+
+_NO_MARK = frozenset(["rubric", "sandbox", "out", "formats", "allow_fetch", "hosts", "store", "cache", "use_cache", "limits", "watch"])
+"""Options that change no mark, or are a part of the key by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +122,8 @@ def grading_key(options: pipeline.Options, fingerprint: str) -> GradingKey:
         rubric_sha256=lines.sha256,
         tool=grader.__version__,
         settings={
-            "budget": options.budget,
-            "seed": options.seed,
+            **{each.name: getattr(options, each.name) for each in fields(options) if each.name not in _NO_MARK},
             "dataset": fingerprint,
-            "deadline_s": options.deadline_s,
             **{name: getattr(options.limits, name) for name in options.limits.chosen},
         },
     )

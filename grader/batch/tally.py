@@ -81,6 +81,7 @@ class Line:
     points: float
     outcomes: Counter[str] = field(default_factory=Counter)
     overridden: int = 0
+    recorded: int = 0
     given: float = 0.0
     possible: float = 0.0
 
@@ -202,6 +203,7 @@ class Tally:
             line = Line(id=result.id, title=one_line(clean(result.title), 200), section=result.section, points=result.points)
             self.lines[result.id] = line
         line.overridden += overridden
+        line.recorded += result.basis == "recorded" and result.earned is not None and not overridden
         line.outcomes["undecided" if result.status in {Status.SKIP, Status.ERROR} else result.status.value] += 1
         if result.earned is not None:
             line.given += result.earned

@@ -37,6 +37,18 @@ def skipped(message: str, *, hint: str = "") -> Finding:
     return Finding(status=Status.SKIP, fraction=None, message=message, hint=hint)
 
 
+def untrained(evidence: Evidence, role: str, what: str) -> Finding | None:
+    """The finding where the model in `role` was not trained again, so that `what` is not known; None where it was."""
+    if role in evidence.training:
+        return None
+    lack = "time was up, or the model was never finished"
+    if model_of(evidence, role) is None:
+        lack = "there is no model to train for this part"
+    elif evidence.budget == "none":
+        lack = f"this report does not measure {what} (--budget none)"
+    return replace(skipped(f"Training not run: {lack}."), basis="left_out" if evidence.budget == "none" else "measured")
+
+
 def graded_share(good: int, total: int) -> float:
     """The part of `total` that is good, as the points' fraction; 0 where there is nothing."""
     return good / total if total else 0.0

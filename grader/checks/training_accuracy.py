@@ -17,8 +17,10 @@ compared is not decided.
 *Example.* Records 0.79 after 30 epochs and learns when re-run: pass.
 """
 
+from dataclasses import replace
+
 from grader.checks import Params
-from grader.checks._helpers import model_of, skipped
+from grader.checks._helpers import skipped, untrained
 from grader.records import Evidence, Finding, Status, Training
 from grader.words import counted
 
@@ -27,28 +29,25 @@ PARAMS: Params = {"role": "base", "full": 0.75, "none": 0.60}
 
 def check(evidence: Evidence, params: Params) -> Finding:
     """Judge the measured accuracy, or the recorded one as far as it is borne out."""
-    if model_of(evidence, params["role"]) is None:
-        return skipped("Training not run: there is no model to train for this part.")
-    training = evidence.training.get(params["role"])
-    if training is not None and training.whole:
+    if (lack := untrained(evidence, params["role"], "the accuracy that it reaches")) is not None:
+        return lack
+    training, audit = evidence.training[params["role"]], evidence.audits.get(params["role"])
+    if training.whole:
         reached = max((point.accuracy for point in training.whole if point.accuracy is not None), default=0.0)
         last = training.whole[-1]
         epochs = counted(len(training.whole), "epoch")
         return _by_accuracy(
             reached, params, training, f"Trained again for {epochs}, the network reaches {reached:.3f} ({last.images:,} images)."
         )
-    if training is not None and training.budget == "full" and training.verdict in ("dead", "stuck"):
+    if training.budget == "full" and training.verdict in ("dead", "stuck"):
         return Finding(status=Status.FAIL, fraction=0.0, message=f"Trained again, the network does not learn. {training.reason}")
-    audit = evidence.audits.get(params["role"])
-    if training is None or audit is None:
-        return skipped("Training not run: this report does not measure the accuracy that it reaches (--budget none).")
-    if audit.outcome == "not_shown" or audit.final is None:
-        return skipped(f"Not shown: {audit.sentence}")
+    if audit is None or audit.outcome == "not_shown" or audit.final is None:
+        return skipped(f"Not shown: {audit.sentence if audit else 'the stored curve was not compared.'}")
     if audit.outcome == "undecided":
         return skipped(audit.sentence)
     if audit.outcome == "contradicted":
         return Finding(status=Status.FAIL, fraction=0.0, message=f"The recorded curve is contradicted. {audit.sentence}", hint=_HAND_IN)
-    return _by_accuracy(audit.final, params, training, audit.sentence)
+    return replace(_by_accuracy(audit.final, params, training, audit.sentence), basis="recorded")
 
 
 _FURTHER = "Train for more epochs, as long as the validation curve rises; if it stopped rising below, change the rate, the filters or the regularization."

@@ -18,8 +18,8 @@ the one case in which what the notebook says of its accuracy is worth points, an
 """
 
 from grader.checks import Params
-from grader.checks._helpers import model_of, skipped
-from grader.records import Evidence, Finding, Status, Training
+from grader.checks._helpers import untrained
+from grader.records import Basis, Evidence, Finding, Status, Training
 from grader.words import counted
 
 PARAMS: Params = {"role": "base", "fragile": 0.7, "reached": 0.75}
@@ -27,36 +27,40 @@ PARAMS: Params = {"role": "base", "fragile": 0.7, "reached": 0.75}
 
 def check(evidence: Evidence, params: Params) -> Finding:
     """Turn the measured verdict into points."""
-    if model_of(evidence, params["role"]) is None:
-        return skipped("Training not run: there is no model to train for this part.")
-    training = evidence.training.get(params["role"])
-    if training is None:
-        return skipped("Training not run: this report does not measure whether it learns (--budget none).")
-    status, fraction, more = _judged(evidence, training, params)
+    if (lack := untrained(evidence, params["role"], "whether it learns")) is not None:
+        return lack
+    training = evidence.training[params["role"]]
+    status, fraction, basis, more = _judged(evidence, training, params)
     return Finding(
         status=status,
         fraction=fraction,
         message=" ".join(part for part in (training.reason, more) if part),
         hint=" ".join(part for part in (_suspected(training), training.diagnosis, training.cure) if part),
         actual=_measured(training),
+        basis=basis,
     )
 
 
-def _judged(evidence: Evidence, training: Training, params: Params) -> tuple[Status, float | None, str]:
+def _judged(evidence: Evidence, training: Training, params: Params) -> tuple[Status, float | None, Basis, str]:
     match training.verdict:
         case "learns":
-            return Status.PASS, 1.0, ""
+            return Status.PASS, 1.0, "measured", ""
         case "fragile":
             audit = evidence.audits.get(params["role"])
             if audit is not None and audit.outcome == "agrees" and audit.final is not None and audit.final >= params["reached"]:
-                return Status.PASS, 1.0, f"{audit.sentence} So it did learn when you trained it, and the criterion gets full points."
+                return (
+                    Status.PASS,
+                    1.0,
+                    "recorded",
+                    f"{audit.sentence} So it did learn when you trained it, and the criterion gets full points.",
+                )
             luck = audit.sentence if audit is not None and audit.died else ""
-            return Status.PARTIAL, params["fragile"], luck or "Whether it learns depends on the random start."
+            return Status.PARTIAL, params["fragile"], "measured", luck or "Whether it learns depends on the random start."
         case "doubtful" if training.fraction is not None:
-            return (Status.PARTIAL if training.fraction > 0 else Status.FAIL), training.fraction, ""
+            return (Status.PARTIAL if training.fraction > 0 else Status.FAIL), training.fraction, "measured", ""
         case "dead" | "stuck":
-            return Status.FAIL, 0.0, ""
-    return Status.SKIP, None, ""
+            return Status.FAIL, 0.0, "measured", ""
+    return Status.SKIP, None, "measured", ""
 
 
 def _suspected(training: Training) -> str:

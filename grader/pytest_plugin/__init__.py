@@ -23,6 +23,10 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("memory", {"metavar": "SIZE", "help": "memory of the notebook, as for `grade run`"}),
     ("cell-timeout", {"type": float, "metavar": "SECONDS", "help": "time limit for each cell"}),
     ("timeout", {"type": float, "metavar": "SECONDS", "help": "time limit for the whole notebook"}),
+    (
+        "on-review",
+        {"default": "pass", "choices": ("pass", "fail"), "help": "whether a result that needs manual review ends with exit code 1"},
+    ),
     ("deadline", {"type": float, "metavar": "SECONDS", "help": "time limit for the run; what is not graded by then is skipped"}),
 )
 

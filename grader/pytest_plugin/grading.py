@@ -249,8 +249,9 @@ class Grading:
             for junit in (plugin for plugin in self.config.pluginmanager.get_plugins() if hasattr(plugin, "add_global_property")):
                 for name, value in as_junit.summary(self.graded.report).items():
                     junit.add_global_property(name, plain_lines(value))
-        if self.graded is not None and self.graded.exit_code and session.exitstatus in (0, 1):
-            session.exitstatus = self.graded.exit_code
+        if self.graded is not None and session.exitstatus in (0, 1):
+            review = self.option.grade_on_review == "fail" and self.graded.report.status is RunStatus.NEEDS_REVIEW
+            session.exitstatus = self.graded.exit_code or (1 if review else session.exitstatus)
 
 
 def _decides(report: pytest.TestReport) -> bool:

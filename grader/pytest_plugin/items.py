@@ -49,6 +49,7 @@ class CriterionItem(pytest.Item):
             "points": criterion.points,
             "earned": None,
             "status": "error",
+            "basis": None,
         }
 
     def setup(self) -> None:
@@ -61,6 +62,7 @@ class CriterionItem(pytest.Item):
             "status": line.result.status.value,
             "points": line.possible / 100,
             "earned": None if line.earned is None else line.earned / 100,
+            "basis": line.basis or None,
         }
         self.message = plain_lines(line.result.message)
         lead = "" if line.earned is None else f"{line.worth}. "
@@ -99,7 +101,7 @@ def shown(points: float) -> str:
 
 def outcome(report: pytest.TestReport, facts: dict[str, Any]) -> tuple[str, str, str | tuple[str, dict[str, bool]]] | None:
     """A criterion's category, letter and word, for pytest; None: as for any test."""
-    points = f"{shown(facts['earned'] or 0)}/{shown(facts['points'])}"
+    points = f"{shown(facts['earned'] or 0)}/{shown(facts['points'])}" + (f" ({facts['basis']})" if facts["basis"] else "")
     if facts["status"] == "manual":
         return "manual", "m", ("MANUAL", {"cyan": True})
     if facts["status"] == "partial":

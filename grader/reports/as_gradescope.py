@@ -63,7 +63,7 @@ def _test(section: Section, number: int, line: Line) -> dict[str, Any]:
         "number": f"{section.number}.{number}",
         "output": _output(line),
         "tags": [result.id],
-        "extra_data": {"id": result.id, "status": result.status.value},
+        "extra_data": {"id": result.id, "status": result.status.value, "basis": result.basis},
     }
     if line.earned is None:
         test["name"] = f"{result.title} ({line.points})"
@@ -75,7 +75,7 @@ def _test(section: Section, number: int, line: Line) -> dict[str, Any]:
 def _output(line: Line) -> str:
     result = line.result
     parts = (
-        f"{line.word}: {result.message}",
+        f"{line.word}{' (' * bool(line.basis)}{line.basis}{')' * bool(line.basis)}: {result.message}",
         f"Expected: {result.expected}" if result.expected else "",
         f"Found: {result.actual}" if result.actual else "",
         f"Next: {line.advice}" if line.advice else "",

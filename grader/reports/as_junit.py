@@ -64,7 +64,7 @@ def _case(suite: ET.Element, report: Report, line: Line) -> None:
     case = ET.SubElement(suite, "testcase", classname=classname, name=result.id, time="0")
     properties = {"title": result.title, "max_points": points_text(line.possible)}
     if line.earned is not None:
-        properties["points"] = points_text(line.earned)
+        properties |= {"points": points_text(line.earned)} | ({"basis": line.basis} if line.basis else {})
     case.append(_properties(properties))
     message = one_line(f"{line.worth}. {result.message}")
     if result.status in {Status.FAIL, Status.PARTIAL}:

@@ -38,6 +38,9 @@ SYMBOLS: dict[Status, str] = {
     Status.MANUAL: "✎",
 }
 ROLES = {"base": "Base model", "dropout": "Dropout model", "augmentation": "Augmentation model", "other": "Other model"}
+RECORDED = "recorded, not measured"
+"""Said wherever points are shown that rest on what the notebook's stored outputs say, as far as a re-run bears it out."""
+
 SCORED = frozenset({RunStatus.GRADED, RunStatus.NEEDS_REVIEW})
 """The endings that have a score. All others have none: not zero, none."""
 
@@ -75,8 +78,13 @@ class Line:
         return SYMBOLS[self.result.status]
 
     @property
+    def basis(self) -> str:
+        """What to say of points that rest on the notebook's stored outputs; empty for others."""
+        return RECORDED if self.earned is not None and self.result.basis == "recorded" else ""
+
+    @property
     def points(self) -> str:
-        """For people: "2.5 of 5", or "5, not graded yet" where nothing was decided."""
+        """For people: "2.5 of 5", "2.5 of 5; recorded, not measured", or "5, not graded yet" where nothing was decided."""
         return self._points(points_text(self.possible))
 
     @property
@@ -86,7 +94,7 @@ class Line:
 
     def _points(self, possible: str) -> str:
         if self.earned is not None:
-            return f"{points_text(self.earned)} of {possible}"
+            return f"{points_text(self.earned)} of {possible}{'; ' * bool(self.basis)}{self.basis}"
         return f"{possible}, {WORDS[self.result.status].lower() if self.result.status is Status.MANUAL else 'not graded yet'}"
 
     @property
@@ -198,11 +206,19 @@ def explanation(report: Report) -> tuple[str, ...]:
     sentences.append(f"Graded automatically: {auto}.")
     if report.pending_points > 0:
         sentences.append(f"Manual review: up to {in_points(hundredths(report.pending_points))}.")
+    if resting := recorded(report):
+        worth = in_points(sum(line.earned or 0 for line in resting))
+        sentences.append(f"Of these, {worth}: {RECORDED} ({', '.join(line.result.id for line in resting)}).")
     undecided = [line for line in lines(report) if line.earned is None and line.result.status is not Status.MANUAL]
     if undecided:
         worth = in_points(sum(line.possible for line in undecided))
         sentences.append(f"Not graded yet (no points lost): {counted(len(undecided), 'criterion')} worth {worth}.")
     return tuple(sentences)
+
+
+def recorded(report: Report) -> tuple[Line, ...]:
+    """The lines whose points rest on the notebook's stored outputs."""
+    return tuple(line for line in lines(report) if line.basis)
 
 
 def losses(report: Report) -> tuple[Line, ...]:

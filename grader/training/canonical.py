@@ -57,12 +57,13 @@ _OBJECTS: dict[str, frozenset[str]] = {
     "keras.src.ops.math": frozenset({"Rsqrt", "Logsumexp"}),
     "keras.src.ops.core": frozenset({"Cast", "ConvertToTensor"}),
 }  # fmt: skip
-_TENSOR_PARTS = frozenset({"__keras_tensor__", "__slice__", "__ellipsis__"})
+TENSOR = "__keras_tensor__"
+_TENSOR_PARTS = frozenset({TENSOR, "__slice__", "__ellipsis__"})
 _FORBIDDEN = frozenset((
     "vocabulary", "vocab", "cls", "function", "arguments", "output_shape_fn", "custom_objects", "quantization_config", "shared_object_id",
     "idf_weights",
 ))  # fmt: skip
-_MODELS = ("Functional", "Sequential")
+MODELS = ("Functional", "Sequential")
 PRECISIONS = frozenset({"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"})
 """Floating-point policies that a model may ask for: what is judged and trained is the same model in float32, which the box then computes as the device can."""
 MAX_NODES, MAX_LAYERS, MAX_DEPTH, MAX_INT = 200_000, 1000, 40, 10**8
@@ -88,7 +89,7 @@ class _Canonical:
             )
         if registered not in (None, name):
             raise RebuildRefused(f"{name} is registered under another name")
-        if module == "keras.layers" or name in _MODELS:
+        if module == "keras.layers" or name in MODELS:
             self._layers += 1
             if self._layers > MAX_LAYERS:
                 raise RebuildRefused(f"it has more than {MAX_LAYERS} layers")
@@ -108,7 +109,7 @@ class _Canonical:
         }
         if name == "DTypePolicy" and result["config"].get("name") in PRECISIONS:
             result["config"]["name"] = "float32"
-        if name in _MODELS:
+        if name in MODELS:
             result["config"].pop("build_input_shape", None)
             result["config"].setdefault("trainable", True)
         if name == "InputLayer":
@@ -168,6 +169,6 @@ def canonical(config: Any) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise RebuildRefused("there is no configuration")
     result = _Canonical().object(config, 0)
-    if result["class_name"] not in _MODELS:
+    if result["class_name"] not in MODELS:
         raise RebuildRefused(f"its outermost part is a {result['class_name']}, not a model")
     return result

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from grader import sandbox
 from grader.dataset import Dataset
 from grader.errors import InfrastructureError, RebuildRefused
 from grader.progress import Watch, nobody
@@ -19,7 +20,8 @@ from grader.training.course import BUDGETS, SCHEDULE
 from grader.training.measure import Setting, judge, reasoned
 from grader.training.specification import Specification, specify
 
-_CODE = tuple(sorted(Path(__file__).resolve().parent.rglob("*.py")))
+_ROOMS = Path(__file__).resolve().parent, Path(sandbox.__file__).resolve().parent
+_CODE = tuple(path for room in _ROOMS for path in sorted(room.rglob("*.py")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +181,7 @@ def _one(
 
 @cache
 def _code_digest() -> str:
-    """Of the room's own code: another way of measuring is another verdict."""
+    """Of the code that measures, the boxes' too: another way of measuring is another verdict."""
     whole = hashlib.sha256()
     for path in _CODE:
         whole.update(json.dumps([path.name, hashlib.sha256(path.read_bytes()).hexdigest()]).encode())

@@ -12,7 +12,7 @@ from typing import Any
 
 from grader.errors import RebuildRefused
 from grader.records import CompileClaim, DataClaim, Model
-from grader.training.canonical import PRECISIONS, canonical
+from grader.training.canonical import MODELS, PRECISIONS, TENSOR, canonical
 
 OPTIMIZERS = frozenset(["Adam", "AdamW", "Adamax", "Nadam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Ftrl", "Lion", "Lamb", "Adafactor"])
 SCHEDULES = frozenset(
@@ -81,7 +81,7 @@ class Specification:
 
     def key(self, **more: Any) -> str:
         """The content key, sha256 in hexadecimal: equal for submissions that ask for the same training, whatever their layers are called."""
-        named = {**self.as_request(), "config": _without_names(self.config)}
+        named = {**self.as_request(), "config": _without_names(self.config, {})}
         return hashlib.sha256(json.dumps([named, more], sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
@@ -236,31 +236,40 @@ def _batch(claimed: int | None, train: DataClaim, notes: list[str]) -> int:
     return min(size, MOST_BATCH)
 
 
-def _without_names(value: Any) -> Any:
-    """The same data with layers numbered in order of appearance instead of named.
+def _without_names(item: Any, numbers: dict[str, str]) -> Any:
+    """The same data with the layers of each model numbered in order of appearance instead of named; `numbers`: those of the model around it.
 
-    Only where a layer's name stands is it replaced (its own `name`, and references in the graph): a layer called "relu" must not make an
-    activation "relu" look like another.
+    Only a layer's own name and the references to it in its model's graph are replaced. Whatever else is called a name (a policy's, an argument's) is content:
+    two trainings that differ in it are two.
     """
-    numbers: dict[str, str] = {}
 
     def number(name: Any) -> Any:
         return numbers.setdefault(name, f"layer {len(numbers)}") if isinstance(name, str) else name
 
-    def reference(item: Any) -> Any:
-        """`[name, index, index]`, or a list or table of such."""
-        if isinstance(item, list):
-            return [number(each) if position == 0 and isinstance(each, str) else reference(each) for position, each in enumerate(item)]
-        return {key: reference(each) for key, each in item.items()} if isinstance(item, dict) else item
+    if isinstance(item, list | tuple):
+        return [_without_names(each, numbers) for each in item]
+    if not isinstance(item, dict):
+        return item
+    config, is_model = item.get("config"), item.get("class_name") in MODELS
+    is_layer = is_model or str(item.get("module")).startswith(("keras.layers", "keras.src.ops"))
+    inner: dict[str, str] = {} if is_model else numbers
+    found = {key: _without_names(each, inner if key == "config" else numbers) for key, each in sorted(item.items())}
+    if is_layer and isinstance(config, dict):
+        own = {key: number(part["name"]) for key, part in (("config", config), ("layer", item)) if "name" in part}
+        ends = {
+            key: _without_names(_tensors(config[key]), inner) for key in ("input_layers", "output_layers") if is_model and key in config
+        }
+        found["config"] |= ends | ({"name": own["config"]} if "config" in own else {})
+        found |= {"name": own["layer"]} if "layer" in own else {}
+    if item.get("class_name") == TENSOR and isinstance(config, dict) and isinstance(history := config.get("keras_history"), list):
+        found["config"]["keras_history"] = [number(each) for each in history[:1]] + history[1:]
+    return found
 
-    def walk(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {key: _named(key, each) for key, each in sorted(item.items())}
-        return [walk(each) for each in item] if isinstance(item, list | tuple) else item
 
-    def _named(key: str, each: Any) -> Any:
-        if key == "name":
-            return number(each)
-        return reference(each) if key in ("keras_history", "input_layers", "output_layers") else walk(each)
-
-    return walk(value)
+def _tensors(item: Any) -> Any:
+    """The `[name, index, index]` of a model's ends, or a list or table of such, as tensors that carry it."""
+    if isinstance(item, list) and item and isinstance(item[0], str):
+        return {"class_name": TENSOR, "config": {"keras_history": item}}
+    if isinstance(item, list):
+        return [_tensors(each) for each in item]
+    return {key: _tensors(each) for key, each in item.items()} if isinstance(item, dict) else item

@@ -50,7 +50,7 @@ def test_grade_step_with_hostile_inputs(tmp_path, code):
     for name in ("grade", "python"):
         (binaries / name).chmod(0o755)
     submission = '$(touch pwned) `touch pwned` "; touch pwned; #.ipynb'
-    inputs = {"SUBMISSION": submission, "RUBRIC": "all_cnn_c", "BUDGET": "none", "FAIL_UNDER": "50", "OUT": ""}
+    inputs = {"SUBMISSION": submission, "RUBRIC": "all_cnn_c", "BUDGET": "none", "FAIL_UNDER": "50", "ON_REVIEW": "fail", "OUT": ""}
     files = {"RUNNER_TEMP": tmp_path / "temp", "GITHUB_OUTPUT": tmp_path / "output", "GITHUB_STEP_SUMMARY": tmp_path / "summary"}
     environment = {
         **os.environ,

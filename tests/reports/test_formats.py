@@ -48,6 +48,28 @@ def test_one_of_a_thing_is_one_thing(name, status):
     assert not wrong
 
 
+@pytest.mark.parametrize("name", [*FORMATS, "terminal"])
+@pytest.mark.parametrize("basis", ["recorded", "measured"])
+@pytest.mark.parametrize(("earned", "status"), [(6.0, Status.PASS), (2.0, Status.PARTIAL), (0.0, Status.FAIL)])
+def test_points_that_rest_on_the_record_say_so(name, basis, earned, status):
+    if name == "notebook":
+        return  # it holds no criteria
+    found = scored((criterion("a.b", 1, 3.0, 3.0), criterion("train.accuracy", 3, 6.0, earned, status, basis=basis)))
+    if name == "terminal":
+        shown = io.StringIO()
+        print_report(found, Console(file=shown, width=200))
+        text = shown.getvalue()
+    else:
+        text = FORMATS[name].render(Executed(report=found))
+    words = '"basis": "recorded"' if name == "json" else view.RECORDED
+    assert (words in text) == (basis == "recorded")
+
+
+def test_undecided_points_rest_on_nothing():
+    found = scored((criterion("train.accuracy", 3, 6.0, None, Status.SKIP, basis="recorded"),))
+    assert view.RECORDED not in FORMATS["md"].render(Executed(report=found))
+
+
 # ------------------------------------------------------------------ report.json
 
 

@@ -52,7 +52,7 @@ def _infected(value, text):
     if isinstance(value, dict):
         return {f"{key}{text}" if isinstance(key, str) else key: _infected(item, text) for key, item in value.items()}
     if is_dataclass(value):
-        kept = {"status", "kind", "role", "severity", "origin", "schema", "data", "ending", "reference"}
+        kept = {"status", "kind", "role", "severity", "origin", "schema", "data", "ending", "basis", "reference"}
         changed = {f.name: _infected(getattr(value, f.name), text) for f in fields(value) if f.name not in kept}
         return replace(value, **changed)
     return f"{value}{text}" if type(value) is str else value

@@ -4,6 +4,8 @@ import copy
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from training_samples import convolution, sequential, specification
 
 from grader.errors import RebuildRefused
@@ -173,3 +175,73 @@ def test_functional_models_keep_their_wiring_in_the_key():
 
     assert functional("a", "b").key() != functional("a", "a").key()
     assert functional("a", "b").key() == functional("a", "b").key()
+
+
+# ------------------------------------------------------------------ a key belongs to one content
+
+
+def tensor(name):
+    return {"class_name": "__keras_tensor__", "config": {"shape": [None, 8], "dtype": "float32", "keras_history": [name, 0, 0]}}
+
+
+def functional(name, layers, ends):
+    config = {"name": name, "layers": layers, "input_layers": [[ends[0], 0, 0]], "output_layers": [ends[1], 0, 0]}
+    return {"module": "keras", "class_name": "Functional", "config": config, "registered_name": "Functional"}
+
+
+def placed(layer, *sources):
+    return {**layer, "name": layer["config"]["name"], "inbound_nodes": [{"args": [tensor(name) for name in sources], "kwargs": {}}]}
+
+
+def nested(names, words):
+    """A model of a model, an operation and a wrapper. `names`: seven, of its layers; `words`: five, whatever else is called a name in it."""
+    inner = functional(
+        names[1], [placed(t.stock("InputLayer", name=names[2])), placed(t.stock("ReLU", name=names[3]), names[2])], names[2:4]
+    )
+    policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": words[0]}, "registered_name": None}
+    start = {"module": "keras.initializers", "class_name": "Constant", "config": {"value": 0, "name": words[1]}, "registered_name": None}
+    operation = {
+        "module": "keras.src.ops.numpy",
+        "class_name": "Pad",
+        "config": {"name": names[5], "mode": words[2]},
+        "registered_name": None,
+    }
+    wrapped = t.stock("Dense", name=names[6], kernel_initializer=start, activation=words[3])
+    layers = [
+        placed(t.stock("InputLayer", name=names[0], dtype=policy)),
+        {**placed(inner, names[0]), "name": names[1]},
+        placed(t.stock("TimeDistributed", name=names[4], layer=wrapped), names[1]),
+        placed({**operation, "kwargs": {"name": words[4]}}, names[4], names[0]),
+    ]
+    return replace(SPEC, config=functional("outer", layers, (names[0], names[5])))
+
+
+NAMES = ("i", "encoder", "i2", "relu", "each", "pad", "dense")
+WORDS = ("float32", "w", "constant", "relu", "layer 0")
+
+
+@given(st.permutations(("relu", "float32", "layer 0", "layer 1", "constant", "w", "x")))
+def test_layers_may_be_called_anything(names):
+    assert nested(names, WORDS).key() == nested(NAMES, WORDS).key()
+
+
+def test_a_model_inside_has_names_of_its_own():
+    """Keras numbers names in one session: a layer inside may be called as one outside, or not, and the model is the same."""
+    assert nested(("i", "encoder", "i", "each", "each", "pad", "dense"), WORDS).key() == nested(NAMES, WORDS).key()
+
+
+@given(st.tuples(*[st.sampled_from(["float32", "float16", "relu", "layer 0", "layer 1", "i"])] * 5))
+def test_whatever_else_is_called_a_name_is_content(words):
+    assert (nested(NAMES, words).key() == nested(NAMES, WORDS).key()) == (words == WORDS)
+
+
+@given(st.data())
+def test_another_wiring_is_another_content(data):
+    """Any reference turned to another layer, names kept."""
+    given_, other = nested(NAMES, WORDS), copy.deepcopy(nested(NAMES, WORDS))
+    nodes = [node for layer in other.config["config"]["layers"] for node in layer["inbound_nodes"][0]["args"]]
+    chosen = data.draw(st.sampled_from(nodes))
+    chosen["config"]["keras_history"][0] = data.draw(
+        st.sampled_from([name for name in NAMES if name != chosen["config"]["keras_history"][0]])
+    )
+    assert other.key() != given_.key()

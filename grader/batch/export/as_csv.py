@@ -9,11 +9,12 @@ from collections.abc import Iterable
 
 from grader.batch.export.common import UNKNOWN, Exported, Names, Options, Recipient, defused, reason, recipients, two_decimals
 from grader.batch.records import Standing
+from grader.reports import view
 
 FILENAME = "marks.csv"
 _NAMED = ("name", "platform", "platform_id")
 _FIRST = ("student", "group", "status", "attempt", "attempts", "submitted_at", "seconds_late")
-_LAST = ("score", "penalty", "total", "max_score", "pending_points", "flags")
+_LAST = ("score", "penalty", "total", "max_score", "pending_points", view.RECORDED, "flags")
 
 
 def export(standings: Iterable[Standing], names: Names, options: Options) -> Exported:
@@ -62,7 +63,8 @@ def _about(recipient: Recipient, options: Options) -> dict[str, str]:
 
 
 def _marks(standing: Standing) -> dict[str, str]:
-    """The points, by column."""
+    """The points, by column, and the ids of the criteria whose points are recorded, not measured."""
+    resting = view.recorded(standing.report) if standing.report is not None else ()
     numbers: dict[str, float | None] = {
         **{f"criterion {line.id}": line.earned for line in (standing.report.criteria if standing.report is not None else ())},
         "score": standing.score,
@@ -71,4 +73,5 @@ def _marks(standing: Standing) -> dict[str, str]:
         "max_score": standing.max_score,
         "pending_points": standing.pending_points,
     }
-    return {name: "" if value is None else two_decimals(value) for name, value in numbers.items()}
+    points = {name: "" if value is None else two_decimals(value) for name, value in numbers.items()}
+    return points | {view.RECORDED: defused(" ".join(line.result.id for line in resting))}

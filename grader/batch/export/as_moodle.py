@@ -15,6 +15,7 @@ from grader.batch.export.worksheet import Row, Worksheet, read
 from grader.batch.identities import Identity
 from grader.batch.records import Standing
 from grader.errors import UsageError
+from grader.reports import view
 from grader.reports.text import clean
 from grader.words import counted, one_line
 
@@ -132,7 +133,8 @@ def _feedback(standing: Standing) -> str:
         parts.append(f", after {two_decimals(standing.penalty)} were taken off for lateness")
     if standing.pending_points > 0:
         parts.append(f"; up to {two_decimals(standing.pending_points)} more in manual review")
-    parts.append(".</p>")
+    resting = [_escaped(line.result.title) for line in view.recorded(report)] if report else []
+    parts.append(f"; {view.RECORDED}: {', '.join(resting)}" * bool(resting) + ".</p>")
     lost = [(line.earned, line) for line in report.criteria if line.earned is not None and line.earned < line.points] if report else []
     if lost:
         shown = [

@@ -27,4 +27,4 @@ def overridden(report: Report, overrides: Iterable[Override]) -> Report:
 def _line(line: CriterionResult, points: float) -> CriterionResult:
     earned = min(round(points * _CENT) / _CENT, line.points)
     status = Status.PASS if earned >= line.points else Status.PARTIAL if earned > 0 else Status.FAIL
-    return replace(line, earned=earned, status=status)
+    return replace(line, earned=earned, status=status, basis="measured")
