@@ -248,5 +248,6 @@ class RunCollector:
     def fields(self) -> dict[str, Any]:
         """The gathered fields, ready for `RunRecord(**fields, …)`."""
         gathered: dict[str, Any] = {name: tuple(items) for name, items in self._fields.items()}
-        gathered["variables"] = tuple({data.variable: data for data in gathered["variables"]}.values())  # each as it was seen last
+        for name, key in (("variables", "variable"), ("fits", "index")):
+            gathered[name] = tuple({getattr(claim, key): claim for claim in gathered[name]}.values())  # each as it was seen last
         return {**gathered, "loads": tuple(self._loads), "versions": dict(self._versions)}

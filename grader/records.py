@@ -288,11 +288,23 @@ class FitClaim:
     version: int
     epochs: int | None = None
     batch_size: int | None = None
+    steps: int | None = None  # batches of an epoch, where the call bounds them
     train: DataClaim | None = None
     validation: DataClaim | None = None
     validation_split: float = 0.0
     callbacks: tuple[str, ...] = ()
     error: CellError | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """Images of one epoch; None where that is not known. Images without any contrast are none."""
+        train = self.train
+        if train is None:
+            return None
+        if train.std == 0:
+            return 0
+        asked = self.steps * self.batch_size if self.steps and self.batch_size else None
+        return min((rows for rows in (train.rows, asked) if rows is not None), default=None)
 
     @property
     def validates_on_training(self) -> bool:
@@ -624,6 +636,8 @@ class Model:
     compiled: CompileClaim | None = None
     fits: tuple[FitClaim, ...] = ()  # the one that is judged last
     section: int = 0
+    images: int | None = None  # that all its training calls together ask for, each as often as it is repeated; None: not known
+    shown: int = 0  # how the notebook follows its training: history kept, curves plotted, evaluated (one each)
 
     @property
     def fitted(self) -> bool:

@@ -9,7 +9,7 @@
 *Tolerance and source.* All of `curves`: full points. Some of them, or only others (the loss): half. A training loop of the student's own has no
 history to recognise: figures with at least two lines after it are for a person (`error`). Lines that are no history's (typed in) give nothing.
 
-*Edge cases.* The curves may be drawn by any means (lines, points, bars, steps, areas), in any cell, as fractions or percent, as accuracy or error, in
+*Edge cases.* They are the base model's own; where a failure kept that from being trained, another model's show as much. The curves may be drawn by any means (lines, points, bars, steps, areas), in any cell, as fractions or percent, as accuracy or error, in
 part or smoothed, collected from several calls of `fit` or `evaluate`; what becomes of the figure afterwards (`clf`, `close`) does not matter. What a
 defect of ours may have kept from being seen: `error`.
 
@@ -35,9 +35,11 @@ def check(evidence: Evidence, params: Params) -> Finding:
     """Look for the curves in the figures."""
     wanted = set(params["curves"])
     model = model_of(evidence)
-    own = {fit.index for fit in model.fits} if model else set()
+    fits = model.fits if model else ()
+    own = {fit.index for fit in fits}
     drawn = [(index, _same(key)) for plot in evidence.run.plots for index, key in plot.curves]
-    found = {key for index, key in drawn if index in own} or {key for _, key in drawn}
+    hindered = model is None or (model.images != 0 and all(fit.error is not None for fit in fits))
+    found = {key for index, key in drawn if index in own or hindered}
     expected, actual = " and ".join(sorted(wanted)), ", ".join(sorted(found)) or "none"
     if wanted <= found:
         return passed("The training and validation curves are plotted.", expected=expected, actual=actual)
@@ -51,16 +53,21 @@ def check(evidence: Evidence, params: Params) -> Finding:
         because = f" A line of cell {failed.index} failed (see above)." if failed else ""
         hint = f"Fix cell {failed.index}, then run the notebook from the top." if failed else ""
         return partial(0.5, f"A figure shows {actual}, but not {lacking}.{because}", hint=hint, expected=expected, actual=actual)
-    own_loops = [fit.cell for fit in evidence.run.fits if fit.call in ("train_on_batch", "custom_loop")]
-    lines = sum(plot.lines for plot in evidence.run.plots if own_loops and plot.cell >= min(own_loops))
+    own_loops = [fit.cell for fit in fits if fit.call in ("train_on_batch", "custom_loop")]
+    after = [plot for plot in evidence.run.plots if own_loops and plot.cell >= min(own_loops)]
+    lines = sum(plot.lines - len(plot.curves) for plot in after)  # all curves are other models' here
     if lines >= 2:
         return undecided(
             "Figures are drawn after the notebook's own training loop. Manual review: do they show its curves?",
             actual=f"{lines} lines",
         )
-    drawn_lines = sum(plot.lines for plot in evidence.run.plots)
+    lines = sum(plot.lines for plot in evidence.run.plots)
     nothing = (
-        "Figures are drawn, but none of them shows a curve that fit returned." if drawn_lines else "No figure shows the training curves."
+        "The figures show the curves of other models, but not those of the network of section 1."
+        if drawn
+        else "Figures are drawn, but none of them shows a curve that fit returned."
+        if lines
+        else "No figure shows the training curves."
     )
     return absent(evidence, "curves", nothing if evidence.attempted else why_missing(evidence), expected=expected, actual=actual)
 

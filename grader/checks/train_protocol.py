@@ -42,7 +42,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     held_out = _has_held_out(evidence, fit)
     kept = fit.call in ("fit", "fit_generator") and _is_kept(evidence, fits)
     if fit.call not in ("fit", "fit_generator"):
-        kept = any(plot.lines for plot in evidence.run.plots)
+        plots = [plot for plot in evidence.run.plots if plot.cell >= fit.cell]
+        kept = any(plot.lines > sum(index != fit.index for index, _ in plot.curves) for plot in plots)
     given = "its validation data are its training data" if fit.validates_on_training else "no held-out data is given"
     missing = [words for there, words in ((held_out, given), (kept, "what fit returns is not kept")) if not there]
     if missing and fit.call == "custom_loop":
@@ -77,7 +78,7 @@ def _has_held_out(evidence: Evidence, fit: FitClaim) -> bool:
     if fit.validation is not None:
         return not fit.validates_on_training
     return fit.call not in ("fit", "fit_generator") and any(
-        call.data is not None and call.data.split == "test" for call in evidence.run.evaluations
+        call.serial == fit.serial and call.data is not None and call.data.split == "test" for call in evidence.run.evaluations
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from grader.evidence.causes import causes, half_built
+from grader.evidence.causes import causes, half_built, training_lost
 from grader.evidence.outputs import claimed_parameters, recorded_curves
 from grader.evidence.roles import match
 from grader.records import CompileClaim, Evidence, FitClaim, Graph, Model, ModelClaim, Notebook, RunRecord
@@ -73,8 +73,7 @@ def _meets(fit: FitClaim, most: int, *, kept: bool) -> int:
 
 def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted: bool, out_of_time: bool = False) -> Evidence:
     """The evidence of one run. `rebuilt` holds an entry for every claim of `candidates(record)`."""
-    sections = {cell.index: cell.section for cell in notebook.cells}
-    models = tuple(_model(claim, fits, record, rebuilt, sections) for claim, fits in _trained(record))
+    models = tuple(_model(claim, fits, notebook, record, rebuilt) for claim, fits in _trained(record))
     roles = {
         name: replace(role, model=half_built(notebook, record, role.model)) if role.model is not None and name == "base" else role
         for name, role in match(models).items()
@@ -94,13 +93,47 @@ def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted:
     )
 
 
-def _model(claim: ModelClaim, fits: tuple[FitClaim, ...], record: RunRecord, rebuilt: Rebuilt, sections: Mapping[int, int]) -> Model:
+def _model(claim: ModelClaim, fits: tuple[FitClaim, ...], notebook: Notebook, record: RunRecord, rebuilt: Rebuilt) -> Model:
     graph, refusal = rebuilt.get((claim.serial, claim.version), (None, "it was not rebuilt"))
     first_seen = min((other.cell for other in record.models if other.serial == claim.serial), default=claim.cell)
     cell = min(fit.cell for fit in fits) if fits else first_seen
-    return Model(
-        claim=claim, graph=graph, refusal=refusal, compiled=_compiled(claim, fits, record), fits=fits, section=sections.get(cell, 0)
+    own = {fit.index for fit in fits}
+    followed = (
+        any(history.fit in own for history in record.histories),
+        any(index in own for plot in record.plots for index, _ in plot.curves),
+        any(call.serial == claim.serial for call in record.evaluations),
     )
+    return Model(
+        claim=claim,
+        graph=graph,
+        refusal=refusal,
+        compiled=_compiled(claim, fits, record),
+        fits=fits,
+        section=next((each.section for each in notebook.cells if each.index == cell), 0),
+        images=_trained_on(claim, fits, notebook, record),
+        shown=sum(followed),
+    )
+
+
+def _trained_on(claim: ModelClaim, fits: tuple[FitClaim, ...], notebook: Notebook, record: RunRecord) -> int | None:
+    """The images that the training calls of one model ask for. None where that is not known, or where a failure kept its training from being seen.
+
+    A call that ended its cell with an error counts as it was asked for; one whose error the notebook caught trained nothing. Another data set's images
+    are none.
+    """
+    if not fits:
+        return None if training_lost(notebook, record, claim.names) else 0
+    failing = {run.index for run in record.cells if run.status != "ok"}
+    counted = [
+        0
+        if (fit.error is not None and fit.cell not in failing) or (fit.train is not None and fit.train.dataset not in (None, "cifar10"))
+        else None
+        if fit.rows is None
+        else fit.rows * (fit.epochs or 1)
+        for fit in fits
+    ]
+    known = [images for images in counted if images is not None]
+    return sum(known) if len(known) == len(counted) else None
 
 
 def _compiled(claim: ModelClaim, fits: tuple[FitClaim, ...], record: RunRecord) -> CompileClaim | None:

@@ -129,6 +129,11 @@ def half_built(notebook: Notebook, record: RunRecord, model: Model) -> Model:
     return replace(model, claim=replace(claim, unfinished=unfinished, planned=planned))
 
 
+def training_lost(notebook: Notebook, record: RunRecord, names: tuple[str, ...]) -> bool:
+    """Whether a model of these `names` that was never trained would have been, had every cell run: by a lost statement, or in a cell that was not reached."""
+    return any(not each.reached or (_would("fit", each) and (not names or set(names) & each.called)) for each in _lost(notebook, record))
+
+
 def _begun(claim: ModelClaim, more: int, cell: int) -> str:
     """What stands of a network that was never finished; `more`: layers that later lines would have added."""
     stands = sum(layer.class_name != "InputLayer" for layer in claim.layers)

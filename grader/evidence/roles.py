@@ -1,6 +1,7 @@
-"""Which model is the base, the dropout, the augmentation model: by structure first, then by section heading and order.
+"""Which model is the base, the dropout, the augmentation model: of those that the notebook works on, by structure first, then by section heading and order.
 
-The exercise reuses one variable for all three, students add helpers and further models; names therefore count for nothing.
+The exercise reuses one variable for all three, students add helpers and further models; names therefore count for nothing. A model that was trained on
+next to nothing, or never, is none that the notebook is about where another one for the same part was really trained.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +20,17 @@ _MODERATE = {
 """The largest factor of each random layer that still is an answer to section 6: of a full turn (rotation), else of the size or the range of values.
 Decides between candidates only, never points."""
 
+_PASS = 50_000
+"""Images of one epoch where a training loop does not tell how many: CIFAR-10's training set."""
+_TIMES = 20
+"""Trained so many times as long, a model is the notebook's subject rather than one that was trained on next to nothing: in less than one twentieth of an
+epoch (2,500 images) no run of the reference was above chance (its first in `reference/all_cnn_c/runs.csv` are at 2,560). An All-CNN trained for one epoch
+beside a small network trained for a hundred stays a subject."""
+_PART = 100
+"""Of an epoch's images too few are used to learn what a class looks like, however often: five hundred, fifty of each class."""
+_SHOWN = 0.3
+"""What each way of following a model's training (history kept, curves plotted, evaluated) counts: all three together less than one structural demand."""
+
 
 def match(models: tuple[Model, ...]) -> Mapping[str, Role]:
     """The roles "base", "dropout" and "augmentation", each with a model or None and a sentence that says why."""
@@ -36,12 +48,13 @@ def match(models: tuple[Model, ...]) -> Mapping[str, Role]:
             last = max(begun, key=_structure)
             none["base"] = Role(model=last, reason=f"{_where(last)}: the only network that was started.")
         return none
-    base = max(able, key=lambda model: (_as_base(model, able), -model.claim.serial, -model.claim.version))
+    subjects = _subjects(able)
+    base = max(subjects, key=lambda model: (_as_base(model, able), -model.claim.serial, -model.claim.version))
     others = tuple(model for model in able if model is not base)
     dropout = _best(others, _as_dropout) or _best(tuple(model for model in able if model.section == 5), _as_dropout)
     augmentation = _best(tuple(model for model in others if model is not dropout), _as_augmentation) or _best(able, _as_augmentation)
     return {
-        "base": Role(model=base, reason=_base_reason(base, able)),
+        "base": Role(model=base, reason=_base_reason(base, able, subjects)),
         "dropout": Role(model=dropout, reason=_reason(dropout, "has Dropout")) if dropout else none["dropout"],
         "augmentation": Role(model=augmentation, reason=_reason(augmentation, "augments its images"))
         if augmentation
@@ -80,9 +93,39 @@ def likeness(graph: Graph) -> float:
     return sum(points)
 
 
+def _subjects(models: tuple[Model, ...]) -> tuple[Model, ...]:
+    """The models that the notebook works on: without those that were trained on next to nothing where another of `models` was really trained."""
+    return tuple(model for model in models if not any(_is_decoy(model, other) for other in models))
+
+
+def _is_decoy(model: Model, other: Model) -> bool:
+    """Whether `model` was trained on next to nothing and `other` really: less than a twentieth of its images, and less than one epoch of them.
+
+    It is next to nothing where it cannot suffice to be above chance (`_TIMES`, `_PART`), or where the notebook follows the other's training more. A model
+    that was never trained stays what its variants are made from, and section 1's own answer.
+    """
+    images = _PASS if other.images is None else other.images
+    if model.images is None or _TIMES * model.images >= images or all(fit.error is not None for fit in other.fits):
+        return False
+    if not model.fits:
+        return other.graph is not None and not _is_variant(other, model) and not model.section == 1 != other.section
+    epoch = max((fit.rows or _PASS for fit in other.fits), default=_PASS)
+    rows = max((fit.rows or 0 for fit in model.fits), default=0)
+    little = _TIMES * model.images < epoch or _PART * rows < epoch or model.shown < other.shown
+    return model.images < epoch and little
+
+
+def _is_variant(model: Model, base: Model) -> bool:
+    """Whether `model` is as close to the required network as `base`, with the later sections' additions that `base` has not."""
+    if model.graph is None or base.graph is None:
+        return False
+    added = [bool(find(model.graph)) and not find(base.graph) for find in (graphs.dropout_layers, graphs.augmentation_layers)]
+    return any(added) and likeness(model.graph) >= likeness(base.graph)
+
+
 def _progress(model: Model) -> float:
     trained = any(fit.error is None for fit in model.fits)
-    return 3.0 * trained + 1.5 * (model.fitted and not trained) + 1.0 * (model.compiled is not None)
+    return 3.0 * trained + 1.5 * (model.fitted and not trained) + 1.0 * (model.compiled is not None) + _SHOWN * model.shown
 
 
 def _structure(model: Model) -> float:
@@ -140,10 +183,9 @@ def _numbers(setting: object) -> list[float]:
 
 
 def _best(models: tuple[Model, ...], score: Callable[[Model], float]) -> Model | None:
-    """The model that scores highest, the later one of equals; None where none scores above zero."""
-    ranked = [(score(model), (model.claim.serial, model.claim.version), model) for model in models]
-    found = max(ranked, key=lambda item: item[:2], default=None)
-    return found[2] if found is not None and found[0] > 0 else None
+    """Of the models that score above zero and that the notebook works on the one that scores highest, the later one of equals; None where there is none."""
+    able = _subjects(tuple(model for model in models if score(model) > 0))
+    return max(able, key=lambda model: (score(model), model.claim.serial, model.claim.version), default=None)
 
 
 def _where(model: Model) -> str:
@@ -159,10 +201,16 @@ def _reason(model: Model, because: str) -> str:
     return f"{_where(model)}: it {because}{section}."
 
 
-def _base_reason(base: Model, able: tuple[Model, ...]) -> str:
+def _base_reason(base: Model, able: tuple[Model, ...], subjects: tuple[Model, ...]) -> str:
     if len(able) == 1:
         return f"{_where(base)}: the only classifier that the notebook builds."
-    return f"{_where(base)}: of {len(able)} classifiers the one that is closest to the required network{', trained' if base.fitted else ''}, without the later sections' additions."
+    passed = [model for model in able if model not in subjects and _structure(model) > _structure(base)]
+    words = (
+        f" {_where(passed[0])} was passed over: trained on {passed[0].images:,} images, it is not what the notebook is about."
+        if passed
+        else ""
+    )
+    return f"{_where(base)}: of {len(able)} classifiers the one that is closest to the required network{', trained' if base.fitted else ''}, without the later sections' additions.{words}"
 
 
 def _why_none(models: tuple[Model, ...]) -> str:

@@ -411,3 +411,43 @@ def test_a_network_that_was_never_finished_is_judged_by_what_stands_also_where_n
     assert finding.status is Status.PASS
     assert "only the layers that were built" in finding.message
     assert "the only network that was started" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("plot", "images", "call", "status"),
+    [
+        (PlotClaim(cell=4, curves=((7, "accuracy"), (7, "val_accuracy")), lines=2), 1, {}, Status.FAIL),  # another model's
+        (PlotClaim(cell=4, curves=((7, "accuracy"), (0, "accuracy"), (0, "val_accuracy")), lines=3), 1, {}, Status.PASS),
+        (PlotClaim(cell=4, curves=((7, "val_accuracy"), (0, "accuracy")), lines=2), 1, {}, Status.PARTIAL),
+        (
+            PlotClaim(cell=4, curves=((7, "accuracy"), (7, "val_accuracy")), lines=2),
+            None,
+            {"error": CellError(type="E", message="")},
+            Status.PASS,
+        ),
+        (
+            PlotClaim(cell=4, curves=((7, "accuracy"), (7, "val_accuracy")), lines=2),
+            0,
+            {"error": CellError(type="E", message="")},
+            Status.FAIL,
+        ),
+        (PlotClaim(cell=4, curves=((7, "accuracy"), (7, "val_accuracy")), lines=2), None, {"call": "custom_loop"}, Status.FAIL),
+        (PlotClaim(cell=4, curves=((7, "accuracy"), (7, "val_accuracy")), lines=4), None, {"call": "custom_loop"}, Status.ERROR),
+    ],
+)
+def test_curves_count_for_the_training_of_the_model_that_is_judged(plot, images, call, status):
+    found = with_fit(**call)
+    model = replace(found.roles["base"].model, images=images)
+    found = replace(found, roles={"base": Role(model=model, reason="")}, run=replace(found.run, plots=(plot,)))
+    assert judge("curves_plotted", found).status is status
+
+
+def test_an_own_loop_has_the_held_out_data_and_the_curves_of_its_own_model():
+    found = with_fit(call="train_on_batch", validation=None)
+    other = (EvaluateClaim(cell=4, call="evaluate", serial=7, data=data("test")),)
+    curves = (PlotClaim(cell=4, curves=((7, "accuracy"), (7, "val_accuracy")), lines=2),)
+    run = replace(found.run, evaluations=other, histories=(), plots=curves)
+    assert judge("train_protocol", replace(found, run=run)).fraction == 0.4
+    own = (replace(other[0], serial=0),)
+    run = replace(run, evaluations=own, plots=(replace(curves[0], lines=3),))
+    assert judge("train_protocol", replace(found, run=run)).status is Status.PASS

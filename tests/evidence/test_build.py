@@ -5,7 +5,21 @@ from dataclasses import replace
 import pytest
 
 from grader import evidence
-from grader.records import Cell, CellError, CellRun, CompileClaim, DataClaim, FitClaim, LayerClaim, ModelClaim, Notebook, RunRecord
+from grader.records import (
+    Cell,
+    CellError,
+    CellRun,
+    CompileClaim,
+    DataClaim,
+    EvaluateClaim,
+    FitClaim,
+    HistoryClaim,
+    LayerClaim,
+    ModelClaim,
+    Notebook,
+    PlotClaim,
+    RunRecord,
+)
 
 PLAIN = ("Conv2D", "GlobalAveragePooling2D", "Dense")
 DROPPED = ("Conv2D", "GlobalAveragePooling2D", "Dropout", "Dense")
@@ -111,3 +125,64 @@ def test_a_network_to_which_layers_could_not_be_added_was_never_finished(source,
     made = evidence.build(Notebook(cells=(Cell(index=0, kind="code", source=source),)), record, {}, attempted=True)
     model = made.roles["base"].model
     assert (model.claim.unfinished, model.claim.planned) == (unfinished, planned)
+
+
+SMALL = replace(IMAGES, rows=100, std=0.2)
+
+
+@pytest.mark.parametrize(
+    ("calls", "images"),
+    [
+        ([{}], 3_000),
+        ([{}, {"epochs": 1}, {"epochs": None}], 3_200),
+        ([{"steps": 2, "batch_size": 32}], 64 * 30),
+        ([{"steps": 10, "batch_size": 32}], 3_000),  # no more than there are
+        ([{"steps": 2, "batch_size": 32, "train": replace(SMALL, rows=None)}], 64 * 30),
+        ([{"train": replace(SMALL, rows=None)}], None),
+        ([{"train": None, "call": "custom_loop"}, {}], None),
+        ([{"train": replace(SMALL, std=0.0)}], 0),  # black images
+        ([{"train": replace(SMALL, dataset="mnist")}, {"epochs": 1}], 100),
+        ([{"error": WRONG}], 0),  # its cell ran through: the notebook caught it
+        ([{"error": WRONG, "cell": 9}], 3_000),
+        ([], 0),
+    ],
+)
+def test_the_images_that_a_model_is_trained_on(calls, images):
+    fits = tuple(replace(fit(index, 0, 0, 2), **{"train": SMALL, "epochs": 30, **call}) for index, call in enumerate(calls))
+    cells = (CellRun(index=2, status="ok"), CellRun(index=9, status="error", error=WRONG))
+    made = evidence.build(Notebook(cells=()), RunRecord(cells=cells, models=(claim(0, 0, PLAIN),), fits=fits), {}, attempted=True)
+    assert made.models[0].images == images
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "images"),
+    [
+        ("net.fit(x, y)", "error", None),
+        ("other.fit(x, y)", "error", 0),
+        ("net.summary(x)", "error", 0),
+        ("def train(model):\n    model.fit(x, y)\ntrain(net)", "error", None),
+        ("anything()", "skipped", None),  # not reached: nobody knows
+        ("net.fit(x, y)", "ok", 0),
+    ],
+)
+def test_whether_a_failure_kept_a_models_training_from_being_seen(source, status, images):
+    lost = len(source.splitlines())
+    error = replace(WRONG, statement=lost) if status == "error" else None
+    before = CellRun(index=0, status="ok")
+    run = CellRun(index=1, status=status, error=error, lost=(lost,) if error else ())
+    cells = (Cell(index=0, kind="code", source="net = build()"), Cell(index=1, kind="code", source=source))
+    model = replace(claim(0, 0, PLAIN, cell=0), names=("net",))
+    record = RunRecord(cells=(before, run), models=(model,), ending="killed" if status == "skipped" else "ok")
+    assert evidence.build(Notebook(cells=cells), record, {}, attempted=True).models[0].images == images
+
+
+def test_how_the_notebook_follows_a_models_training_counts_its_own_calls():
+    record = RunRecord(
+        models=(claim(0, 0, PLAIN), claim(1, 0, PLAIN)),
+        fits=(fit(0, 0, 0, 2), fit(1, 1, 0, 3)),
+        histories=(HistoryClaim(fit=0, kept_as="h"),),
+        plots=(PlotClaim(cell=4, curves=((1, "accuracy"),)),),
+        evaluations=(EvaluateClaim(cell=5, call="evaluate", serial=1),),
+    )
+    made = evidence.build(Notebook(cells=()), record, {}, attempted=True)
+    assert [model.shown for model in made.models] == [1, 2]

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 from checks.test_checks import AVERAGE, BODY, DENSE, SCORES, chain, conv
 
 from grader.evidence.roles import match
-from grader.records import CompileClaim, FitClaim, LayerClaim, Model, ModelClaim
+from grader.records import CellError, CompileClaim, DataClaim, FitClaim, LayerClaim, Model, ModelClaim
 
 DROPOUT = ("Dropout", (10,), {"rate": 0.2})
 FLIP = ("RandomFlip", (32, 32, 3), {})
@@ -103,3 +104,66 @@ def test_of_two_augmented_models_the_extreme_one_is_an_experiment():
     assert roles(BASE, WITH_DROPOUT, turned(0.1), turned(0.5), sections=(3, 5, 6, 6))["augmentation"] == 2
     assert roles(BASE, WITH_DROPOUT, turned(0.1), turned(0.2), sections=(3, 5, 6, 6))["augmentation"] == 3
     assert roles(BASE, WITH_DROPOUT, turned(0.5), sections=(3, 5, 6))["augmentation"] == 2
+
+
+EPOCH = 50_000
+
+
+def worked(graph, images, *, rows=EPOCH, shown=0, section=0, error=False, serial=0):
+    """A model that was trained on so many images of epochs of `rows`; 0: never, None: by a loop that does not tell."""
+    (made,) = models(graph, fitted=images != 0, sections=(section,))
+    train = None if images is None else DataClaim(container="array", dataset="cifar10", rows=rows, std=0.2)
+    wrong = CellError(type="ValueError", message="no") if error else None
+    fits = tuple(replace(fit, train=train, error=wrong) for fit in made.fits)
+    return replace(made, claim=replace(made.claim, serial=serial), fits=fits, images=images, shown=shown)
+
+
+@pytest.mark.parametrize(
+    ("right", "poor", "right_one_counts"),
+    [
+        (worked(BASE, 2, rows=2), worked(VGG, 2 * EPOCH, shown=1), False),
+        (worked(BASE, 2, rows=2, shown=3), worked(VGG, 2 * EPOCH), False),  # whatever is drawn of it
+        (worked(BASE, 30 * 32, rows=32, shown=2), worked(VGG, 30 * EPOCH), False),
+        (worked(BASE, 300 * 100, rows=100, shown=2), worked(VGG, 300 * EPOCH), False),  # a hundred images, however often
+        (worked(BASE, 20_000, rows=20_000), worked(VGG, 30 * EPOCH, shown=2), False),
+        (worked(BASE, 20_000, rows=20_000, shown=2), worked(VGG, 30 * EPOCH, shown=2), True),  # limited, but followed as much
+        (worked(BASE, 0), worked(VGG, 2 * EPOCH), False),
+        (worked(BASE, 0, section=1), worked(VGG, 2 * EPOCH, section=3), True),  # section 1 asks for the network, not for its training
+        (worked(BASE, 0, section=1), worked(VGG, 2 * EPOCH, section=1), False),
+        (worked(BASE, 0), worked(VGG, None), False),
+        (worked(BASE, 0), worked(VGG, EPOCH, error=True), True),  # no other one was trained, either
+        (worked(BASE, 0), worked(None, EPOCH), True),  # a wrapper whose parts are not known may hold it
+        (worked(BASE, 2, rows=2), worked(VGG, None), False),
+        (worked(BASE, None), worked(VGG, 30 * EPOCH, shown=3), True),  # a loop of its own does not tell
+        (worked(BASE, EPOCH), worked(MLP, 100 * EPOCH, shown=3), True),  # a comparison that was trained longer
+        (worked(BASE, 2000, rows=1000), worked(VGG, 20_000, rows=1000), True),  # everything is short here
+        (worked(BASE, 30 * EPOCH, shown=0), worked(VGG, 30 * EPOCH, shown=3), True),  # two whole attempts: the better one
+        (worked(BASE, 30 * EPOCH, error=True), worked(VGG, 30 * EPOCH, shown=3), True),
+        (worked(BASE, 0, section=2), worked(WITH_DROPOUT, 30 * EPOCH, shown=3, section=5), True),  # what its variant is made from
+    ],
+)
+def test_a_model_trained_on_next_to_nothing_is_a_decoy_beside_one_that_was_trained(right, poor, right_one_counts):
+    found = match((right, replace(poor, claim=replace(poor.claim, serial=1))))
+    assert (found["base"].model.claim.serial == 0) is right_one_counts, found["base"].reason
+
+
+def test_of_several_decoys_none_is_the_base_and_the_reason_names_one():
+    found = match((worked(BASE, 2, rows=2), worked(BASE, 0, serial=1), worked(VGG, 2 * EPOCH, serial=2)))
+    assert found["base"].model.claim.serial == 2
+    assert "trained on 2 images" in found["base"].reason
+
+
+@pytest.mark.parametrize("role", ["dropout", "augmentation"])
+def test_a_decoy_plays_no_later_role_beside_a_model_that_was_trained_for_it(role):
+    layer = DROPOUT if role == "dropout" else FLIP
+    poor = chain(layer, conv((32, 32, 64)), ("Flatten", (65536,), {}), DENSE)
+    right = WITH_DROPOUT if layer is DROPOUT else AUGMENTED
+    trained = worked(poor, 30 * EPOCH, serial=1)
+    base = worked(BASE, 30 * EPOCH, serial=2)
+    assert match((worked(right, 2, rows=2), trained, base))[role].model.claim.serial == 1
+    assert match((worked(right, 30 * EPOCH), trained, base))[role].model.claim.serial == 0
+    assert match((worked(right, 2, rows=2), base))[role].model.claim.serial == 0  # the notebook has no other
+
+
+def test_of_equal_models_the_one_whose_training_is_followed_is_the_base():
+    assert match((worked(BASE, EPOCH), worked(BASE, EPOCH, shown=2, serial=1)))["base"].model.claim.serial == 1

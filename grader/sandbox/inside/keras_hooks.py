@@ -56,6 +56,7 @@ class Recorder:
         self.unfinished = {}  # id of a model that we made of what stood -> what became of it
         self.looked = {}  # serial -> cheap fingerprint at the last look
         self.fits = 0
+        self.latest = {}  # serial -> index of the model's last training call
         self.histories = {}  # fit index -> (History, its dict)
         self.reported = set()
         self.custom_steps, self.custom_cell = 0, None
@@ -106,6 +107,7 @@ class Recorder:
             model, generator, steps_per_epoch=None, epochs=1, verbose=1, callbacks=None, validation_data=None, *args, **kwargs
         ):
             recorder.context.note("shim", "fit_generator answered as fit (it was removed from Keras)")
+            kwargs["steps_per_epoch"] = steps_per_epoch
             return recorder.fit(model, "fit_generator", generator, None, None, epochs, callbacks, 0.0, validation_data, (), kwargs)
 
         def evaluate(model, x=None, y=None, *args, **kwargs):
@@ -611,6 +613,7 @@ class Recorder:
         index = self.fits
         self.fits += 1
         claim, error, history = {"epochs": _whole(epochs), "batch_size": _whole(batch_size)}, None, None
+        claim["steps"] = _whole(kwargs.get("steps_per_epoch"))
         small, held = (None, None), None
         try:
             small_x, small_y, claim["train"], _, found = self.data(x, y)
@@ -647,11 +650,13 @@ class Recorder:
                 print(f"(fit answered while grading: one batch of {_BATCH} images was trained; {epochs} epochs were asked for)")
 
     def _trained(self, model, index, call, claim):
-        """Send a training call."""
+        """Send a training call; returns what was sent."""
+        self.latest[self.serial(model)] = index
         with self.context.ours("recording a training call"):
             serial, version = self.look(model, claim.get("train"), failed=bool(claim.get("error")))
             body = {"index": index, "cell": self.context.cell, "call": call, "serial": serial, "version": version, **claim}
             self.context.send("fit", body)
+            return body
 
     def _used(self, model, call, data):
         """Send a call of `evaluate` or `predict`."""
@@ -729,7 +734,8 @@ class Recorder:
             model, lambda: self.original["evaluate"](model, small_x, small_y, batch_size=_BATCH, verbose=0, return_dict=True)
         )
         with self.context.ours("giving the answer of evaluate values of its own"):
-            logs = plots.evaluated(max(self.fits - 1, 0), logs, self.serial(model))
+            serial = self.serial(model)
+            logs = plots.evaluated(self.latest.get(serial, -1), logs, serial)
         print(f"(evaluate answered while grading: {_BATCH} images were used)")
         return logs if kwargs.get("return_dict") else model._flatten_metrics_in_order(logs)
 
@@ -747,17 +753,25 @@ class Recorder:
         if self.context.busy:
             return self.original[call](model, x, y, **kwargs)
         serial = self.serial(model)
-        count, last = self.batches.get((serial, call), (0, None))
+        count, last, told = self.batches.get((serial, call), (0, None, None))
         if count >= 3:
+            self.batches[serial, call] = count + 1, last, told
             return last
         small_x, small_y, claim, rows, _ = self.data(x, y)
         if count == 0 and call == "train_on_batch":
-            self._trained(model, self.fits, call, {"batch_size": rows, "train": claim})
+            told = self._trained(model, self.fits, call, {"batch_size": rows, "train": claim})
             self.fits += 1
         options = {"return_dict": True} if kwargs.get("return_dict") else {}
         result = self._eagerly(model, lambda: self.original[call](model, small_x, small_y, **options))
-        self.batches[serial, call] = (count + 1, result)
+        self.batches[serial, call] = count + 1, result, told
         return result
+
+    def _count_batches(self):
+        """Send the calls of `train_on_batch` once more where there were more of them: how many images they took together."""
+        for count, _, told in self.batches.values():
+            if told and told["train"] and told["batch_size"] and told["train"]["rows"] < (rows := count * told["batch_size"]):
+                told["train"]["rows"] = rows
+                self.context.send("fit", told)
 
     def custom_step(self, variables):
         """An optimiser was applied outside `fit`: a training loop of the student's own."""
@@ -814,6 +828,8 @@ class Recorder:
                         self.reported.add(index)
                         self.context.send("history", {"fit": index, "kept_as": name[:60]})
                         break
+        with self.context.ours("counting batches"):
+            self._count_batches()
         self.arrays()
 
     def _unnamed(self, named):
