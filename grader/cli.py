@@ -4,7 +4,7 @@ import difflib
 import re
 import signal
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from grader.pipeline import Options, Outcome
     from grader.rubric import Rubric
-    from grader.sandbox import Sandbox
 
 EXIT_CODES = """\b
 Exit codes: 0 graded, 1 graded but below --fail-under (or, with --on-review
@@ -90,6 +89,16 @@ def cli() -> None:
 
 
 _SECONDS = click.FloatRange(min=1)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+_KEY = click.option("--key", type=_FILE, metavar="FILE", help="The key of the pseudonyms (default: beside the gradebook).")
+_DEVICE = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured."
+)
+_BACKEND = click.option(
+    "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
+)
 _HOW = (
     click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by."),
     click.option(
@@ -99,9 +108,7 @@ _HOW = (
         show_default=True,
         help="How much training to measure: none, a short check, or all epochs (for a GPU).",
     ),
-    click.option(
-        "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured."
-    ),
+    _DEVICE,
     click.option(
         "--sandbox",
         default="auto",
@@ -127,9 +134,7 @@ _HOW = (
         metavar="SECONDS",
         help="Time limit for grading a submission; what is not graded by then is skipped.",
     ),
-    click.option(
-        "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
-    ),
+    _BACKEND,
     click.option("--no-cache", is_flag=True, help="Ignore cached training verdicts."),
     click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator."),
     click.option("--json-lines", is_flag=True, help="Print progress and result as JSON, one object per line."),
@@ -146,9 +151,7 @@ def _how(command: Any) -> Any:
 @cli.command(epilog=EXIT_CODES)
 @click.argument("submission")
 @_how
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("report"), show_default=True, help="The folder for the report."
-)
+@click.option("--out", type=_FOLDER, default=Path("report"), show_default=True, help="The folder for the report.")
 @click.option(
     "--format",
     "formats",
@@ -278,7 +281,7 @@ def _say(message: str) -> None:
 @_how
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_FOLDER,
     default=Path("class-report"),
     show_default=True,
     help="The folder for class.html, marks.csv and everyone's report.",
@@ -299,28 +302,13 @@ def _say(message: str) -> None:
     metavar="auto|NAME",
     help="The platform that PATHS were downloaded from, if it is not recognised.",
 )
-@click.option(
-    "--mapping",
-    "mapping",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="CSV",
-    help="A CSV that assigns files to students.",
-)
+@click.option("--mapping", "mapping", type=_EXISTING, metavar="CSV", help="A CSV that assigns files to students.")
 @click.option("--names", metavar="REGEX", help="How files are named, with a group `student` (and `name`, `attempt`, `late`).")
-@click.option(
-    "--key",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="The key of the pseudonyms (default: beside the gradebook).",
-)
-@click.option(
-    "--late", "late_policy", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="TOML", help="The late policy."
-)
+@_KEY
+@click.option("--late", "late_policy", type=_EXISTING, metavar="TOML", help="The late policy.")
 @click.option("--regrade", multiple=True, metavar="FILTER", help="Grade again: all, status=…, student=sub_…, criterion=ID[:STATUS].")
 @click.option("--all-attempts", is_flag=True, help="Grade every attempt, not only each student's latest.")
-@click.option(
-    "--template", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The template notebook, for finding similar work."
-)
+@click.option("--template", type=_EXISTING, help="The template notebook, for finding similar work.")
 @click.option("--quiet", is_flag=True, help="Print only problems and the summary.")
 def batch(**given: Any) -> None:
     """Grade a class: folders, or the downloads of Canvas, Moodle, Gradescope or nbgrader. Run the same command again to resume."""
@@ -358,15 +346,10 @@ def batch(**given: Any) -> None:
 @click.argument("gradebook", metavar="GRADEBOOK")
 @click.option("--to", required=True, metavar="csv|canvas-csv|moodle|nbgrader", help="The format.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path(), help="The folder to write to.")
-@click.option(
-    "--worksheet",
-    "source",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The file downloaded there: Moodle's worksheet, Canvas' gradebook.",
-)
+@click.option("--worksheet", "source", type=_EXISTING, help="The file downloaded there: Moodle's worksheet, Canvas' gradebook.")
 @click.option("--assignment", default="", metavar="NAME", help="Canvas: Title (id). nbgrader: the assignment.")
 @click.option("--notebook", default="submission", show_default=True, help="nbgrader: the notebook's name in the assignment.")
-@click.option("--database", type=click.Path(dir_okay=False, path_type=Path), help="nbgrader's gradebook.db.")
+@click.option("--database", type=_FILE, help="nbgrader's gradebook.db.")
 @click.option(
     "--column",
     "columns",
@@ -378,38 +361,23 @@ def batch(**given: Any) -> None:
 @click.option("--with-names", is_flag=True, help="csv: names beside the pseudonyms.")
 @click.option("--include-review", is_flag=True, help="Include those that still need manual review.")
 @click.option("--overwrite", is_flag=True, help="Replace marks that were given there; without this option they are kept and listed.")
-@click.option(
-    "--key",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="The key of the pseudonyms (default: beside the gradebook).",
-)
+@_KEY
 def export(**given: Any) -> None:
     """Write a class's marks for another system; a missing score is never written as zero."""
     from grader.batch import export as exports
     from grader.batch import session
 
-    columns = dict(column.partition("=")[::2] for column in given["columns"])
-    source = given["source"]
-    options = exports.Options(
-        with_names=given["with_names"],
-        include_review=given["include_review"],
-        overwrite=given["overwrite"],
-        assignment=given["assignment"],
-        source=None if source is None else source.read_bytes(),
-        file="" if source is None else source.name,
-        columns=columns,
-        feedback=not given["no_feedback"],
-        database=given["database"],
-        notebook=given["notebook"],
-    )
-    done = session.exported(given["gradebook"], given["to"], options, given["key"])
+    gradebook, to, key, out, source = (given.pop(name) for name in ("gradebook", "to", "key", "out", "source"))
+    given["columns"] = dict(column.partition("=")[::2] for column in given["columns"])
+    if source is not None:
+        given |= {"source": source.read_bytes(), "file": source.name}
+    done = session.exported(gradebook, to, exports.Options(feedback=not given.pop("no_feedback"), **given), key)
     for name, data in done.files.items():
-        given["out"].mkdir(parents=True, exist_ok=True)
-        if source is not None and (given["out"] / name).resolve() == source.resolve():
-            _fail(f"--out {given['out']}: {name} there is the file of --worksheet, which would be overwritten. Name another folder.", 2)
-        (given["out"] / name).write_bytes(data)
-        click.echo(f"Written: {given['out'] / name}")
+        out.mkdir(parents=True, exist_ok=True)
+        if source is not None and (out / name).resolve() == source.resolve():
+            _fail(f"--out {out}: {name} there is the file of --worksheet, which would be overwritten. Name another folder.", 2)
+        (out / name).write_bytes(data)
+        click.echo(f"Written: {out / name}")
     for sentence in (*done.notes, *(f"Left out: {reason}" for reason in done.left_out)):
         _say(sentence)
     click.echo(f"{counted(done.written, 'mark')} written, {len(done.left_out)} left out.")
@@ -530,7 +498,7 @@ def data_fetch(connect_timeout: float, *, if_missing: bool) -> None:
 
 
 @data_group.command("import")
-@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("path", type=_EXISTING)
 def data_import(path: Path) -> None:
     """Fill the store from a file: the original binary archive, or an .npz of arrays or JPEG files."""
     from grader import dataset
@@ -600,11 +568,11 @@ def cache_clear() -> None:
 @click.argument("name", default="all_cnn_c", metavar="RUBRIC")
 @click.option("--only", default="", metavar="NAME,…", help="Only these variants or kinds.")
 @click.option("--seeds", default="0:10", show_default=True, metavar="FROM:TO", help="Only seeds in this range.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
-@click.option("--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True)
+@_DEVICE
+@_BACKEND
 @click.option("--precision", type=click.Choice(["auto", "float32", "mixed_bfloat16"]), default="auto", show_default=True)
 @click.option("--standin", is_flag=True, help="Calibrate on the made-up stand-in images.")
-@click.option("--runs", type=click.Path(path_type=Path), metavar="FILE", help="Another file than reference/RUBRIC/runs.csv.")
+@click.option("--runs", "path", type=click.Path(path_type=Path), metavar="FILE", help="Another file than reference/RUBRIC/runs.csv.")
 @click.option(
     "--compute-only", "making", flag_value="nothing", help="Make no run; compute thresholds.toml and results.md from the recorded runs."
 )
@@ -619,28 +587,20 @@ def calibrate(**given: Any) -> None:
     """
     from grader import calibrate as calibration
 
-    first, _, last = given["seeds"].partition(":")
+    seeds = given.pop("seeds")
+    first, _, last = seeds.partition(":")
     if not (first.isdigit() and last.isdigit()):
-        _fail(f"--seeds {given['seeds']}: expected FROM:TO, for example 0:10.", 2)
-    calibration.calibrate(
-        given["name"],
-        only=tuple(name for name in given["only"].split(",") if name),
-        seeds=(int(first), int(last)),
-        device=given["device"],
-        backend=given["backend"],
-        precision=given["precision"],
-        standin=given["standin"],
-        path=given["runs"],
-        making=given["making"] or "runs",
-        tell=click.echo,
-    )
+        _fail(f"--seeds {seeds}: expected FROM:TO, for example 0:10.", 2)
+    only = tuple(name for name in given.pop("only").split(",") if name)
+    given["making"] = given["making"] or "runs"
+    calibration.calibrate(given.pop("name"), only=only, seeds=(int(first), int(last)), tell=click.echo, **given)
 
 
 # ------------------------------------------------------------------ doctor
 
 
 @cli.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The folder that reports would go to.")
+@click.option("--out", type=_FOLDER, default=Path(), help="The folder that reports would go to.")
 @click.option("--attack", is_flag=True, help="Attack this machine's sandbox instead (takes minutes); exit code 1 if an attack succeeds.")
 @click.option("--sandbox", "tier", default="auto", metavar="auto|NAME", help="For --attack: the sandbox to attack.")
 @click.option("--warm", is_flag=True, help="For --attack: attack forked boxes, as `grade batch` uses them.")
@@ -666,29 +626,20 @@ def doctor(out: Path, tier: str, *, attack: bool, warm: bool, as_json: bool) -> 
 
 def _attack(tier: str, *, warm: bool, as_json: bool) -> None:
     """Make every attack of the suite on the sandbox called `tier`; exit with 1 where one was not held."""
-    from grader import sandbox
+    from grader import dataset, sandbox
     from grader.sandbox.bubblewrap import Bubblewrap
     from grader.sandbox.warm import AllWarm
-
-    box = sandbox.choose(tier)
-    if not warm:
-        _attacked(box, as_json=as_json)
-        return
-    if not isinstance(box, Bubblewrap):
-        _fail(f"--warm: only the sandbox bubblewrap forks boxes; this is {box.name}.", 2)
-    with AllWarm(box) as forking:
-        _attacked(forking, as_json=as_json)
-
-
-def _attacked(box: "Sandbox", *, as_json: bool) -> None:
-    from grader import dataset
     from grader_attacks import session
 
+    box = sandbox.choose(tier)
+    if warm and not isinstance(box, Bubblewrap):
+        _fail(f"--warm: only the sandbox bubblewrap forks boxes; this is {box.name}.", 2)
     outcomes = []
-    for outcome in session.run(box, dataset.default_store()):
-        outcomes.append(outcome)
-        if sys.stderr.isatty():
-            click.echo(f"\r{counted(len(outcomes), 'attack')} made", err=True, nl=False)
+    with AllWarm(box) if isinstance(box, Bubblewrap) and warm else nullcontext(box) as attacked:
+        for outcome in session.run(attacked, dataset.default_store()):
+            outcomes.append(outcome)
+            if sys.stderr.isatty():
+                click.echo(f"\r{counted(len(outcomes), 'attack')} made", err=True, nl=False)
     if sys.stderr.isatty():
         click.echo("\r", err=True, nl=False)
     click.echo(session.as_json(outcomes, box.name) if as_json else "\n".join(session.lines(outcomes, box.name)))
