@@ -10,42 +10,15 @@ _CENT = 100
 
 
 class Line(Protocol):
-    """What scoring needs to know of a rubric's criterion."""
+    """What scoring needs to know of a rubric's criterion; `expected` and `hint` are shown where the check does not say."""
 
-    @property
-    def id(self) -> str:
-        """The criterion's fixed id."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """What must hold, in a few words."""
-        ...
-
-    @property
-    def section(self) -> int:
-        """The exercise's section."""
-        ...
-
-    @property
-    def points(self) -> float:
-        """Points at stake."""
-        ...
-
-    @property
-    def why(self) -> str:
-        """Why it matters, for students."""
-        ...
-
-    @property
-    def expected(self) -> str:
-        """What is expected, where the check does not say."""
-        ...
-
-    @property
-    def hint(self) -> str:
-        """What to try, where the check does not say."""
-        ...
+    id: str
+    title: str
+    section: int
+    points: float
+    why: str
+    expected: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from grader.batch.tally import BINS, OUTCOMES, Case, Line, Listed, Tally
 from grader.display import duration
 from grader.records import Status
 from grader.reports import as_html, inert, view
+from grader.reports.chart import round_step
 from grader.reports.text import clean, points_text
 from grader.words import counted, one_line
 
@@ -151,7 +152,7 @@ def _histogram(tally: Tally) -> Histogram | None:
     total = sum(counts)
     if not total:
         return None
-    step = _step(max(counts))
+    step = max(1, round(round_step(max(counts) / 6)))  # at most six of them
     high = math.ceil(max(counts) / step) * step
     slot = (WIDTH - LEFT - RIGHT) / BINS
     columns = []
@@ -179,14 +180,6 @@ def _histogram(tally: Tally) -> Histogram | None:
     )
     edges = tuple((round(LEFT + slot * edge, 1), _points(tally.max_score * edge / BINS)) for edge in range(BINS + 1))
     return Histogram(columns=tuple(columns), edges=edges, ticks=ticks, description=description)
-
-
-def _step(most: int) -> int:
-    """Whole steps on the axis, at most six of them."""
-    step = 1
-    while most > 6 * step:
-        step = next(size for factor in (1, 2, 5, 10, 20, 50, 100) if (size := factor * 10 ** (len(str(step)) - 1)) > step)
-    return step
 
 
 def _sections(tally: Tally) -> tuple[tuple[int, tuple[CriterionRow, ...]], ...]:

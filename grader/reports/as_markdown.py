@@ -4,7 +4,7 @@ from grader.records import Executed, Report, ReportModel
 from grader.reports import trained, view
 from grader.reports.band_chart import figure
 from grader.reports.escape_markdown import block, bold, code, inline, table
-from grader.reports.text import NOTHING, cleaned, count_text, in_points, shape_text
+from grader.reports.text import NOTHING, cleaned, count_text, in_points, shape_text, thinned
 from grader.reports.view import Line
 
 NAME = "md"
@@ -93,14 +93,8 @@ def _recorded(report: Report) -> list[str]:
             (str(epoch + 1), *(_value(curve.values[key], epoch) for key in keys)) for epoch in range(longest)
         ]  # fmt: skip
         parts += [f"### {view.ROLES.get(curve.role, inline(curve.role))}, cell {curve.cell}"]
-        parts += [table(("Epoch", *(inline(key, 40) for key in keys)), thinned(rows))]
+        parts += [table(("Epoch", *(inline(key, 40) for key in keys)), thinned(rows, _MOST_ROWS))]
     return parts if report.recorded else []
-
-
-def thinned(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """At most about 60 of the rows, evenly spread, the last one always among them."""
-    step = -(-len(rows) // _MOST_ROWS)
-    return rows if step <= 1 else [row for number, row in enumerate(rows) if number % step == 0 or number == len(rows) - 1]
 
 
 def _value(values: tuple[float, ...], index: int) -> str:
@@ -117,7 +111,10 @@ def _training(report: Report) -> list[str]:
         if rows := trained.run_rows(training):
             parts += [table(trained.RUN_HEADER, rows), trained.INTERVAL]
         if drawn := figure(f"training-{number}", "", training):
-            parts += [trained.band_sentence(training), table(tuple(inline(name, 80) for name in drawn.header), thinned(list(drawn.rows)))]
+            parts += [
+                trained.band_sentence(training),
+                table(tuple(inline(name, 80) for name in drawn.header), thinned(drawn.rows, _MOST_ROWS)),
+            ]
         parts += [_facts(trained.facts(training)), "\n".join(f"- {inline(note)}" for note in training.notes)]
     return parts
 

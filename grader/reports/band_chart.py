@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grader.records import CurvePoint, ReportTraining, Rerun
-from grader.reports.chart import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Place, Tick, line
-from grader.reports.text import NOTHING
+from grader.reports.chart import MOST_ROWS, WIDTH, Place, Tick, line, placing, round_step
+from grader.reports.text import NOTHING, thinned
 from grader.reports.trained import GUESSING, Band, band, shown
 from grader.words import one_line
 
 HEIGHT = 250
-_MOST_SEEDS, _MOST_CURES, _MOST_ROWS = 8, 2, 120
+_MOST_SEEDS, _MOST_CURES = 8, 2
 _FARTHEST = 10**12
 _Measured = tuple[tuple[int, float], ...]
 
@@ -80,17 +80,13 @@ def figure(name: str, title: str, training: ReportTraining) -> Figure | None:
     best = max([GUESSING, *(value for curve in curves for _, value in curve.measured), *(under.high + under.passes if under else ())])
     top, step = _top(best)
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = LEFT + x / farthest * (WIDTH - LEFT - RIGHT)
-        down = TOP + (top - y) / top * (HEIGHT - TOP - BOTTOM)
-        return round(across, 1), round(down, 1)
-
+    place = placing((0, farthest), (0, top), HEIGHT)
     deaths = tuple((curve.died, curve.measured[-1][1] if curve.measured else GUESSING) for curve in curves if curve.died)
     return Figure(
         id=name,
         title=title,
         description=_description(curves, under),
-        x_ticks=tuple(Tick(at=place(x, 0)[0], label=f"{x:,}") for x in _x_ticks(farthest)),
+        x_ticks=tuple(Tick(at=place(x, 0)[0], label=f"{x:,}") for x in range(0, farthest + 1, max(1, round(round_step(farthest / 5))))),
         y_ticks=tuple(Tick(at=place(0, number * step)[1], label=f"{number * step:.1f}") for number in range(round(top / step) + 1)),
         guessing=place(0, GUESSING)[1],
         area=_outline(under, place) if under and len(under.images) > 1 else "",
@@ -146,13 +142,6 @@ def _top(best: float) -> tuple[float, float]:
     return (tenths / 10, 0.1) if tenths <= 5 else (min(10, tenths + tenths % 2) / 10, 0.2)
 
 
-def _x_ticks(farthest: int) -> list[int]:
-    raw = farthest / 5
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = max(1, round(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)))
-    return list(range(0, farthest + 1, step))
-
-
 def _line(curve: _Curve, place: Place) -> Line:
     paths, marks = line([images for images, _ in curve.measured], [value for _, value in curve.measured], place)
     return Line(look=curve.look, paths=paths, marks=marks)
@@ -204,6 +193,7 @@ def _rows(curves: Sequence[_Curve], under: Band | None) -> tuple[tuple[str, ...]
     if under:
         columns += [dict(zip(under.images, values, strict=True)) for values in (under.low, under.median, under.high, under.passes)]
     places = sorted({images for column in columns for images in column})
-    step = max(1, -(-len(places) // _MOST_ROWS))
-    chosen = [images for number, images in enumerate(places) if number % step == 0 or number == len(places) - 1]
-    return tuple((f"{images:,}", *(f"{column[images]:.3f}" if images in column else NOTHING for column in columns)) for images in chosen)
+    return tuple(
+        (f"{images:,}", *(f"{column[images]:.3f}" if images in column else NOTHING for column in columns))
+        for images in thinned(places, MOST_ROWS)
+    )

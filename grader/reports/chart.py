@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from grader.reports.text import NOTHING
+from grader.reports.text import NOTHING, thinned
 from grader.reports.view import finite
 from grader.words import one_line
 
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 34
-MOST_SERIES = 6
+MOST_SERIES, MOST_ROWS = 6, 120
 _MOST_POINTS = 2000
 _MARKED = 40  # up to so many points each point is marked
 Place = Callable[[float, float], tuple[float, float]]
@@ -86,11 +86,7 @@ def _chart(name: str, title: str, x_label: str, xs: Sequence[int], curves: Mappi
     low, high, y_ticks = _y_axis(known)
     first, last = xs[0], max(xs[-1], xs[0] + 1)
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = LEFT + (x - first) / (last - first) * (WIDTH - LEFT - RIGHT)
-        down = TOP + (high - y) / (high - low) * (HEIGHT - TOP - BOTTOM)
-        return round(across, 1), round(down, 1)
-
+    place = placing((first, last), (low, high), HEIGHT)
     series = tuple(_series(key, number, xs, values, place) for number, (key, values) in enumerate(drawn.items(), 1))
     return Chart(
         id=name,
@@ -110,6 +106,17 @@ def _chart(name: str, title: str, x_label: str, xs: Sequence[int], curves: Mappi
 def _series(name: str, style: int, xs: Sequence[int], values: tuple[float | None, ...], place: Place) -> Series:
     paths, marks = line(xs, values, place)
     return Series(name=name, style=style, paths=paths, marks=marks, legend_y=HEIGHT + 16 * (style - 1) + 8)
+
+
+def placing(across: tuple[float, float], up: tuple[float, float], height: int) -> Place:
+    """Where a point of a chart is drawn whose axes run from `across[0]` to `across[1]` and from `up[0]` to `up[1]`."""
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        right = LEFT + (x - across[0]) / (across[1] - across[0]) * (WIDTH - LEFT - RIGHT)
+        down = TOP + (up[1] - y) / (up[1] - up[0]) * (height - TOP - BOTTOM)
+        return round(right, 1), round(down, 1)
+
+    return place
 
 
 def line(xs: Sequence[int], values: Sequence[float | None], place: Place) -> tuple[tuple[str, ...], tuple[tuple[float, float], ...]]:
@@ -132,11 +139,15 @@ def _y_axis(values: list[float]) -> tuple[float, float, list[float]]:
     if low >= 0 and high <= 1 and high > 0.05:
         return 0.0, 1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     span = high - low if high - low > 1e-300 else 1.0
-    raw = span / 5
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
+    step = round_step(span / 5)
     bottom, top = math.floor(low / step), math.ceil((low + span) / step)
     return bottom * step, top * step, [number * step for number in range(bottom, top + 1)]
+
+
+def round_step(least: float) -> float:
+    """The distance of an axis' ticks: 1, 2 or 5 times a power of ten, and not under `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * 0.999)
 
 
 def _x_ticks(xs: Sequence[int]) -> list[int]:
@@ -157,9 +168,7 @@ def _sentence(name: str, x_label: str, xs: Sequence[int], values: tuple[float | 
 
 
 def _rows(xs: Sequence[int], columns: tuple[tuple[float | None, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    step = max(1, -(-len(xs) // 120))
-    chosen = [i for i in range(len(xs)) if i % step == 0 or i == len(xs) - 1]
-    return tuple((str(xs[i]), *(_cell(column, i) for column in columns)) for i in chosen)
+    return tuple((str(xs[i]), *(_cell(column, i) for column in columns)) for i in thinned(range(len(xs)), MOST_ROWS))
 
 
 def _cell(column: tuple[float | None, ...], index: int) -> str:

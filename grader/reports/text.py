@@ -5,7 +5,7 @@ Every format starts with `cleaned(executed)`: one choke point through which all 
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from enum import Enum
 from typing import Any, TypeVar
@@ -76,6 +76,12 @@ def shorten(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     return f"{text[:limit]}\n[… {len(text) - limit:,} more characters are not shown]"
+
+
+def thinned(rows: Sequence[T], most: int) -> list[T]:
+    """At most about `most` of the rows, evenly spread, the last one always among them."""
+    step = max(1, -(-len(rows) // most))
+    return [row for number, row in enumerate(rows) if number % step == 0 or number == len(rows) - 1]
 
 
 def hundredths(value: float) -> int:

@@ -45,22 +45,11 @@ class Ending:
 
 
 class Process(Protocol):
-    """What is needed of a started process; `subprocess.Popen` has it."""
+    """What is needed of a started process; `subprocess.Popen` has it. `pid`: its number as this process sees it; `stdin`: what it reads."""
 
-    @property
-    def pid(self) -> int:
-        """Its number as this process sees it."""
-        ...
-
-    @property
-    def stdin(self) -> IO[bytes] | None:
-        """What it reads."""
-        ...
-
-    @property
-    def stdout(self) -> IO[bytes] | None:
-        """What it prints."""
-        ...
+    pid: int
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
 
     def poll(self) -> int | None:
         """The exit code (negative: the signal), None while it lives."""

@@ -14,7 +14,7 @@ import socket
 import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from grader.errors import InfrastructureError
 from grader.sandbox import bubblewrap
@@ -46,7 +46,8 @@ class Forked:
 
     def __init__(self, zygote: "_Zygote", pid: int, given: tuple[int, int]) -> None:
         self._zygote, self.pid = zygote, pid
-        self.stdin, self.stdout = os.fdopen(given[0], "wb", buffering=0), os.fdopen(given[1], "rb", buffering=0)
+        self.stdin: IO[bytes] | None = os.fdopen(given[0], "wb", buffering=0)
+        self.stdout: IO[bytes] | None = os.fdopen(given[1], "rb", buffering=0)
         self.returncode: int | None = None
         self.lost = False
 
