@@ -101,11 +101,11 @@ def spent() -> None:
         known = bands.load(folder, name)
         if known is None or not found:
             continue
-        judged = [(run, thresholds.ending(run, known.points(variants[run.variant].role))) for run in found]
+        judged = [(run, thresholds.decided(run, known.points(variants[run.variant].role))[0]) for run in found]
         for ending in ("learns", "dead", "doubtful", "stuck"):
             group = [run for run, said in judged if said == ending]
             if group:
-                images = [thresholds.decided_after(run, known.points(variants[run.variant].role)) for run in group]
+                images = [thresholds.decided(run, known.points(variants[run.variant].role))[1] for run in group]
                 rate = [run.seconds * count / run.images for run, count in zip(group, images, strict=True)]
                 print(f"{name}: {ending}: {len(group)} runs, median {median(images):,.0f} images, {median(rate):.0f} s")
 

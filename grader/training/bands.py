@@ -3,9 +3,10 @@
 `thresholds.toml` is computed from `runs.csv` (`grade calibrate`); nothing in it is typed by hand.
 """
 
+import hashlib
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +45,16 @@ class Bands:
 
     def at(self, role: str, images: int) -> BandPoint:
         """The point for a run that has seen about `images` images: the nearest one."""
-        return min(self.points(role), key=lambda point: abs(math.log(point.images / max(images, 1))))
+        return nearest(self.points(role), images)
+
+
+def nearest(band: Iterable[BandPoint], images: int) -> BandPoint:
+    """The point of a band for a run that has seen about `images` images."""
+    return min(band, key=lambda point: abs(math.log(point.images / max(images, 1))))
 
 
 def load(folder: Path, dataset: str) -> Bands | None:
     """The bands of `dataset` in a reference folder; None where it was never calibrated. Raises UsageError for a damaged file."""
-    import hashlib  # noqa: PLC0415
-
     path = folder / FILE
     if not path.is_file():
         return None

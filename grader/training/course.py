@@ -28,6 +28,9 @@ PROBED = (2048,)
 """Where silent units are looked for in any case; elsewhere only once gradients have vanished."""
 
 
+Ended = Literal["learns", "dead", "stuck", "doubtful", "cut"]
+
+
 class Trainer(Protocol):
     """What a course drives: `Box2`, or another way of training."""
 
@@ -107,7 +110,7 @@ def follow(
 
     began = time.monotonic()
     points: list[Checkpoint] = []
-    ending: Literal["learns", "dead", "stuck", "doubtful", "cut"] = "stuck"
+    ending: Ended = "stuck"
     proof = ""
     try:
         for point in checkpoints(box, specification, seed=seed, precision=precision, most=budget.images, deadline=deadline):
@@ -154,21 +157,16 @@ def whole(
     with suppress(OutOfTime):
         for _ in range(specification.epochs):
             point = box.advance(steps, evaluate=1 << 20, deadline=deadline)
-            held = point.held
-            points.append(
-                CurvePoint(step=point.step, images=point.images, loss=held.loss if held else None, accuracy=held.accuracy if held else None)
-            )
+            points.append(_measured(point))
     return tuple(points)
 
 
-def rerun(
-    seed: int,
-    ending: Literal["learns", "dead", "stuck", "doubtful", "cut"],
-    points: list[Checkpoint],
-    *,
-    proof: str = "",
-    seconds: float = 0.0,
-) -> Rerun:
+def _measured(point: Checkpoint) -> CurvePoint:
+    loss, accuracy = (point.held.loss, point.held.accuracy) if point.held is not None else (None, None)
+    return CurvePoint(step=point.step, images=point.images, loss=loss, accuracy=accuracy)
+
+
+def rerun(seed: int, ending: Ended, points: list[Checkpoint], *, proof: str = "", seconds: float = 0.0) -> Rerun:
     """The record of a course. A dead run's accuracy is that of its last measured point, or guessing's where none was."""
     held = [point for point in points if point.held is not None]
     last = held[-1].held if held else None
@@ -176,11 +174,7 @@ def rerun(
     return Rerun(
         seed=seed,
         ending=ending,
-        points=tuple(
-            CurvePoint(step=point.step, images=point.images, loss=point.held.loss, accuracy=point.held.accuracy)
-            for point in held
-            if point.held is not None
-        ),
+        points=tuple(map(_measured, held)),
         images=points[-1].images if points else 0,
         steps=points[-1].step if points else 0,
         accuracy=last.accuracy if last else None,

@@ -109,7 +109,7 @@ def _variants(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> list[str
             continue
         endings = {said: sum(other == said for _, other in mine) for said in ("learns", "doubtful", "stuck", "dead")}
         band = thresholds.limits(runs, variants, variant.role) or thresholds.limits(runs, variants, "base")
-        certain = [thresholds.decided_after(run, band) for run, _ in mine]
+        certain = [thresholds.decided(run, band)[1] for run, _ in mine]
         accuracies = [found[0] for (run, _), images in zip(mine, certain, strict=True) if (found := run.at(images)) is not None]
         told = ", ".join(f"{count} {said}" for said, count in endings.items() if count)
         seen = "" if variant.visible else f" (a short run cannot see it: `{variant.caught_by}`)"

@@ -45,8 +45,11 @@ VERDICTS = (*COMMON, "hardware", "verdict", "endings", "cause", "named", "images
 FAR = 0.17
 """An accuracy so far over guessing (ten standard errors) that a calibration run needs not go to the end of the budget."""
 
+LEAST, MOST = 9600, 12800
+"""Images that every run takes, and those that it takes where it is at chance by then and not dead."""
+
 LONG = frozenset({"reference", "honest", "slow"})
-"""Kinds that may take the whole budget; what a defect has not learned by `most` images it does not learn."""
+"""Kinds that may take the whole budget; what a defect has not learned by `MOST` images it does not learn."""
 
 AFTER_PROOF = 2
 """Checkpoints that a run goes on after its death was proved, to see whether a proof ever errs."""
@@ -61,6 +64,10 @@ class Setting:
     precision: str
     hardware: str
     keras: str = ""
+
+    def judging(self, bands: Bands, **more: Any) -> measure.Setting:
+        """The same for judging a model by `bands`."""
+        return measure.Setting(bands=bands, precision=self.precision, backend=self.backend, dataset=self.dataset, **more)
 
 
 def variants(folder: Path) -> ModuleType:
@@ -95,13 +102,11 @@ def make(
     path: Path,
     setting: Setting,
     *,
-    least: int = 9600,
-    most: int = 12800,
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Make every run of `queue` ((variant, seed) pairs) that `path` does not hold yet. `bases`: the solution's specification of each role.
 
-    A run takes `least` images; on to `most` goes what is at chance by then and not dead.
+    A run takes `LEAST` images; on to `MOST` goes what is at chance by then and not dead.
     """
     for variant, seed in queue:
         if not _claim(path, COLUMNS, _common(variant, seed, setting)):
@@ -109,21 +114,15 @@ def make(
         specification = variant.make(bases[variant.role])
         deaths: list[int] = []
         points: list[Checkpoint] = []
-
+        most = SCHEDULE[-1] if variant.kind in LONG else MOST
         try:
-            for point in checkpoints(
-                box,
-                specification,
-                seed=seed,
-                precision=setting.precision,
-                most=SCHEDULE[-1] if variant.kind in LONG else most,
-            ):
+            for point in checkpoints(box, specification, seed=seed, precision=setting.precision, most=most):
                 points.append(point)
                 if death(point):
                     deaths.append(point.step)
                 if len(deaths) > AFTER_PROOF and (variant.kind != "fragile" or seed % 2):  # every second fragile run is followed further
                     break
-                if point.images >= least and (deaths or (point.held is not None and point.held.accuracy >= FAR)):
+                if point.images >= LEAST and (deaths or (point.held is not None and point.held.accuracy >= FAR)):
                     break
         except TrainingRefused as refusal:
             tell(f"{variant.name} seed {seed}: {refusal}")
@@ -149,10 +148,10 @@ def diagnose_all(
     """Diagnose every recorded run of `queue` that did not learn, and append one row for each to `path`; resumes as `make` does."""
     variants = {variant.name: variant for variant, _ in queue}
     recorded = thresholds.recorded(rows(source), dataset=bands.dataset, backend=setting.backend, precision=setting.precision)
-    where = measure.Setting(bands=bands, precision=setting.precision, backend=setting.backend, dataset=setting.dataset)
+    where = setting.judging(bands)
     for run in recorded:
         variant = variants.get(run.variant)
-        said = thresholds.ending(run, bands.points(variant.role)) if variant else "learns"
+        said = thresholds.decided(run, bands.points(variant.role))[0] if variant else "learns"
         if variant is None or said == "learns" or not _claim(path, DIAGNOSES, common := _common(variant, run.seed, setting)):
             continue
         accuracy, of = list(run.held.values())[-1] if run.held else (CHANCE, 1000)
@@ -201,15 +200,8 @@ def judge_all(
     for variant, seed in queue:
         if not _claim(path, VERDICTS, common := _common(variant, seed, setting)):
             continue
-        where = measure.Setting(
-            bands=bands,
-            budget=unhurried,
-            precision=setting.precision,
-            backend=setting.backend,
-            dataset=setting.dataset,
-            first_seed=seed,
-        )
         before = box.seconds
+        where = setting.judging(bands, budget=unhurried, first_seed=seed)
         found = measure.judge(box, variant.role, variant.make(bases[variant.role]), where)
         if found.verdict == "not_measured":
             tell(f"{variant.name}: {found.reason}")

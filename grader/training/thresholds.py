@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grader.records import BandPoint
-from grader.training.bands import CHANCE, off_guessing, wilson
+from grader.training.bands import CHANCE, nearest, off_guessing, wilson
 
 DEFAULT = {"backend": "tensorflow", "precision": "mixed_bfloat16"}
 """The setting whose runs the thresholds are computed from; others are compared with it."""
@@ -103,29 +103,17 @@ def limits(runs: Sequence[Recorded], variants: Mapping[str, Any], role: str) -> 
     return tuple(points)
 
 
-def ending(run: Recorded, band: Sequence[BandPoint]) -> str:
-    """What `course.follow` would have said of the run: learns | dead | doubtful | stuck."""
+def decided(run: Recorded, band: Sequence[BandPoint]) -> tuple[str, int]:
+    """What `course.follow` would have said of the run, learns | dead | doubtful | stuck, and after how many images that was certain."""
     said = "stuck"
-    for images in sorted(run.held):
-        if run.died is not None and run.died <= images:
-            return "dead"
-        point = min(band, key=lambda each: abs(math.log(each.images / images)))
-        accuracy = run.held[images][0]
-        if accuracy >= point.passes and images in run.off:
-            return "learns"
-        said = "doubtful" if accuracy > point.zero else "stuck"
-    return "dead" if run.died is not None else said
-
-
-def decided_after(run: Recorded, band: Sequence[BandPoint]) -> int:
-    """Images after which `ending` was certain."""
     for images in sorted({*run.held, *([run.died] if run.died else [])}):
         if run.died is not None and run.died <= images:
-            return run.died
-        point = min(band, key=lambda each: abs(math.log(each.images / images)))
-        if images in run.off and run.held[images][0] >= point.passes:
-            return images
-    return run.images
+            return "dead", run.died
+        point, accuracy = nearest(band, images), run.held[images][0]
+        if accuracy >= point.passes and images in run.off:
+            return "learns", images
+        said = "doubtful" if accuracy > point.zero else "stuck"
+    return said, run.images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +139,7 @@ def held_out_endings(runs: Sequence[Recorded], variants: Mapping[str, Any]) -> l
         for run in runs:
             band = bands.get(variants[run.variant].role) or bands["base"]
             if run.seed % 2 == parity and band:
-                result.append((run, ending(run, band)))
+                result.append((run, decided(run, band)[0]))
     return result
 
 

@@ -72,9 +72,9 @@ def test_accuracy_by_luck_neither_passes_nor_raises_the_limit():
     lucky = [row("broken", "defect", 3, 9600, 0.2, held_loss="2.3030")]
     band = thresholds.limits(recorded([*ROWS, *lucky]), VARIANTS, "base")
     assert band == thresholds.limits(recorded(ROWS), VARIANTS, "base")
-    assert thresholds.ending(recorded(lucky)[0], band) == "doubtful"
+    assert thresholds.decided(recorded(lucky)[0], band)[0] == "doubtful"
     lagging = recorded([row("reference", "honest", 0, 9600, 0.2, held_loss="3.5", train_accuracy="0.3")])[0]
-    assert (thresholds.ending(lagging, band), thresholds.decided_after(lagging, band)) == ("learns", 9600)
+    assert thresholds.decided(lagging, band) == ("learns", 9600)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_other_settings_are_left_out():
 
 def test_endings_are_those_of_a_real_course():
     band = thresholds.limits(recorded(ROWS), VARIANTS, "base")
-    said = {(run.variant, run.seed): thresholds.ending(run, band) for run in recorded(ROWS)}
+    said = {(run.variant, run.seed): thresholds.decided(run, band)[0] for run in recorded(ROWS)}
     assert said["reference", 3] == "learns"
     assert said["broken", 0] == "stuck"
     assert said["broken", 2] == "dead"
     between = recorded([row("reference", "honest", 0, 3072, 0.13)])[0]
-    assert thresholds.ending(between, band) == "doubtful"
+    assert thresholds.decided(between, band)[0] == "doubtful"
 
 
 def test_rates_are_counted_on_seeds_that_the_limits_do_not_come_from():
