@@ -23,7 +23,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -118,10 +118,8 @@ class _Work:
     built: bool = True
 
 
-@dataclass(slots=True)
-class _Collected:
-    pairs: dict[tuple[int, int], list[Found]] = field(default_factory=lambda: defaultdict(list))
-    null: list[str] = field(default_factory=list)
+Agreement = tuple[int, int, Found]
+"""Two works, by their places, and what they agree in."""
 
 
 class Fingerprints:
@@ -193,16 +191,19 @@ def similar(
         if standing.content not in known:
             known[standing.content] = np.setdiff1d(fingerprints.of(standing.content, standing.code), taken_out)
         works.append(_work(standing, known[standing.content]))
-    different, collected = _equal(works), _Collected()
-    _contents(works, different, collected)
-    firsts = [works[group[0]] for group in different]
+    different = _equal(works)
     places = [group[0] for group in different]
-    _curves(firsts, places, limit, collected)
-    _models(firsts, places, limit, collected)
-    _codes(firsts, places, limit, collected)
+    firsts = [works[place] for place in places]
+    null: list[str] = []
+    pairs: dict[tuple[int, int], list[Found]] = defaultdict(list)
+    for one, other, found in _contents(works, different, null):
+        pairs[one, other].append(found)
+    for agreements in (_curves(firsts, limit, null), _models(firsts, limit, null), _codes(firsts, limit, null)):
+        for one, other, found in agreements:
+            pairs[places[min(one, other)], places[max(one, other)]].append(found)
     listed = [
         Pair(students=(works[a].student, works[b].student), found=tuple(sorted(found, key=_strength)))
-        for (a, b), found in collected.pairs.items()
+        for (a, b), found in pairs.items()
         if not _together(works[a], works[b])
     ]
     listed.sort(key=lambda pair: (_strength(pair.found[0]), -len(pair.found), pair.students))
@@ -210,7 +211,7 @@ def similar(
         pairs=tuple(listed[:MOST_PAIRS]),
         works=len(works),
         different=len(different),
-        null=tuple(collected.null),
+        null=tuple(null),
         hidden=max(0, len(listed) - MOST_PAIRS),
     )
 
@@ -250,16 +251,16 @@ def _equal(works: Sequence[_Work]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _contents(works: Sequence[_Work], different: Sequence[Sequence[int]], collected: _Collected) -> None:
+def _contents(works: Sequence[_Work], different: Sequence[Sequence[int]], null: list[str]) -> Iterator[Agreement]:
     """Each equal work beside the first of its kind. The template handed in unchanged, and others that build no model, say nothing."""
     for group in different:
         if len(group) > 1 and works[group[0]].built and works[group[0]].prints.size >= LEAST_RARE:
             size = f", as {len(group)} students have it" if len(group) > 2 else ""
             for place in group[1:]:
                 words = f"the same notebook, outputs and all{size}"
-                collected.pairs[group[0], place].append(Found(basis="contents", score=1.0, words=words, expected=0.0))
+                yield group[0], place, Found(basis="contents", score=1.0, words=words, expected=0.0)
     if any(len(group) > 1 for group in different):
-        collected.null.append("Contents: two notebooks that were written apart are never equal to the letter, outputs and all.")
+        null.append("Contents: two notebooks that were written apart are never equal to the letter, outputs and all.")
 
 
 # ------------------------------------------------------------------ recorded curves
@@ -283,7 +284,7 @@ def _recorded(report: Report | None, *, seeded: bool) -> Iterator[tuple[tuple[in
             yield tuple(sorted(set(tokens))), seeded
 
 
-def _curves(works: Sequence[_Work], places: Sequence[int], limit: float, collected: _Collected) -> None:
+def _curves(works: Sequence[_Work], limit: float, null: list[str]) -> Iterator[Agreement]:
     """Curves of different students that share recorded numbers. Chance: each number is met with its share in the class, independently."""
     owners, curves, seeded = [], [], []
     for place, work in enumerate(works):
@@ -297,9 +298,10 @@ def _curves(works: Sequence[_Work], places: Sequence[int], limit: float, collect
     most = max(3, round(COMMON * students))
     numbers = len(curves) * (len(curves) - 1) / 2
     best: dict[tuple[int, int], tuple[float, Found]] = {}
-    for a, b, shared in _curve_pairs(curves, most):
+    alike = ((a, int(b), int(count)) for a, others, _, counts in _shared(curves, most) for b, count in zip(others, counts, strict=True))
+    for a, b, shared in alike:
         one, other = owners[a], owners[b]
-        if one == other or shared < LEAST_DIGITS:
+        if a > b or one == other or shared < LEAST_DIGITS:
             continue
         compared = min(curves[a].size, curves[b].size)
         expected = numbers * _tail(shared, compared, _MEETING)
@@ -311,21 +313,15 @@ def _curves(works: Sequence[_Work], places: Sequence[int], limit: float, collect
         )
         if seeded[a] and seeded[b]:
             words += " (both set a random seed, which can explain it on the same kind of machine)"
-        key = (min(places[one], places[other]), max(places[one], places[other]))
+        key = (min(one, other), max(one, other))
         found = Found(basis="curve", score=shared / compared, words=words, expected=expected)
         if key not in best or found.score * shared > best[key][0]:
             best[key] = (found.score * shared, found)
-    for key, (_, found) in best.items():
-        collected.pairs[key].append(found)
-    collected.null.append(
+    yield from ((one, other, found) for (one, other), (_, found) in best.items())
+    null.append(
         f"Curves: {len(curves):,} recorded curves of {students:,} works. Chance: two independent trainings agree in any one of their different numbers of four digits "
         f"with probability {_MEETING:g}. Numbers that more than {most} works record count nothing."
     )
-
-
-def _curve_pairs(curves: Sequence[Prints], most: int) -> Iterator[tuple[int, int, int]]:
-    for place, others, _, counts in _shared(curves, most):
-        yield from ((place, int(other), int(count)) for other, count in zip(others, counts, strict=True) if other > place)
 
 
 _MEETING = 0.005
@@ -362,7 +358,7 @@ def _model(report: Report | None) -> tuple[tuple[str, ...], int]:
     return (structure, f"{chosen.optimizer} {chosen.loss}", *settings), len(layers)
 
 
-def _models(works: Sequence[_Work], places: Sequence[int], limit: float, collected: _Collected) -> None:
+def _models(works: Sequence[_Work], limit: float, null: list[str]) -> Iterator[Agreement]:
     """Equal models that few have. Chance: structure, compile, and the rarest layer of that structure are chosen independently, with their shares in the class."""
     having = [place for place, work in enumerate(works) if work.model]
     if len(having) < LEAST_CLASS:
@@ -392,8 +388,8 @@ def _models(works: Sequence[_Work], places: Sequence[int], limit: float, collect
             f"({structure:,} have its structure, {compiled:,} its optimizer and loss)"
         )
         for other in owners[1:]:
-            collected.pairs[places[owners[0]], places[other]].append(Found(basis="model", score=1.0, words=words, expected=expected))
-    collected.null.append(
+            yield owners[0], other, Found(basis="model", score=1.0, words=words, expected=expected)
+    null.append(
         f"Models: {len(having):,} works with a model, {len(whole):,} different ones. Chance: structure, compile and the rarest layer of a structure are chosen "
         f"independently, each with the share that the others of the class give it. Models of more than {rare} works are not rare."
     )
@@ -420,7 +416,7 @@ class _Row:
         return self.beyond * math.exp((self.start - weight) / self.scale) if weight > self.start else 1.0
 
 
-def _codes(works: Sequence[_Work], places: Sequence[int], limit: float, collected: _Collected) -> None:
+def _codes(works: Sequence[_Work], limit: float, null: list[str]) -> Iterator[Agreement]:
     """Codes that share rare passages. A pair weighs the bits of the passages shared, times the square of the agreeing share: much, and most of the work.
 
     Chance: the upper tenth of each work's own weights with the rest of the class; a pair must stand out of both works' rows.
@@ -456,8 +452,7 @@ def _codes(works: Sequence[_Work], places: Sequence[int], limit: float, collecte
             f"{share:.0%} of the rarer passages of one code are in the other ({same} fingerprints that at most {most} of {count:,} works have); "
             "names, comments and layout do not count"
         )
-        key = (min(places[having[one]], places[having[other]]), max(places[having[one]], places[having[other]]))
-        collected.pairs[key].append(Found(basis="code", score=share, words=words, expected=expected))
+        yield having[one], having[other], Found(basis="code", score=share, words=words, expected=expected)
     said = (
         f"Code: {count:,} different works, {pairs:,} pairs; passages that more than {most} works have, and the template's, count nothing."
     )
@@ -467,7 +462,7 @@ def _codes(works: Sequence[_Work], places: Sequence[int], limit: float, collecte
         if known
         else "Too few for a distribution: listed is agreement of 80 % and more, without a statement on chance."
     )
-    collected.null.append(f"{said} {chance}")
+    null.append(f"{said} {chance}")
 
 
 def _row(weights: npt.NDArray[np.float64], count: int) -> _Row:
