@@ -16,7 +16,7 @@ FLOORS = [
     {"training", "rubric", "doctor", "display"},
     {"sandbox", "checks", "sources", "notebook", "scoring", "reports", "evidence", "dataset"},
     {"decode", "graph", "syntax"},
-    {"errors", "records", "machine", "progress", "words"},
+    {"closing", "errors", "records", "machine", "progress", "words"},
 ]
 HEIGHT = {room: -index for index, floor in enumerate(FLOORS) for room in floor}
 FILES = sorted([*PACKAGE.rglob("*.py"), *ATTACKS.rglob("*.py")])

@@ -6,10 +6,11 @@ import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
 from grader import pipeline
 from grader.batch.worker import Answer, Item, Workshop, failed
+from grader.closing import Closing
 from grader.errors import GraderError
 from grader.records import RunStatus
 
@@ -63,7 +64,7 @@ class Engine(Protocol):
         ...
 
 
-class Local:
+class Local(Closing):
     """This machine: threads that share one `Workshop`."""
 
     def __init__(self, options: pipeline.Options, *, jobs: int) -> None:
@@ -77,12 +78,6 @@ class Local:
         self._threads = [threading.Thread(target=self._work, name=f"grade-{number}", daemon=True) for number in range(self._slots)]
         for thread in self._threads:
             thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def slots(self) -> int:

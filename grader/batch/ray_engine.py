@@ -20,12 +20,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import grader
 from grader import dataset, pipeline, rubric
 from grader.batch.engine import Done, attempt, default_jobs
 from grader.batch.worker import Answer, Item, Workshop
+from grader.closing import Closing
 from grader.errors import GraderError, InfrastructureError, UsageError
 from grader.words import one_line
 
@@ -170,7 +171,7 @@ class _Slot:
     heard: float = 0.0
 
 
-class Cluster:
+class Cluster(Closing):
     """Grades on the nodes of a Ray cluster; see `Engine`. Use as a context manager."""
 
     def __init__(self, options: pipeline.Options, *, jobs: int | None, address: str | None, gpu_memory_mib: int | None) -> None:
@@ -209,12 +210,6 @@ class Cluster:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def slots(self) -> int:

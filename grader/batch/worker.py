@@ -5,10 +5,10 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Self
 
 from grader import dataset, pipeline, reports, sandbox
 from grader.batch.records import Graded
+from grader.closing import Closing
 from grader.display import result
 from grader.errors import InfrastructureError
 from grader.records import RunStatus, Submission
@@ -42,7 +42,7 @@ class Answer:
     max_score: float = 0.0
 
 
-class Workshop:
+class Workshop(Closing):
     """The boxes of one machine: as many warm boxes 1 as asked for, a box 2 that rebuilds, and (where models are trained) one that trains.
 
     `grade` may be called from several threads. Use as a context manager.
@@ -70,12 +70,6 @@ class Workshop:
         self._pages = self._opened.enter_context(WarmPool(self._tier, Job(program=as_notebook.PROGRAM, module="page"), boxes))
         self._boxes = pipeline.Boxes(box1=self._pool, rebuilder=rebuilder, trainer=trainer, pages=self._pages)
         self._closing = threading.Event()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def dataset(self) -> str:

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, Self
+from typing import IO, Any, Protocol
 
+from grader.closing import Closing
 from grader.decode import VALUES_A_MIB, FrameReader, TooManyValues
 from grader.errors import FrameError
 from grader.sandbox.cgroups import Group
@@ -60,7 +61,7 @@ class Process(Protocol):
         ...
 
 
-class Running:
+class Running(Closing):
     """One box. Use as a context manager: leaving it kills whatever is left and removes its folder."""
 
     def __init__(
@@ -98,12 +99,6 @@ class Running:
         self.cpu_s = 0.0
         for descriptor in (frames, self._input.fileno(), self._output.fileno()):
             os.set_blocking(descriptor, False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def folder(self) -> Path:

@@ -14,8 +14,9 @@ import socket
 import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any
 
+from grader.closing import Closing
 from grader.errors import InfrastructureError
 from grader.sandbox import bubblewrap
 from grader.sandbox.base import Job, Sandbox, TierState, command, threads_environment
@@ -195,7 +196,7 @@ class _Zygote:
             self._process.stdout.close()
 
 
-class Warm:
+class Warm(Closing):
     """A sandbox (see `base.Sandbox`) whose boxes are forked; one at a time, for one thread at a time. Use as a context manager."""
 
     def __init__(self, cold: bubblewrap.Bubblewrap, job: Job, *, most_boxes: int = 500) -> None:
@@ -205,12 +206,6 @@ class Warm:
         self._zygote: _Zygote | None = None
         self._forked = self.replaced = 0
         self.lack = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def probe(self) -> TierState:
         """As the tier below."""
@@ -282,7 +277,7 @@ class Warm:
         return running
 
 
-class WarmPool:
+class WarmPool(Closing):
     """A sandbox for several threads: at most `size` boxes at a time, each from the next free `Warm`. Use as a context manager."""
 
     def __init__(self, cold: Sandbox, job: Job, size: int) -> None:
@@ -293,12 +288,6 @@ class WarmPool:
         self._free: queue.LifoQueue[Sandbox] = queue.LifoQueue()
         for sandbox in reversed(self._all):
             self._free.put(sandbox)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -339,7 +328,7 @@ class WarmPool:
                 sandbox.close()
 
 
-class AllWarm:
+class AllWarm(Closing):
     """A sandbox that keeps one `Warm` for every kind of job: for trying what warm boxes hold, job by job. Use as a context manager."""
 
     def __init__(self, cold: bubblewrap.Bubblewrap) -> None:
@@ -347,10 +336,8 @@ class AllWarm:
         self._cold = cold
         self._kinds: dict[tuple[object, ...], Warm] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End every zygote."""
         for warm in self._kinds.values():
             warm.close()
         self._kinds.clear()

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
+from grader.closing import Closing
 from grader.errors import UsageError
 from grader.records import Submission
 from grader.sources import archive, local, web
@@ -64,17 +65,15 @@ def resolve(
     raise local.missing(path)
 
 
-class Reader:
+class Reader(Closing):
     """Reads many hand-ins: an archive that holds them is opened once. Use as a context manager, by one thread."""
 
     def __init__(self) -> None:
         self._opened = ExitStack()
         self._archives: dict[str, archive.Archive] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close every archive."""
         self._opened.close()
         self._archives.clear()
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import SimpleNamespace
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Executable, Row, Text, case, cast, func, or_, select, update
@@ -27,6 +27,7 @@ from grader.batch.gradebook.connection import Database, connect, damaged
 from grader.batch.gradebook.models import Attempt, Base, Content, Decision, Grading, Key, Regrade, Run, Setting
 from grader.batch.points import in_force
 from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Override, Standing
+from grader.closing import Closing
 from grader.errors import GraderError, UsageError
 from grader.records import Json, Report, RunStatus
 from grader.reports import as_json
@@ -43,7 +44,7 @@ _ORDER = (Attempt.number.nulls_first(), Attempt.last_submitted_at.nulls_first(),
 """The order of a student's attempts: the platform's number, then the time of submission, then arrival; what is not known comes before what is."""
 
 
-class Gradebook:
+class Gradebook(Closing):
     """A gradebook that is open. It is a context manager; `open` makes one."""
 
     def __init__(self, database: Database) -> None:
@@ -68,12 +69,6 @@ class Gradebook:
     def close(self) -> None:
         """Let go of the file or the server."""
         self._database.engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self.close()
 
     # ------------------------------------------------------------------ what was handed in
 
