@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from grader.batch.gradebook.connection import Database, damaged, told, use_wal
+from grader.batch.gradebook.models import Base
 from grader.errors import UsageError
 
 NEWEST = "0001"
@@ -74,6 +75,10 @@ def _migrate(database: Database, connection: Connection, found: str | None) -> N
             f"{database.label}: the gradebook was made by a newer version of grade (its revision is {found!r}, the newest known here {NEWEST!r}). "
             "Install that version or a later one."
         )
-    command.upgrade(config, "head")
+    if found is None:  # new tables are as the models say; revisions are for those that are there
+        Base.metadata.create_all(connection)
+        command.stamp(config, "head")
+    else:
+        command.upgrade(config, "head")
     if database.path and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
         raise damaged(database.label, "rows refer to others that are missing")
