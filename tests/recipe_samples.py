@@ -1,7 +1,5 @@
 """What the tests of the recipe solver share: a store of given images, and asking as box 1 asks."""
 
-import numpy as np
-
 from grader.sandbox.inside import recipe
 
 
@@ -14,6 +12,6 @@ def store_of(train, labels, test, test_labels):
 
 
 def identify(images, labels, store):
-    """As box 1 asks: a few dozen rows, spread evenly."""
-    positions = np.unique(np.linspace(0, len(images) - 1, recipe.SAMPLES).astype(int))
+    """As box 1 asks: a few dozen rows, chosen by chance."""
+    positions = recipe.chosen(len(images))
     return recipe.identify(images[positions], None if labels is None else labels[positions], positions, len(images), store)

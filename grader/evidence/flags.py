@@ -86,7 +86,9 @@ def _data(evidence: Evidence) -> Iterator[Flag]:
                 cell=fit.cell,
             )
         if fit.validates_on_training:
-            yield Flag(id="validation_is_training", severity="warning", message="The validation data are the training data.", cell=fit.cell)
+            yield Flag(
+                id="validation_is_training", severity="warning", message="The validation data are rows of the training data.", cell=fit.cell
+            )
 
 
 def _curves(evidence: Evidence) -> Iterator[Flag]:

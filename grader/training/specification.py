@@ -44,6 +44,9 @@ _ONLY_WITH_SMOOTHING = _ONLY_WITH_LOGITS - {"sparse_categorical_crossentropy"}
 _DROPPED = frozenset(["name", "loss_scale_factor", "is_legacy_optimizer", "jit_compile", "decay", "gradient_accumulation_steps"])
 _LABELS_ARE_OWN = 0.9
 """From this share of sampled labels equal to the stored ones, all labels count as the images' own (48 samples; duplicates and one slip)."""
+_DIGITS, _FEW_DIGITS, _EXACT = 6, 3, 1e-5
+"""Significant digits of a recipe: it is solved for by least squares from images chosen by chance, and equal preprocessing must give equal keys. Few where more
+than this residual is left, as 16-bit numbers leave it."""
 MOST_BATCH = 2048
 MOST_EPOCHS = 60
 """Twice the exercise's own 30."""
@@ -199,12 +202,13 @@ def _recipe(train: DataClaim, notes: list[str]) -> dict[str, Any]:
         raise RebuildRefused("the preprocessing of its images has numbers that are not finite")
     kind = "affine" if found.kind == "unknown" else found.kind
     scale, offset = (list(found.scale) or [1 / 255], list(found.offset) or [0.0])
+    digits = _DIGITS if found.residual < _EXACT else _FEW_DIGITS
     if found.resized and max(found.resized) > 128:
         raise RebuildRefused(f"its images are enlarged to {found.resized[0]}x{found.resized[1]}, too large for the short training check")
     return {
         "kind": kind,
-        "scale": [_rounded(number) for number in scale],
-        "offset": [round(number, 5) for number in offset],
+        "scale": [_rounded(number, digits) for number in scale],
+        "offset": [round(number, digits - 1) for number in offset],
         "resized": list(found.resized) if found.resized else None,
         "channels_first": found.channels_first,
         "flattened": found.flattened,
@@ -212,9 +216,9 @@ def _recipe(train: DataClaim, notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _rounded(number: float) -> float:
-    """Six significant digits: a recipe is solved for by least squares, and equal preprocessing must give equal keys."""
-    return float(f"{number:.5e}")
+def _rounded(number: float, digits: int = _DIGITS) -> float:
+    """A number to so many significant digits."""
+    return float(f"{number:.{digits - 1}e}")
 
 
 def _labels(train: DataClaim) -> dict[str, Any]:

@@ -242,8 +242,11 @@ def evaluating(images, serial=0):
         ("data_consistent", with_fit(train=sampled(0.0, 1.0), validation=sampled(-2.0, 2.0, "test")), Status.FAIL),
         ("data_normalized", with_fit(train=replace(sampled(0.0, 1.0), dtype="uint8")), Status.FAIL),
         ("data_normalized", with_fit(train=sampled(0.0, 1.0)), Status.PASS),
-        ("train_protocol", with_fit(validation=data()), Status.PARTIAL),
-        ("train_protocol", with_fit(train=replace(data(), mean=0.47), validation=replace(data(), mean=0.48)), Status.PASS),
+        ("train_protocol", with_fit(validation=data(), shared=1.0), Status.PARTIAL),
+        ("train_protocol", with_fit(validation=data(), shared=0.3), Status.PARTIAL),
+        ("train_protocol", with_fit(validation=data(), shared=0.02), Status.PASS),  # twins in an honest split
+        ("train_protocol", with_fit(validation=data()), Status.PASS),
+        ("train_protocol", with_fit(validation=None, validation_split=0.2, shared=0.8), Status.PARTIAL),
         ("data_normalized", with_fit(train=replace(data(), dtype="float64", minimum=None)), Status.FAIL),
         ("data_normalized", with_fit(train=replace(data(), dtype="float64", rows=0, recipe=None, minimum=None)), Status.FAIL),
         ("data_normalized", with_fit(train=replace(data(), dtype="uint4", recipe=None, minimum=None)), Status.ERROR),

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from recipe_samples import identify, store_of
 
+from grader.sandbox.inside import recipe
+
 GENERATOR = np.random.default_rng(0)
 TRAIN = GENERATOR.integers(0, 256, (2000, 32, 32, 3), dtype=np.uint8)
 TEST = GENERATOR.integers(0, 256, (400, 32, 32, 3), dtype=np.uint8)
@@ -86,3 +88,69 @@ def test_nothing_is_raised_for_nonsense(images, store):
 )
 def test_label_encodings(labels, encoding, store):
     assert identify(TRAIN, labels, store)["labels"]["encoding"] == encoding
+
+
+def test_the_rows_that_are_looked_at_are_chosen_anew_without_numpys_generator():
+    np.random.seed(1)  # noqa: NPY002 (the one whose state a notebook knows)
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    first, second = recipe.chosen(50_000), recipe.chosen(50_000)
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+    assert first.tolist() != second.tolist()
+    assert len(set(first.tolist())) == recipe.SAMPLES
+    assert (np.diff(first) > 0).all()
+    assert recipe.chosen(5).tolist() == [0, 1, 2, 3, 4]
+    assert recipe.chosen(0).tolist() == []
+
+
+@pytest.mark.parametrize(("parts", "kind"), [([24, 24], "affine"), ((), "unknown")])
+def test_batches_that_were_standardised_by_themselves_have_one_recipe(parts, kind, store):
+    values = TRAIN[:48] / 255
+    values = np.concatenate([values[:24] * 1.02, values[24:] * 0.99 + 0.01])
+    found = recipe.identify(values, LABELS[:48], np.arange(48), 2000, store, parts)
+    assert found["recipe"]["kind"] == kind
+
+
+def test_batches_of_which_one_is_on_another_scale_have_none(store):
+    values = np.concatenate([TRAIN[:24] / 255, TRAIN[24:48]])
+    assert recipe.identify(values, None, np.arange(48), 2000, store, [24, 24])["recipe"]["kind"] == "unknown"
+
+
+def test_one_stranger_among_the_images_is_seen(store):
+    images = TRAIN / 255
+    images[7] = TEST[7] / 255
+    positions = np.arange(0, 48)
+    assert recipe.identify(images[positions], None, positions, 2000, store)["split"] == "mixed"
+
+
+def test_a_twin_in_the_other_split_does_not_mix_them():
+    twins = TEST.copy()
+    twins[3] = TRAIN[20]
+    order = np.r_[20, GENERATOR.permutation(2000)[:47]]
+    found = recipe.identify(TRAIN[order] / 255, None, np.arange(48), 2000, store_of(TRAIN, LABELS, twins, TEST_LABELS))
+    assert found["split"] == "train"
+
+
+def test_all_labels_count_where_the_images_stand_in_their_order(store):
+    labels = LABELS.copy()
+    labels[:500] = (labels[:500] + 1) % 10
+    positions = recipe.chosen(2000)
+    assert recipe.identify(TRAIN[positions], labels, positions, 2000, store)["labels"]["agreement"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("sample", "share"),
+    [
+        (TRAIN[:40] / 255, 1.0),
+        (TRAIN[:40], 1.0),
+        (TEST[:40], 0.0),
+        (np.concatenate([TRAIN[:10], TEST[:30]]), 0.25),
+        (TRAIN[:40] * 2.0 - np.array([103.9, 116.8, 123.7]), 1.0),
+        (TRAIN[:40].reshape(40, -1), None),
+        (TRAIN[:40, :16, :16], None),
+        (TRAIN[:40].astype(str), None),
+        (np.zeros((40, 32, 32, 3)), 0.0),
+        (np.full((40, 32, 32, 3), np.nan), 0.0),
+    ],
+)
+def test_the_share_of_images_that_are_rows_of_others(sample, share):
+    assert recipe.shared(sample, TRAIN) == share

@@ -27,9 +27,13 @@ OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
 """What Keras imports only because it is there: 1.0 s of 3.6 s processor time. Notebooks that want them import them themselves."""
 
 _MOST_LOOKED_AT = 2000  # things in a variable, in search of a history
+_MOST_PLACES = 500  # arrays of which the rows are kept that were looked at
 _MOST_FRESH = 4  # models of a cell that no variable holds: looking at one takes 20 to 70 ms
 _MOST_ARRAYS = 12  # image arrays that are told of
 _TELLING_S = 10.0  # for the epochs that callbacks of the student's own are told of
+_BATCHES = 4  # that are looked at where data comes in batches: the first one, and others behind it
+_LOOKING_S = 0.3  # for the batches behind the second
+_SPLITTING = {"take", "skip", "shard", "filter", "concatenate", "window"}  # steps of a pipeline behind which not all images come
 _BATCH = 2  # images of the one real training step: enough for every error to surface, and half the time of four
 _LOOP_BATCH = 16  # of each step of a loop of the student's own, in the cell that trains: as many as a figure beside it shows
 _SWITCHES = (
@@ -63,6 +67,8 @@ class Recorder:
         self.custom_seen = set()
         self.pretrained = {}  # id(model) -> (weakref, text)
         self.cache = {}
+        self.positions = {}  # of the rows that are looked at: an array keeps its own
+        self.pooled = {}  # id of data that comes in batches -> the images of it that were looked at
         self.seen = {}  # name of an image array -> cheap fingerprint at the last look
         self.batches = {}
         legacy.Keys.note = context.note
@@ -406,30 +412,33 @@ class Recorder:
 
     # ------------------------------------------------------------------ data
 
-    def data(self, x, y=None):
-        """What a call was given as data: (small x, small y, DataClaim body or None, rows, batch size found).
+    def data(self, x, y=None, most=None):
+        """What a call was given as data: (small x, small y, DataClaim body or None, rows, batch size found). `most`: batches that the call itself takes.
 
         Taking it is the student's: an empty generator, an error in theirs, shapes that do not fit surface in the cell. Examining it is ours.
         """
-        small_x, small_y, rows, size, examine = self._take(x, y)
+        small_x, small_y, rows, size, examine = self._take(x, y, most)
         claim = None
         with self.context.ours("examining the data of a call"):
             claim = examine()
         return small_x, small_y, claim, rows, size
 
-    def _take(self, x, y):
+    def _take(self, x, y, most):
         """(small x, small y, rows, batch size found, a function that gives the DataClaim body)."""
         absent.refuse(x, y)
         try:
             if hasattr(x, "image_data_generator") and hasattr(x, "batch_size"):
-                batch = next(x)
-                return self._batch(batch, "generator", rows=int(getattr(x, "n", 0)), complete=lambda claim: self._iterator(x, claim))
+                return self._batch(x, x, "generator", most, rows=int(getattr(x, "n", 0)), complete=lambda claim: self._iterator(x, claim))
             if type(x).__module__.startswith("tensorflow") and hasattr(x, "element_spec") and hasattr(x, "take"):
-                return self._dataset(x)
+                with self.context:
+                    steps = int(x.cardinality())
+                    return self._batch(x, iter(x), "tf.data", most, steps=steps, complete=lambda claim: self._pipeline(x, claim))
             if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "shape") and not isinstance(x, (list, tuple, dict)):
-                return self._batch(x[0], "generator", steps=len(x))
+                steps = len(x)
+                others = iter([0, *(1 + recipe.chosen(max(steps - 1, 0), _BATCHES - 1))])
+                return self._batch(x, (x[int(place)] for place in others), "generator", most, steps=steps)
             if hasattr(x, "__next__"):
-                return self._batch(next(x), "generator")
+                return self._batch(x, x, "generator", most)
         except StopIteration:
             raise ValueError("the generator given as data is empty") from None
         if x is None:
@@ -445,50 +454,65 @@ class Recorder:
         small = (_small(x if nested else images), _small(y if several else labels))
         return *small, rows, None, lambda: self._claim(images, labels, "array", variable=(self.names(x) or [None])[0])
 
-    def _claim(self, images, labels, container, variable=None, rows=None):
+    def _claim(self, images, labels, container, variable=None):
+        """The DataClaim body of arrays. Which rows are looked at nobody can know before; an array that is looked at again is so at the same ones."""
+        if isinstance(images, np.ndarray):
+            images = np.asarray(images)  # a class of the student's own would hear which rows are asked for
         total = int(images.shape[0])
-        positions = np.unique(np.linspace(0, max(total - 1, 0), min(recipe.SAMPLES, total)).astype(int))
-        picked = _pick(images, positions)
+        place = (*images.__array_interface__["data"], images.strides) if isinstance(images, np.ndarray) else id(images)
+        if len(self.positions) >= _MOST_PLACES:
+            self.positions.clear()
+        positions = self.positions.setdefault((place, total), recipe.chosen(total))
+        whole = None if labels is None or _length(labels) != total else np.asarray(labels)
+        claim = self._examined(_pick(images, positions), whole, positions, total)
+        kind = str(getattr(images, "dtype", claim["dtype"])).replace("<dtype: '", "").replace("'>", "")[:20]
+        return {**claim, "container": container, "rows": total, "dtype": kind, "variable": variable}
+
+    def _examined(self, picked, labels, positions, total, parts=()):
+        """The fields of a DataClaim that looking at `picked` images gives: rows `positions` of `total`, so many of each batch (`parts`). `labels`: theirs, or all `total`."""
         if picked.dtype.name == "bfloat16":  # NumPy knows it as raw bytes only
             picked = picked.astype(np.float32)
-        picked_labels = None if labels is None or _length(labels) < total else _pick(labels, positions)
-        digest = (zlib.crc32(np.ascontiguousarray(picked).tobytes()), total, len(self.store.sets))
-        labelled = None if picked_labels is None else zlib.crc32(np.ascontiguousarray(picked_labels).tobytes())
+        digest = (*(zlib.crc32(np.ascontiguousarray(part).tobytes()) for part in (picked, positions)), total, len(self.store.sets))
+        labelled = None if labels is None else zlib.crc32(np.ascontiguousarray(labels).tobytes())
         if (digest, labelled) not in self.cache:
-            found = recipe.identify(picked, picked_labels, positions, total, self.store)
+            found = recipe.identify(picked, labels, positions, total, self.store, parts)
             self.cache[digest, labelled], self.cache[digest, None] = found, {**found, "labels": None}
-        claim = {
-            "container": container,
-            "rows": rows if rows is not None else total,
-            "shape": [int(size) for size in picked.shape[1:]],
-            "dtype": str(getattr(images, "dtype", picked.dtype)).replace("<dtype: '", "").replace("'>", "")[:20],
-            "variable": variable,
-            **self.cache[digest, labelled],
-        }
+        claim = {"shape": [int(size) for size in picked.shape[1:]], "dtype": str(picked.dtype)[:20], **self.cache[digest, labelled]}
         if picked.dtype.kind in "fiub" and picked.size:
             numbers = picked.astype(np.float64)
             claim.update(minimum=float(numbers.min()), maximum=float(numbers.max()), mean=float(numbers.mean()), std=float(numbers.std()))
         return claim
 
-    def _batch(self, batch, container, *, rows=None, steps=None, complete=None):
-        """`_take` for one batch of many. `complete(claim)` adds to the claim what is known beyond the batch."""
-        if isinstance(batch, (list, tuple)):
-            images, labels = batch[0], batch[1] if len(batch) > 1 else None
-        else:
-            images, labels = batch, None
-        images, labels = (part if part is None or isinstance(part, dict) else np.asarray(part) for part in (images, labels))
-        small_x, small_y = _small(images), _small(labels)
-        first = np.asarray(_leaf(images))
-        size = int(first.shape[0])
-        rows = size * steps if steps is not None else size if rows is None else rows
+    def _batch(self, data, batches, container, most, *, rows=None, steps=-1, complete=None):
+        """`_take` for data that comes in batches. `steps`: how many there are, below 1 where that is not known. `complete(claim)` adds to the claim what is known beyond them."""
+        first = images, labels = _pair(next(batches))
+        leaf = np.asarray(_leaf(images))
+        size, looked = int(leaf.shape[0]), [(0, *first)]
+        with contextlib.suppress(Exception):  # what is wrong with a later batch is not seen here, as ever
+            ended = _further(batches, most, looked, all_of_them=container == "tf.data")
+            steps = ended if ended and steps < 1 else steps
+        found = size if container != "tf.data" or leaf.ndim in (2, 4) else None  # images that come one by one have no batch
+        rows = (found or 1) * steps if rows is None and steps > 0 else rows
 
         def examine():
-            claim = self._claim(first, _leaf(labels), container, rows=rows)
+            parts = [(at, np.asarray(_leaf(x)), None if y is None else np.asarray(_leaf(y))) for at, x, y in looked]
+            parts = [part for part in parts if part[1].shape[1:] == leaf.shape[1:] and (part[2] is None) == (labels is None)]
+            if len(self.pooled) > 1:  # a call has training and validation data
+                self.pooled.clear()
+            self.pooled[id(data)] = np.concatenate([part for _, part, _ in parts])
+            chosen = [recipe.chosen(len(part), -(-recipe.SAMPLES // len(parts))) for _, part, _ in parts]
+            rows_of = list(zip(parts, chosen, strict=True))
+            picked = np.concatenate([part[places] for (_, part, _), places in rows_of])
+            theirs = None if labels is None else np.concatenate([part[places] for (*_, part), places in rows_of])
+            positions = np.concatenate([at * size + places for (at, *_), places in rows_of])
+            total = max(rows or 0, int(positions.max()) + 1)
+            claim = self._examined(picked, theirs, positions, total, [len(places) for places in chosen])
+            claim.update(container=container, rows=rows)
             if complete is not None:
                 complete(claim)
             return claim
 
-        return small_x, small_y, rows, size, examine
+        return _small(images), _small(labels), rows or size, found, examine
 
     def _iterator(self, iterator, claim):
         """ImageDataGenerator.flow(…): one batch told the range, the arrays behind it tell the data, its switches the augmentation."""
@@ -505,16 +529,6 @@ class Recorder:
                     kind = "identity" if scale == [1.0] and offset == [0.0] else "affine"
                     claim["recipe"] = {**known, "kind": kind, "scale": scale, "offset": offset}
         claim["augmentation"] = [name for name in _SWITCHES if _is_on(getattr(generator, name, None))]
-
-    def _dataset(self, dataset):
-        with self.context:
-            batch = next(iter(dataset))
-            cardinality = int(dataset.cardinality())
-        images = batch[0] if isinstance(batch, (list, tuple)) else batch
-        size = int(images.shape[0]) if len(getattr(images, "shape", ())) == 4 else None
-        rows = cardinality * (size or 1) if cardinality > 0 else None
-        taken = self._batch(batch, "tf.data", rows=rows, complete=lambda claim: self._pipeline(dataset, claim))
-        return *taken[:3], size, taken[4]
 
     def _pipeline(self, dataset, claim):
         """What a tf.data pipeline is made of: the tensors at its start tell the data where its images match none."""
@@ -541,6 +555,34 @@ class Recorder:
                 break
             source = inner
         return steps, getattr(source, "_tensors", None)
+
+    def _rows(self, data):
+        """All images that a call's data are made of; None where they are not at hand together."""
+        if hasattr(data, "image_data_generator"):
+            return getattr(data, "x", None)
+        if hasattr(data, "element_spec"):
+            steps, tensors = self._origin(data)
+            return tensors[0] if tensors and not any(word in step for step in steps for word in _SPLITTING) else None
+        images = _leaf(data) if hasattr(data, "shape") or _is_nested(data) else None
+        return images if hasattr(images, "shape") else None
+
+    def _shared(self, x, held, claim):
+        """The share of a call's validation images that are rows of its training images; None where the two are of different sets, or not at hand.
+
+        Of a `validation_split` that is asked only where there are more images than were loaded: some stand there twice.
+        """
+        rows, split, loaded = self._rows(x), claim.get("validation_split"), self.store.sets.values()
+        if held is None and split and rows is not None and _length(rows) > max((len(images) for images, _ in loaded), default=0):
+            at = int(_length(rows) * (1 - split))
+            rows, others = np.asarray(rows)[:at], np.asarray(rows)[at:]
+        elif held is None or {(claim[part] or {}).get("split") for part in ("train", "validation")} == {"train", "test"}:
+            return None
+        else:
+            others = self._rows(held)
+        rows, others = (self.pooled.get(id(data)) if part is None else part for data, part in ((x, rows), (held, others)))
+        if rows is None or others is None or not len(rows) or not len(others):
+            return None
+        return recipe.shared(_pick(others, recipe.chosen(_length(others))), np.asarray(rows))
 
     def _range_recipe(self, behind, claim):
         """An estimate for augmented pipelines, where no image can be matched: the map of ranges [0, 255] -> [minimum, maximum]."""
@@ -616,17 +658,21 @@ class Recorder:
         claim["steps"] = _whole(kwargs.get("steps_per_epoch"))
         small, held = (None, None), None
         try:
-            small_x, small_y, claim["train"], _, found = self.data(x, y)
+            self.pooled.clear()
+            small_x, small_y, claim["train"], _, found = self.data(x, y, _product(claim["steps"], claim["epochs"]))
             small = small_x, small_y
             if claim["batch_size"] is None:
                 claim["batch_size"] = found or (32 if found is None and small_x is not None else None)
             if validation_data is not None:
                 pair = validation_data if isinstance(validation_data, (list, tuple)) else (validation_data, None)
-                val_x, val_y, claim["validation"], *_ = self.data(pair[0], pair[1] if len(pair) > 1 else None)
+                more = _product(_whole(kwargs.get("validation_steps")), claim["epochs"])
+                val_x, val_y, claim["validation"], *_ = self.data(pair[0], pair[1] if len(pair) > 1 else None, more)
                 held = (val_x, val_y)
             elif validation_split:
                 claim["validation_split"] = float(validation_split)
                 held = small
+            with self.context.ours("comparing training and validation images"):
+                claim["shared"] = self._shared(x, pair[0] if validation_data is not None else None, claim)
             if index == self.context.spec.get("train", {}).get("fit"):
                 from . import really_train
 
@@ -728,7 +774,7 @@ class Recorder:
     def evaluate(self, model, x, y, args, kwargs):
         if self.context.busy:
             return self.original["evaluate"](model, x, y, *args, **kwargs)
-        small_x, small_y, claim, *_ = self.data(x, y)
+        small_x, small_y, claim, *_ = self.data(x, y, _whole(kwargs.get("steps")))
         self._used(model, "evaluate", claim)
         logs = self._eagerly(
             model, lambda: self.original["evaluate"](model, small_x, small_y, batch_size=_BATCH, verbose=0, return_dict=True)
@@ -742,7 +788,7 @@ class Recorder:
     def predict(self, model, x, args, kwargs):
         if self.context.busy:
             return self.original["predict"](model, x, *args, **kwargs)
-        small_x, _, claim, rows, _ = self.data(x)
+        small_x, _, claim, rows, _ = self.data(x, None, _whole(kwargs.get("steps")))
         self._used(model, "predict", claim)
         small = self._eagerly(model, lambda: self.original["predict"](model, small_x, batch_size=_BATCH, verbose=0))
         if not isinstance(small, np.ndarray) or not len(small):
@@ -1001,6 +1047,10 @@ def _snake(name):
     )
 
 
+def _product(steps, epochs):
+    return steps * (epochs or 1) if steps else None
+
+
 def _whole(value):
     try:
         return int(value)
@@ -1052,6 +1102,30 @@ def _refuse_other_lengths(images, labels):
             "Data cardinality is ambiguous. Make sure all arrays contain the same number of samples."
             f"'x' sizes: {_length(images)}\n'y' sizes: {_length(labels)}\n"
         )
+
+
+def _pair(batch):
+    """(images, labels or None) of a batch, as arrays where they are not nested."""
+    parts = (batch[0], batch[1] if len(batch) > 1 else None) if isinstance(batch, (list, tuple)) else (batch, None)
+    return tuple(part if part is None or isinstance(part, dict) else np.asarray(part) for part in parts)
+
+
+def _further(batches, most, looked, *, all_of_them):
+    """Put batches behind the first one into `looked`, each with its place: the next ones, or some, by chance, of all that come in the time. How many there are, where they end."""
+    begun, count = time.monotonic(), 1
+    while (most is None or count < most) and (all_of_them or count < _BATCHES):
+        try:
+            batch = count, *_pair(next(batches))
+        except StopIteration:
+            return count
+        if len(looked) < _BATCHES:
+            looked.append(batch)
+        elif (place := 1 + int(recipe.chosen(count, 1)[0])) < _BATCHES:
+            looked[place] = batch
+        count += 1
+        if time.monotonic() - begun > _LOOKING_S:
+            break
+    return None
 
 
 def _length(labels):
