@@ -1,5 +1,7 @@
 """Questions about a rebuilt model's graph, asked by checks and by the matching of roles. Pure functions of `records.Graph`.
 
+What was measured (`records.Effect`) decides. Class names do where nothing was: before roles are matched, and for steps that could not be run.
+
 A *map* is an activation with two spatial axes (channels last unless the layer says otherwise); its size is (height, width).
 """
 
@@ -27,6 +29,7 @@ _NONLINEAR_LAYERS = {
     "Softplus": "softplus", "HardSigmoid": "hard_sigmoid", "LogSoftmax": "log_softmax", "Maximum": "maximum",
     **{name: name.lower() for name in ("Sin", "Cos", "Arctan", "Sign", "Exp", "Expm1", "Log", "Log1p", "Square", "Sqrt", "Absolute", "Power", "Clip", "Minimum")},
 }  # fmt: skip
+_RESIZING = AUGMENTATION | {"Resizing", "Resize", "CenterCrop"}
 _TRANSPARENT = (
     frozenset(
         {"BatchNormalization", "LayerNormalization", "GroupNormalization", "Identity", "ActivityRegularization", "GaussianNoise", "Cast"}
@@ -62,8 +65,19 @@ def before(graph: Graph, node: Node) -> Node | None:
 
 
 def convolutions(graph: Graph) -> tuple[Node, ...]:
-    """The live convolutions, in order."""
-    return tuple(node for node in live(graph) if node.class_name in CONVOLUTIONS)
+    """The live convolutions that can learn, in order: one that is fixed to one number was measured like any step without weights."""
+    return tuple(node for node in live(graph) if node.class_name in CONVOLUTIONS and positions(node) is None)
+
+
+def positions(node: Node) -> str | None:
+    """What a step was measured to make of a map's positions; None where it was not."""
+    return node.effect.positions if node.effect is not None else None
+
+
+def activity(node: Node) -> str:
+    """When a layer that may act in training does so: "training", "always" or "never", as measured, else as the notebook calls it."""
+    measured = node.effect.active if node.effect is not None else None
+    return measured or {None: "training", True: "always", False: "never"}[node.training]
 
 
 def _pair(value: object) -> tuple[int, int]:
@@ -109,6 +123,8 @@ def source_size(graph: Graph, node: Node) -> tuple[int | None, int | None] | Non
 
 def is_global_average(graph: Graph, node: Node) -> bool:
     """GlobalAveragePooling2D, or what amounts to it: average pooling over the whole map, or a mean over both spatial axes."""
+    if positions(node) is not None:
+        return positions(node) == "average"
     if node.class_name == "GlobalAveragePooling2D":
         return True
     size = source_size(graph, node)
@@ -124,14 +140,21 @@ def is_global_average(graph: Graph, node: Node) -> bool:
 
 
 def is_pooling(graph: Graph, node: Node) -> bool:
-    """A pooling layer that is no global average (pooling of size 1 with stride 1 does nothing and does not count)."""
+    """Whether a step mixes neighbours in a map of at most as many positions, or leaves out at least half of them, beyond images' own resizing and cropping.
+
+    Where that was not measured: a pooling layer that is no global average (of size 1 with stride 1 it does nothing and does not count).
+    """
+    if positions(node) is not None:
+        return positions(node) in ("pools", "skips") and not (node.class_name in _RESIZING and before_first_convolution(graph, node))
     if node.class_name not in POOLING or is_global_average(graph, node):
         return False
     return map_size(node) is None or _pair(node.config.get("pool_size", 2)) != (1, 1)
 
 
 def is_flattening(graph: Graph, node: Node) -> bool:
-    """Flatten, or a Reshape to a vector, of a map larger than 1x1."""
+    """Whether a step makes a vector of a map larger than 1x1 for what follows; where that was not measured: Flatten, or a Reshape to a vector."""
+    if positions(node) is not None:
+        return positions(node) == "flattens"
     size = source_size(graph, node)
     if size in (None, (1, 1)):
         return False
@@ -139,7 +162,9 @@ def is_flattening(graph: Graph, node: Node) -> bool:
 
 
 def activation(node: Node) -> str:
-    """The nonlinearity that a node itself applies, as Keras names it; "linear" for none."""
+    """The nonlinearity that a node itself applies, as Keras names it; "linear" for none, "constant" where it gives the same whatever comes in."""
+    if node.effect is not None and node.effect.values in ("identity", "constant", "linear"):
+        return "constant" if node.effect.values == "constant" else "linear"
     if node.class_name in _NONLINEAR_LAYERS:
         return _NONLINEAR_LAYERS[node.class_name]
     given = node.config.get("activation")
@@ -151,7 +176,9 @@ def activation(node: Node) -> str:
 
 
 def nonlinearity_after(graph: Graph, node: Node) -> str:
-    """The nonlinearity that `node`'s output goes through, its own or the next layer's (normalisation, dropout, sums between); or "linear"."""
+    """The nonlinearity that `node`'s output goes through, its own or the next layer's (normalisation, dropout, sums between); or "linear". "nonlinear": measured."""
+    if node.effect is not None and node.effect.nonlinear is not None:
+        return "nonlinear" if node.effect.nonlinear else "linear"
     own = activation(node)
     if own != "linear":
         return own
@@ -193,7 +220,7 @@ def head(graph: Graph) -> Head:
     last = convolutions(graph)
     tail = [node for node in live(graph) if (not last or node.index > last[-1].index) and node.class_name != "InputLayer"]
     average = next((node for node in tail if is_global_average(graph, node)), None)
-    maximum = next((node for node in tail if node.class_name == "GlobalMaxPooling2D"), None)
+    maximum = next((node for node in tail if positions(node) == "maximum" or node.class_name == "GlobalMaxPooling2D"), None)
     pooled = average or maximum
     start = pooled.index if pooled else -1
     denses = [node for node in tail if node.class_name == "Dense" and node.index > start]
@@ -241,6 +268,12 @@ def before_first_convolution(graph: Graph, node: Node) -> bool:
             return False
         todo += source.inputs
     return True
+
+
+def front(graph: Graph) -> tuple[Node, ...]:
+    """The live steps in front of all convolutions and dense layers, in order."""
+    weighted = CONVOLUTIONS | {"Dense", "InputLayer"}
+    return tuple(node for node in live(graph) if node.class_name not in weighted and before_first_convolution(graph, node))
 
 
 def keeps_size(graph: Graph, node: Node) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import grader
 from grader import checks, dataset, evidence, notebook, reports, rubric, sandbox, scoring, sources
 from grader import graph as graphs
+from grader.checks._data import training_data
 from grader.errors import GraderError, InfrastructureError, NotGradable, UsageError
 from grader.machine import USUAL_MIB
 from grader.progress import Watch, nobody
@@ -326,6 +327,7 @@ def _graded(
             attempted = bool(rebuilt) or not notebook.untouched(read, anchors)
             seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)
             found = evidence.build(read, seen, rebuilt, attempted=attempted, out_of_time=record.ending == "deadline")
+            found = _measured(found, boxes.rebuilder, deadline)
             draft.found = found = _trained(found, lines, boxes, options, data, device, deadline)
     with draft.timed("judge"):
         results = tuple(_judge(line, found) for line in lines.criteria)
@@ -358,13 +360,27 @@ def _run(read: Notebook, box: sandbox.Sandbox, options: Options, data: Path, dea
 @contextmanager
 def _boxes(box: sandbox.Sandbox, options: Options, data: Path, device: str) -> Iterator[Boxes]:
     """Boxes of this run's own: one box 2 for both its works, which is given the images only where it is to train."""
-    with box2(box, options, None if options.budget == "none" else data, device) as both:
+    with box2(box, options, data, device, trains=options.budget != "none") as both:
         yield Boxes(box1=box, rebuilder=both, trainer=both)
 
 
-def box2(box: sandbox.Sandbox, options: Options, data: Path | None, device: str) -> Box2:
-    """A box 2 as the options ask for it; `data` None: it only rebuilds."""
-    return Box2(box, Limits(memory_mib=USUAL_MIB), data=data, backend=options.backend, device=device if data is not None else "cpu")
+def box2(box: sandbox.Sandbox, options: Options, data: Path, device: str, *, trains: bool) -> Box2:
+    """A box 2 as the options ask for it, with the images in `data`; it only rebuilds and measures unless it `trains`."""
+    folder, device = (data, device) if trains else (None, "cpu")
+    return Box2(box, Limits(memory_mib=USUAL_MIB), data=folder, images=data, backend=options.backend, device=device)
+
+
+def _measured(found: Evidence, box: Box2, deadline: float | None) -> Evidence:
+    """The evidence with what the steps of the models that play a role were measured to do, on the images that reached each."""
+    roles = {}
+    for role, match in found.roles.items():
+        model = match.model
+        if model is not None and model.graph is not None:
+            own = [fit.train for fit in model.fits if fit.train is not None]
+            data = own[-1] if own else training_data(found)
+            model = replace(model, graph=box.measure(model.claim, model.graph, data, deadline))
+        roles[role] = replace(match, model=model)
+    return replace(found, roles=roles)
 
 
 def _trained(

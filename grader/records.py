@@ -422,7 +422,8 @@ class RunRecord:
 class Node:
     """One layer application in the rebuilt model's graph, in topological order; nested models are flattened.
 
-    `inputs` are indices of nodes. `output_shape` is without the batch axis. `config` is the layer's canonical configuration.
+    `inputs` are indices of nodes. `output_shape` is without the batch axis. `config` is the layer's canonical configuration. `training` is what the notebook
+    itself passes by that name, to the layer or to a model around it. `effect`: None where nothing was measured.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -433,11 +434,40 @@ class Node:
     inputs: tuple[int, ...] = ()
     output_shape: tuple[int | None, ...] | None = None
     parameters: int = 0
+    training: bool | None = None
+    effect: "Effect | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What one step of a model was measured to do (`training/inside/effects.py`); None where that could not be measured.
+
+    `values`: what it makes of the values that come in, in inference (each: nonlinear, each value for itself; of a layer with a kernel, its own activation). `nonlinear`: whether what a layer with a kernel gives
+    goes through something nonlinear before the next one. `positions`: what it makes of a map: mixes neighbours (pools), leaves out at least half of them (skips), is its average or maximum, flattens it for what follows.
+    `active`: when a layer that may act in training does so. `dropped`: the share of values that it then sets to zero; `whole`: those of an image all together.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    values: Literal["identity", "constant", "linear", "each", "nonlinear"] | None = None
+    nonlinear: bool | None = None
+    positions: Literal["kept", "pools", "skips", "average", "maximum", "flattens"] | None = None
+    active: Literal["training", "always", "never"] | None = None
+    dropped: float | None = None
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaching:
+    """What reaches a model's first layers with a kernel on stored images: (smallest, largest, mean, standard deviation), of the input with the largest values."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    inference: tuple[float, float, float, float]
+    training: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """A model rebuilt symbolically from allow-listed parts: exact shapes and parameter counts, nothing allocated."""
+    """A model rebuilt symbolically from allow-listed parts: exact shapes and parameter counts, nothing allocated. `reaching`: None where that was not measured."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     nodes: tuple[Node, ...] = field(repr=False)
@@ -445,6 +475,7 @@ class Graph:
     parameters: int
     trainable_parameters: int
     input_shape: tuple[int | None, ...] | None = None
+    reaching: Reaching | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

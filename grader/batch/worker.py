@@ -63,10 +63,10 @@ class Workshop(Closing):
         self._opened = ExitStack()
         job = Job(program=PROGRAM, module="box1", readable=(self._data.folder,), threads=threads)
         self._pool = self._opened.enter_context(WarmPool(self._tier, job, boxes))
-        rebuilder = self._opened.enter_context(pipeline.box2(self._tier, options, None, device))
+        rebuilder = self._opened.enter_context(pipeline.box2(self._tier, options, self._data.folder, device, trains=False))
         trainer = rebuilder
         if options.budget != "none":
-            trainer = self._opened.enter_context(pipeline.box2(self._tier, options, self._data.folder, device))
+            trainer = self._opened.enter_context(pipeline.box2(self._tier, options, self._data.folder, device, trains=True))
         self._pages = self._opened.enter_context(WarmPool(self._tier, Job(program=as_notebook.PROGRAM, module="page"), boxes))
         self._boxes = pipeline.Boxes(box1=self._pool, rebuilder=rebuilder, trainer=trainer, pages=self._pages)
         self._closing = threading.Event()

@@ -5,9 +5,8 @@ Not a check.
 
 from dataclasses import dataclass
 
-from grader import graph as graphs
 from grader.checks._helpers import defect, model_of
-from grader.records import DataClaim, Evidence, Finding, FitClaim, Graph
+from grader.records import DataClaim, Evidence, Finding, FitClaim
 
 PIXELS = (0.0, 255.0)
 """Range of the stored images."""
@@ -97,41 +96,3 @@ def span(data: DataClaim) -> Span | None:
     if data.minimum is None or data.maximum is None:
         return None
     return Span(low=data.minimum, high=data.maximum)
-
-
-def _numbers(value: object) -> list[float]:
-    """The numbers in a value of a configuration: one, or lists of them for the last axes of an image."""
-    if isinstance(value, list | tuple):
-        return [number for item in value for number in _numbers(item)]
-    return [float(value)] if isinstance(value, int | float) else []
-
-
-def through_model(given: Span, graph: Graph | None) -> tuple[Span, bool, bool]:
-    """The range after the model's own Rescaling layers; whether a Normalization layer that knows a mean, and whether a BatchNormalization, comes before any convolution."""
-    low, high, normalization, batch = given.low, given.high, False, False
-    if graph is None:
-        return given, False, False
-    for node in graphs.live(graph):
-        if not graphs.before_first_convolution(graph, node) or node.class_name in graphs.CONVOLUTIONS or node.class_name == "Dense":
-            continue
-        if node.class_name == "Rescaling":
-            scales, offsets = (_numbers(node.config.get(key)) for key in ("scale", "offset"))
-            ends = [
-                scales[at % len(scales)] * end + (offsets[at % len(offsets)] if offsets else 0.0)
-                for at in range(max(len(scales), len(offsets)) if scales else 0)
-                for end in (low, high)
-            ]
-            low, high = (min(ends), max(ends)) if ends else (low, high)
-        elif node.class_name in ("LayerNormalization", "UnitNormalization"):
-            normalization = True
-        elif node.class_name == "Normalization":
-            normalization = normalization or node.config.get("mean") is not None  # one that `adapt` was never called on changes nothing
-        elif node.class_name in ("TrueDivide", "Divide", "Multiply"):
-            normalization = True  # arithmetic on the input whose constant is not part of the configuration: seen, not measured
-        elif (
-            node.class_name == "BatchNormalization"
-            and node.inputs
-            and graph.nodes[node.inputs[0]].class_name in ("InputLayer", "Rescaling", *graphs.AUGMENTATION)
-        ):
-            batch = True
-    return Span(low=low, high=high), normalization, batch

@@ -20,8 +20,8 @@ import re
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import absent, graph_or_finding, partial, passed, undecided
-from grader.records import Evidence, Finding
+from grader.checks._helpers import absent, failed, graph_or_finding, partial, passed, undecided
+from grader.records import Evidence, Finding, Node
 
 PARAMS: Params = {}
 _FUNCTIONS = re.compile(
@@ -39,6 +39,20 @@ def _by_hand(evidence: Evidence) -> tuple[int, str] | None:
     return None
 
 
+def _why_idle(node: Node) -> str:
+    """Why a random layer does nothing."""
+    if node.training is False:
+        return "it is switched off by training=False"
+    factors = [value for key, value in node.config.items() if key.endswith("factor") and value is not None]
+    if factors and not any(_numbers(factors)):
+        return "its factor is 0"
+    return "on stored images its output in training is its input"
+
+
+def _numbers(value: object) -> list[float]:
+    return [number for item in value for number in _numbers(item)] if isinstance(value, list | tuple) else [float(str(value))]
+
+
 def check(evidence: Evidence, params: Params) -> Finding:
     """Look for augmentation layers, then for augmentation outside the model."""
     expected = "random augmentation layers between the input and the first convolution"
@@ -46,10 +60,23 @@ def check(evidence: Evidence, params: Params) -> Finding:
     graph = graph_or_finding(evidence, "augmentation")
     layers = () if isinstance(graph, Finding) else graphs.augmentation_layers(graph)
     if not isinstance(graph, Finding):
-        right = [node for node in layers if graphs.before_first_convolution(graph, node)]
+        placed = [node for node in layers if graphs.before_first_convolution(graph, node)]
+        right = [node for node in placed if graphs.activity(node) != "never"]
         if right:
             names = ", ".join(node.class_name for node in right)
+            if all(graphs.activity(node) == "always" for node in right):
+                message = f"The augmentation also changes images in prediction: {names} {'is' if len(right) == 1 else 'are'} always active."
+                return partial(
+                    0.5, message, hint="Leave out training=True: Keras switches these layers on in fit.", expected=expected, actual=names
+                )
             return passed(f"Augmentation layers come before the first convolution: {names}.", expected=expected, actual=names)
+        if placed and not outside:
+            return failed(
+                " ".join(f"{node.class_name} changes no image: {_why_idle(node)}." for node in placed[:4]),
+                hint="Give the layers a factor such as 0.1, and leave out training=…",
+                expected=expected,
+                actual=f"{', '.join(node.class_name for node in placed)}, without effect",
+            )
     if outside:
         return partial(
             0.5,

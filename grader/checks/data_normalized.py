@@ -17,12 +17,15 @@ range is not known, that a defect of ours kept from being examined, or that reac
 *Example.* `x / 255`: [0, 1], pass. Raw pixels: [0, 255], fail.
 """
 
+from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._data import lost, span, through_model, training_data
+from grader.checks._data import Span, lost, span, training_data
 from grader.checks._helpers import absent, failed, graph_or_finding, model_of, partial, passed, undecided, why_missing
-from grader.records import Evidence, Finding
+from grader.records import Evidence, Finding, Graph
 
 PARAMS: Params = {"magnitude": 6.0, "spread": 0.2}
+_CLOSE = 0.1
+_NORMALISING = ("Normalization", "Rescaling", "BatchNormalization")
 
 
 def check(evidence: Evidence, params: Params) -> Finding:
@@ -60,30 +63,50 @@ def check(evidence: Evidence, params: Params) -> Finding:
     graph = graph_or_finding(evidence, stands=True) if model_of(evidence) else None
     if isinstance(graph, Finding):  # what it does to its input is not known
         return graph
-    seen, normalization, batch = through_model(given, graph)
-    actual = str(seen)
-    if normalization:
-        return passed(
-            "The network normalises its input itself.",
-            expected=expected,
-            actual=f"a normalisation layer after {given}",
+    measured = graph.reaching if graph is not None else None
+    seen = adapted = given
+    if measured is not None:
+        seen, adapted = (Span(low=low, high=high) for low, high, *_ in (measured.inference, measured.training))
+    elif graph is not None and (front := [node for node in graphs.front(graph) if node.class_name not in graphs.AUGMENTATION]):
+        return undecided(
+            f"What {front[0].class_name} ({front[0].name}) makes of the images could not be measured; manual review is needed."
         )
-    largest = max(abs(seen.low), abs(seen.high))
-    if largest <= params["magnitude"] and seen.high - seen.low >= params["spread"]:
-        where = "" if seen == given else " after the network's own rescaling"
+    actual = str(seen)
+    if _is_small(seen, params) and seen.high - seen.low >= params["spread"]:
+        where = "" if _is_close(seen, given) else " after the network's own first layers"
         return passed(f"The network sees values in {actual}{where}.", expected=expected, actual=actual)
-    if batch:
+    if not _is_close(adapted, seen) and _is_small(adapted, params):
         return partial(
             0.5,
             f"The images have values in {actual}; only the BatchNormalization in front evens them out.",
             expected=expected,
             actual=actual,
         )
-    if largest <= params["magnitude"]:
+    idle = "" if graph is None else _idle(graph)
+    if _is_small(seen, params):
         return failed(
             f"The network sees values in {actual} only: the pixels were scaled down too far.",
             hint="Look for a division that runs twice, or an integer division.",
             expected=expected,
             actual=actual,
         )
-    return failed(f"The network sees values in {actual}: the pixels are not scaled down.", expected=expected, actual=actual)
+    return failed(f"The network sees values in {actual}: {idle or 'the pixels are not scaled down'}.", expected=expected, actual=actual)
+
+
+def _is_small(seen: Span, params: Params) -> bool:
+    return bool(max(abs(seen.low), abs(seen.high)) <= params["magnitude"])
+
+
+def _is_close(one: Span, other: Span) -> bool:
+    """The same range, as far as a few images show it."""
+    return bool(max(abs(one.low - other.low), abs(one.high - other.high)) <= _CLOSE * (other.high - other.low))
+
+
+def _idle(graph: Graph) -> str:
+    """The layers in front that were measured to change nothing, as a sentence's part; "" for none."""
+    idle = [
+        f"{node.class_name} ({node.name})"
+        for node in graphs.front(graph)
+        if node.class_name in _NORMALISING and node.effect is not None and node.effect.values == "identity"
+    ]
+    return f"the layer {idle[0]} in front changes nothing" if idle else ""

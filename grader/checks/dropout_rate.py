@@ -34,8 +34,13 @@ def check(evidence: Evidence, params: Params) -> Finding:
     expected = f"{low:g} to {high:g}"
     if not found:
         return failed("The model has no Dropout layer.", expected=expected, actual="none")
-    rate = float(found[-1].config.get("rate", 0.0))
+    acting = [node for node in found if graphs.activity(node) != "never"]
+    rate = float(acting[-1].config.get("rate", 0.0)) if acting else 0.0
     actual = f"{rate:g}"
+    if not acting and found[-1].config.get("rate"):
+        return failed(
+            f"The Dropout layer is switched off, so its rate counts as 0 ({found[-1].name}).", expected=expected, actual="switched off"
+        )
     if low - _SLACK <= rate <= high + _SLACK:
         return passed(f"The Dropout rate is {rate:g}.", expected=expected, actual=actual)
     if lowest - _SLACK <= rate <= highest + _SLACK:

@@ -32,7 +32,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return graph
     found = [node for node in graphs.live(graph) if graphs.is_pooling(graph, node)]
     if found:
-        names = ", ".join(f"{node.class_name} ({node.name})" for node in found[:6])
+        skipping = ", which leaves out positions"
+        names = ", ".join(f"{node.class_name} ({node.name}{skipping * (graphs.positions(node) == 'skips')})" for node in found[:6])
         return failed(
             f"The network makes its maps smaller with pooling: {names}.",
             expected="no pooling layer",

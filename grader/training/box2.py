@@ -17,10 +17,10 @@ from typing import Any, Self
 
 from grader.decode import to_record
 from grader.errors import FrameError, InfrastructureError, RebuildRefused
-from grader.records import Checkpoint, Graph, ModelClaim
+from grader.records import Checkpoint, DataClaim, Graph, ModelClaim
 from grader.sandbox import Job, Limits, Sandbox
 from grader.training.canonical import canonical
-from grader.training.specification import Specification
+from grader.training.specification import Specification, recipe_of, without_names
 from grader.words import cut, last_line
 
 PROGRAM = Path(__file__).resolve().parent / "inside"
@@ -62,11 +62,21 @@ class Box2:
     """A warm box 2. Use as a context manager."""
 
     def __init__(
-        self, sandbox: Sandbox, limits: Limits, *, data: Path | None = None, backend: str = "tensorflow", device: str = "cpu"
+        self,
+        sandbox: Sandbox,
+        limits: Limits,
+        *,
+        data: Path | None = None,
+        images: Path | None = None,
+        backend: str = "tensorflow",
+        device: str = "cpu",
     ) -> None:
-        """Start the box; returns at once, its imports go on in the background. `data`: the folder of the images to train on, if any."""
-        spec = {"caps": CAPS, "data": None if data is None else str(data), "rows": [TRAIN_ROWS, HELD_ROWS]}
-        self._job = Job(program=PROGRAM, module="box2", spec=spec, readable=() if data is None else (data,), backend=backend, device=device)
+        """Start the box; returns at once, its imports go on in the background. `data`: the folder of the images to train on, `images`: of those to measure on, if any."""
+        images = images or data
+        spec = {"caps": CAPS, "data": data and str(data), "images": images and str(images), "rows": [TRAIN_ROWS, HELD_ROWS]}
+        self._job = Job(
+            program=PROGRAM, module="box2", spec=spec, readable=() if images is None else (images,), backend=backend, device=device
+        )
         if data is not None:  # hours of training for a class; every piece has its own patience
             limits = replace(limits, wall_s=24 * 3600.0, cpu_s=200 * 3600)
         self._sandbox, self._limits = sandbox, replace(limits, frames_mib=24 * limits.frames_mib)  # it answers for a whole class
@@ -145,19 +155,43 @@ class Box2:
             config = canonical(claim.config)
         except RebuildRefused as refusal:
             return None, str(refusal)
-        key = hashlib.sha256(json.dumps([config, claim.input_shape], sort_keys=True).encode()).hexdigest()
+        try:
+            answer = self._kept({"ask": "rebuild", "config": config, "input_shape": claim.input_shape}, config, deadline)
+        except OutOfTime:
+            return None, "time for grading was up before it could be rebuilt"
+        except TrainingRefused as refusal:
+            return None, str(refusal)
+        return (answer, None) if isinstance(answer, Graph) else (None, answer)
+
+    def measure(self, claim: ModelClaim, graph: Graph, data: DataClaim | None, deadline: float | None = None) -> Graph:
+        """`graph`, which is what `claim` was rebuilt to, with what its steps do to images that are made as `data` was; as it is where that cannot be measured.
+
+        Raises InfrastructureError as `rebuild`.
+        """
+        shape = graph.input_shape or claim.input_shape
+        if shape is not None and data is not None:
+            shape = tuple(size if size is not None else known for size, known in zip(shape, data.shape or shape, strict=False))
+        config = canonical(claim.config)
+        try:
+            request = {"ask": "measure", "config": config, "input_shape": shape, "recipe": _recipe(data)}
+            measured = self._kept(request, without_names(config, {}), deadline)
+        except (OutOfTime, TrainingRefused):
+            return graph
+        if not isinstance(measured, Graph) or len(measured.nodes) != len(graph.nodes):
+            return graph
+        nodes = tuple(replace(node, effect=other.effect) for node, other in zip(graph.nodes, measured.nodes, strict=True))
+        return replace(graph, nodes=nodes, reaching=measured.reaching)
+
+    def _kept(self, request: dict[str, Any], content: dict[str, Any], deadline: float | None) -> Graph | str:
+        """What box 2 answers to a request, or has answered to one with the same `content` in place of its configuration."""
+        key = hashlib.sha256(json.dumps({**request, "config": content}, sort_keys=True).encode()).hexdigest()
         answer = self._known.get(key)
         if answer is None:
-            try:
-                answer = self._rebuilt({"ask": "rebuild", "config": config, "input_shape": claim.input_shape}, deadline)
-            except OutOfTime:
-                return None, "time for grading was up before it could be rebuilt"
-            except TrainingRefused as refusal:
-                return None, str(refusal)
+            answer = self._rebuilt(request, deadline)
             while len(self._known) >= MOST_KNOWN:
                 self._known.pop(next(iter(self._known)), None)
             self._known[key] = answer
-        return (answer, None) if isinstance(answer, Graph) else (None, answer)
+        return answer
 
     def _rebuilt(self, request: dict[str, Any], deadline: float | None) -> Graph | str:
         """What box 2 answers. It is asked again, in a new box, where the first one died: that may have been chance, or somebody's kill -9."""
@@ -207,7 +241,7 @@ class Box2:
                 self._mine.spent_s = getattr(self._mine, "spent_s", 0.0) + time.monotonic() - began
 
     def _asked_alone(self, request: dict[str, Any], patience_s: float, deadline: float | None) -> dict[str, Any]:
-        doing = "rebuilding" if request["ask"] == "rebuild" else "training"
+        doing = {"rebuild": "rebuilding", "measure": "measuring"}.get(request["ask"], "training")
         if self._running.ending is not None:
             self._running.close()
             self._start()
@@ -246,6 +280,17 @@ class Box2:
         raise InfrastructureError(
             f"Box 2 ended before it answered. {ending.detail if ending else ''} Its last output: {last_line(said, '(none)')}. Run `grade doctor`."
         )
+
+
+def _recipe(data: DataClaim | None) -> dict[str, Any]:
+    """How the images to measure on are made: as the notebook's were; where no rule says it, as pixels in the range of its values."""
+    if data is None:
+        return {"kind": "identity"}
+    try:
+        return recipe_of(data, [])
+    except RebuildRefused:
+        low = 0.0 if data.minimum is None else data.minimum
+        return {"kind": "affine", "scale": [((255.0 if data.maximum is None else data.maximum) - low) / 255.0], "offset": [low]}
 
 
 def _graph(body: dict[str, Any]) -> Graph | str:

@@ -84,7 +84,7 @@ class Specification:
 
     def key(self, **more: Any) -> str:
         """The content key, sha256 in hexadecimal: equal for submissions that ask for the same training, whatever their layers are called."""
-        named = {**self.as_request(), "config": _without_names(self.config, {})}
+        named = {**self.as_request(), "config": without_names(self.config, {})}
         return hashlib.sha256(json.dumps([named, more], sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
@@ -118,7 +118,7 @@ def specify(model: Model) -> Specification:
         input_shape=tuple(int(size) for size in shape if size is not None),
         optimizer=_optimizer(compiled, notes),
         loss=_loss(compiled),
-        recipe=_recipe(train, notes),
+        recipe=recipe_of(train, notes),
         labels=_labels(train),
         batch_size=_batch(fit.batch_size, train, notes),
         epochs=min(max(fit.epochs or 1, 1), MOST_EPOCHS),
@@ -187,7 +187,8 @@ def _loss(compiled: CompileClaim) -> dict[str, Any]:
     return result
 
 
-def _recipe(train: DataClaim, notes: list[str]) -> dict[str, Any]:
+def recipe_of(train: DataClaim, notes: list[str]) -> dict[str, Any]:
+    """How box 2 makes the images that reached a call. Raises RebuildRefused where no rule says it."""
     found = train.recipe
     if found is None:
         raise RebuildRefused(
@@ -240,7 +241,7 @@ def _batch(claimed: int | None, train: DataClaim, notes: list[str]) -> int:
     return min(size, MOST_BATCH)
 
 
-def _without_names(item: Any, numbers: dict[str, str]) -> Any:
+def without_names(item: Any, numbers: dict[str, str]) -> Any:
     """The same data with the layers of each model numbered in order of appearance instead of named; `numbers`: those of the model around it.
 
     Only a layer's own name and the references to it in its model's graph are replaced. Whatever else is called a name (a policy's, an argument's) is content:
@@ -251,17 +252,17 @@ def _without_names(item: Any, numbers: dict[str, str]) -> Any:
         return numbers.setdefault(name, f"layer {len(numbers)}") if isinstance(name, str) else name
 
     if isinstance(item, list | tuple):
-        return [_without_names(each, numbers) for each in item]
+        return [without_names(each, numbers) for each in item]
     if not isinstance(item, dict):
         return item
     config, is_model = item.get("config"), item.get("class_name") in MODELS
     is_layer = is_model or str(item.get("module")).startswith(("keras.layers", "keras.src.ops"))
     inner: dict[str, str] = {} if is_model else numbers
-    found = {key: _without_names(each, inner if key == "config" else numbers) for key, each in sorted(item.items())}
+    found = {key: without_names(each, inner if key == "config" else numbers) for key, each in sorted(item.items())}
     if is_layer and isinstance(config, dict):
         own = {key: number(part["name"]) for key, part in (("config", config), ("layer", item)) if "name" in part}
         ends = {
-            key: _without_names(_tensors(config[key]), inner) for key in ("input_layers", "output_layers") if is_model and key in config
+            key: without_names(_tensors(config[key]), inner) for key in ("input_layers", "output_layers") if is_model and key in config
         }
         found["config"] |= ends | ({"name": own["config"]} if "config" in own else {})
         found |= {"name": own["layer"]} if "layer" in own else {}

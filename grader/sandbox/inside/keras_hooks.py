@@ -81,6 +81,7 @@ class Recorder:
         from keras.src.trainers.trainer import Trainer
 
         self.keras = keras
+        trace.keep_training(keras)
         self._datasets()
         self.original = {
             name: getattr(Model, name) for name in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "compile")

@@ -302,6 +302,9 @@ def _through_custom_layers():
         return operate(self, *args, **kwargs) if found is None else original(*found)
 
     def call(self, *args, **kwargs):
+        given = kwargs.pop("training", None)
+        if given is not None and isinstance(given, bool) is not _follows_graph[-1]:
+            kwargs["training"] = int(given)
         symbolic = any(isinstance(value, keras.KerasTensor) for value in [*args, *kwargs.values()]) or (
             args and isinstance(args[0], (list, tuple)) and any(isinstance(value, keras.KerasTensor) for value in args[0])
         )
@@ -358,15 +361,38 @@ def _refuse_own_weights(layer):
         raise NotTraceable(f"{type(layer).__name__} has weights of its own")
 
 
+_follows_graph = [False]
+"""Whether what is being followed is a graph that Keras keeps, not a `call`. In a graph the notebook's own `training=` is 0 or 1 (`keep_training`), Keras' default a bool.
+In a `call` a bool is the notebook's own, and 1 is what was passed to see `if training: x = dropout(x)`."""
+
+
+def keep_training(keras):
+    """From now on a stock layer that is called on a symbolic tensor with `training=` keeps it as 0 or 1 in its configuration: False and True are there by default, too."""
+    original = keras.layers.Layer.__call__
+
+    @functools.wraps(original)
+    def call(self, *args, **kwargs):
+        if isinstance(kwargs.get("training"), bool) and args and isinstance(args[0], keras.KerasTensor) and is_keras_own(type(self)):
+            kwargs["training"] = int(kwargs["training"])
+        return original(self, *args, **kwargs)
+
+    keras.layers.Layer.__call__ = call
+
+
 def _plain_call(layer, *args, **kwargs):
     try:
         accepts = inspect.signature(layer.call).parameters
     except (TypeError, ValueError):
         accepts = {}
     kwargs = {key: value for key, value in kwargs.items() if key in accepts}
-    if "training" in accepts:
-        kwargs["training"] = True  # `if training: x = dropout(x)` must be seen
-    return layer.call(*args, **kwargs)
+    graph = type(layer).call.__module__.startswith("keras.src.models.")
+    if "training" in accepts and not graph:
+        kwargs["training"] = bool(kwargs["training"]) if "training" in kwargs else 1
+    _follows_graph.append(graph)
+    try:
+        return layer.call(*args, **kwargs)
+    finally:
+        _follows_graph.pop()
 
 
 def _traced(model, input_shape):
@@ -457,7 +483,7 @@ def _parameters(target, adapted):
 
 
 def _mend(config, activations, adapted):
-    """Drop `training` arguments of calls, name hand-written activations, and write down what Keras leaves out or cannot read back, in place; returns `config`."""
+    """Drop `training` arguments of calls that are Keras' own defaults, name hand-written activations, and write down what Keras leaves out or cannot read back, in place; returns `config`."""
     if isinstance(config, dict):
         name, settings = config.get("name"), config.get("config")
         if config.get("class_name") == "RandomShear" and isinstance(settings, dict):
@@ -470,7 +496,8 @@ def _mend(config, activations, adapted):
             elif isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
                 config[key] = _unnested(value["config"]["value"])
             elif key == "kwargs" and isinstance(value, dict):
-                value.pop("training", None)
+                if type(value.get("training")) is not int:
+                    value.pop("training", None)
                 _mend(value, activations, adapted)
             else:
                 _mend(value, activations, adapted)

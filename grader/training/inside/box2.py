@@ -1,6 +1,6 @@
 """Box 2: waits for requests (one JSON line each on standard input) and answers each with one frame `answer` of the same `id`.
 
-`hello` {} -> {}; `rebuild` {config, input_shape} -> {graph, refusal}; `open` {run} -> {refusal}; `advance` {steps, evaluate, probe} -> {checkpoint, refusal}.
+`hello` {} -> {}; `rebuild` {config, input_shape} -> {graph, refusal}; `measure` {config, input_shape, recipe} -> the same, with effects; `open` {run} -> {refusal}; `advance` {steps, evaluate, probe} -> {checkpoint, refusal}.
 """
 
 import gc
@@ -56,9 +56,14 @@ class _Answers:
         """Nothing: the answer says that the box is up."""
         return {}
 
-    def rebuild(self, request):
+    def measure(self, request):
+        from . import effects
+
+        return self.rebuild(request, effects.Measuring(self._spec.get("images"), request["recipe"]))
+
+    def rebuild(self, request, measure=None):
         try:
-            return {"graph": self._rebuild.graph(request["config"], request["input_shape"], self._spec["caps"]), "refusal": None}
+            return {"graph": self._rebuild.graph(request["config"], request["input_shape"], self._spec["caps"], measure), "refusal": None}
         except self._rebuild.TooLarge as error:
             return {"graph": None, "refusal": str(error)}
         except Exception as error:

@@ -52,6 +52,12 @@ def _drawn(images, labels, rows, seed, balanced):
     return np.ascontiguousarray(images[np.sort(picked)])[np.argsort(np.argsort(picked))], labels[picked]
 
 
+def some(folder, rows):
+    """`rows` of the stored training images (rows, 32, 32, 3) uint8, evenly spread, without reading the others."""
+    images = np.load(os.path.join(folder, "x_train.npy"), mmap_mode="r")
+    return np.ascontiguousarray(images[:: max(1, len(images) // rows)][:rows])
+
+
 def prepare(ops, images, recipe):
     """The claimed preprocessing on a batch of stored images (n, 32, 32, 3) uint8; float32 out. `recipe` is a plain dictionary."""
     x = ops.cast(images, "float32")

@@ -65,8 +65,11 @@ class TooLarge(Exception):
     """The model is over a cap; the message says which, for the student."""
 
 
-def graph(config, input_shape, caps):
-    """The body of a `Graph` record for a canonical Keras configuration. Raises TooLarge, or whatever Keras raises."""
+def graph(config, input_shape, caps, measure=None):
+    """The body of a `Graph` record for a canonical Keras configuration. Raises TooLarge, or whatever Keras raises.
+
+    `measure` gets the steps and the body, while the weights answer with their initial values, and writes into it.
+    """
     with keras.StatelessScope(initialize_variables=False), _at_once():
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
         if not model.built or (isinstance(model, keras.Sequential) and model._functional is None):
@@ -81,14 +84,17 @@ def graph(config, input_shape, caps):
         functional = model._functional if isinstance(model, keras.Sequential) else model
         inputs = [walker.add("InputLayer", tensor.name, {}, [], tensor.shape, 0) for tensor in functional.inputs]
         outputs = walker.walk(functional, inputs)
-    shape = functional.inputs[0].shape
-    return {
-        "nodes": walker.nodes,
-        "outputs": outputs,
-        "parameters": parameters,
-        "trainable_parameters": trainable,
-        "input_shape": None if len(functional.inputs) != 1 else _without_batch(shape),
-    }
+        shape = functional.inputs[0].shape
+        body = {
+            "nodes": walker.nodes,
+            "outputs": outputs,
+            "parameters": parameters,
+            "trainable_parameters": trainable,
+            "input_shape": None if len(functional.inputs) != 1 else _without_batch(shape),
+        }
+        if measure is not None:
+            measure(walker.steps, body)
+    return body
 
 
 def _without_batch(shape):
@@ -100,9 +106,10 @@ class _Walker:
 
     def __init__(self, caps):
         self.nodes = []
+        self.steps = []  # for each node: Keras' own node, None for an input
         self._caps = caps
 
-    def add(self, class_name, name, config, inputs, shape, parameters):
+    def add(self, class_name, name, config, inputs, shape, parameters, step=None, training=None):
         known = None if shape is None else _without_batch(shape)
         if known is not None and math.prod(size or 1 for size in known) > self._caps["activation"]:
             raise TooLarge(
@@ -117,14 +124,16 @@ class _Walker:
                 "inputs": list(inputs),
                 "output_shape": known,
                 "parameters": parameters,
+                "training": training,
             }
         )
+        self.steps.append(step)
         if len(self.nodes) > self._caps["nodes"]:
             raise TooLarge(f"it applies more than {self._caps['nodes']} layers")
         return len(self.nodes) - 1
 
-    def walk(self, functional, inputs):
-        """Add the nodes of `functional`, whose inputs are the nodes `inputs`; returns the output nodes."""
+    def walk(self, functional, inputs, training=None):
+        """Add the nodes of `functional`, whose inputs are the nodes `inputs`; returns the output nodes. `training`: as the notebook calls it."""
         where = {id(tensor): node for tensor, node in zip(functional.inputs, inputs, strict=True)}
         for depth in sorted(functional._nodes_by_depth, reverse=True):
             for node in functional._nodes_by_depth[depth]:
@@ -135,18 +144,31 @@ class _Walker:
                 if type(operation).__name__ == "ConvertToTensor":  # left by tracing a model's call; does nothing
                     results = sources[:1]
                 elif isinstance(operation, keras.Sequential):
-                    results = self.walk(operation._functional, sources)
+                    results = self.walk(operation._functional, sources, _training(node, training))
                 elif isinstance(operation, keras.Model) and hasattr(operation, "_nodes_by_depth"):
-                    results = self.walk(operation, sources)
+                    results = self.walk(operation, sources, _training(node, training))
                 else:
                     parameters = sum(math.prod(weight.shape) for weight in getattr(operation, "weights", []))
                     made = self.add(
-                        type(operation).__name__, operation.name, _config(operation), sources, node.outputs[0].shape, parameters
+                        type(operation).__name__,
+                        operation.name,
+                        _config(operation),
+                        sources,
+                        node.outputs[0].shape,
+                        parameters,
+                        node,
+                        _training(node, training),
                     )
                     results = [made] * len(node.outputs)
                 for tensor, result in zip(node.outputs, results, strict=False):
                     where[id(tensor)] = result
         return [where[id(tensor)] for tensor in functional.outputs]
+
+
+def _training(node, inherited):
+    """What the notebook itself passes as `training=`, to the layer or to a model around it: box 1 writes it as 0 or 1, Keras its own default as a bool."""
+    given = node.arguments.kwargs.get("training")
+    return bool(given) if type(given) is int else inherited
 
 
 def _config(operation):

@@ -1,0 +1,406 @@
+"""What each step of a rebuilt model does, measured: to values, to the positions of a map, and in training beyond what it does in inference.
+
+A *start* is an input, a layer with a kernel (a convolution, a Dense layer), or a node where ways join. From each start values are drawn, as they are
+there on real images (each channel's mean and spread), and run through the steps behind it, one batch for all questions:
+
+* two random maps a and b, their mean, and a mixture that takes each value from one of the two: what maps the mean to the mean is linear, what maps the
+  mixture to a mixture works on each value for itself;
+* two more maps, a mixture that takes whole positions from one of the two, and one that takes its left half from a and the right one from b: an output
+  that is none of the two results has more than one position in it. These are plain noise: where a layer reads does not depend on what it reads.
+
+Weights have their initial values. Where all of it was measured, nothing here asks for the name of a class.
+"""
+
+import math
+
+import numpy as np
+
+from . import pool, rebuild
+
+keras = rebuild.keras
+
+IMAGES, PAIRS, DEEP = 64, 16, 2
+"""Stored images that the input's range is measured on, that random layers are tried on, and that run through the whole network."""
+MOST_VALUES, MOST_PRODUCTS = 4_000_000, 4_000_000_000
+"""Largest activation (values an image) that is drawn; and multiplications an image up to which the network runs on real images: All-CNN-C has 0.3e9."""
+FEW = 1e-3
+"""Share of values that may differ by chance or by rounding."""
+LINEAR, SAME, UNCHANGED = 1e-2, 1e-3, 5e-3
+"""Differences that do not count, as shares of the values' deviation: from the mean's image, between two numbers, and between an image and a random layer's."""
+
+
+class Measuring:
+    """Measures one model. `folder`: the images' folder, None for drawn ones; `recipe`: how they reach the model (records.Recipe as a dictionary)."""
+
+    def __init__(self, folder, recipe):
+        self._folder, self._recipe = folder, recipe
+        self._random = np.random.default_rng(23)
+
+    def __call__(self, steps, body):
+        """Write `effect` into every node of `body` (a graph's), and `reaching` into it. `steps`: Keras' nodes, as the walker has them."""
+        self._nodes, self._steps = body["nodes"], steps
+        self._after = [[] for _ in steps]
+        for node in self._nodes:
+            for source in dict.fromkeys(node["inputs"]):
+                self._after[source].append(node["index"])
+            node["effect"] = {}
+        self._kernel = [step is not None and _has_kernel(step.operation) for step in steps]
+        shape = body["input_shape"]
+        images = None if not shape or None in shape else self._images(tuple(shape))
+        body["reaching"] = None if images is None else self._reaching(images)
+        self._spread = {} if images is None else self._spreads(images[:DEEP])
+        self._starts = {index for index, step in enumerate(steps) if step is None or self._kernel[index]}
+        self._ends = {}
+        for index in range(len(steps)):
+            if index in self._starts:  # junctions become starts on the way
+                self._follow(index)
+        for index, node in enumerate(self._nodes):
+            if self._kernel[index] and self._ends.get(index):
+                node["effect"]["nonlinear"] = self._is_nonlinear(index)
+            if steps[index] is not None and _acts_in_training(steps[index].operation) and "active" not in node["effect"]:
+                self._try(index, self._noise(self._shape(node["inputs"][0]), 4096))
+
+    # ------------------------------------------------------------------ real images
+
+    def _images(self, shape):
+        """IMAGES stored images as they reach the model, float32; drawn ones in the recipe's range where none of this shape are there."""
+        if self._folder is not None:
+            stored = pool.some(self._folder, IMAGES)
+            found = np.asarray(pool.prepare(keras.ops, stored, self._recipe), np.float32)
+            if found.shape[1:] == shape:
+                return found
+        pixels = self._random.integers(0, 256, (IMAGES, *shape)) if math.prod(shape) <= MOST_VALUES // IMAGES else None
+        scale, offset = (np.mean(self._recipe.get(key) or [plain]) for key, plain in (("scale", 1.0), ("offset", 0.0)))
+        return None if pixels is None else (pixels * scale + offset).astype(np.float32)
+
+    def _reaching(self, images):
+        """Smallest, largest and mean value and deviation of what reaches a first layer with a kernel, in inference and where layers normalise by batch as in training."""
+        found = {}
+        for training in (False, True):
+            values, ends = {}, []
+            for index, step in enumerate(self._steps):
+                if step is None:
+                    values[index] = images
+                    continue
+                taken = [values.get(source) for source in self._nodes[index]["inputs"]]
+                if any(value is None for value in taken):
+                    continue
+                if self._kernel[index]:
+                    ends += taken
+                    continue
+                operation = step.operation
+                if not training and _acts_in_training(operation):
+                    self._try(index, taken[0][:PAIRS])
+                adapts = training and not _acts_in_training(operation)
+                values[index] = self._run(index, taken, training=adapts)
+            if not ends or not all(np.isfinite(value).all() for value in ends):
+                return None
+            worst = max(ends, key=lambda value: float(np.abs(value).max()))
+            found["training" if training else "inference"] = [float(each) for each in (worst.min(), worst.max(), worst.mean(), worst.std())]
+        return found
+
+    def _spreads(self, images):
+        """Node -> (mean, standard deviation) of each channel on real images, before a layer's own activation; empty where the network is too large for that."""
+        products = sum(node["parameters"] * math.prod(size or 1 for size in (node["output_shape"] or [1])[:-1]) for node in self._nodes)
+        found, values = {}, {}
+        if products > MOST_PRODUCTS:
+            return found
+        for index, step in enumerate(self._steps):
+            taken = [values.get(source) for source in self._nodes[index]["inputs"]]
+            known = step is not None and all(each is not None for each in taken)
+            value = values[index] = images if step is None else self._run(index, taken, plain=True) if known else None
+            if value is not None and value.ndim > 1 and (step is None or self._kernel[index] or len(taken) > 1):
+                channels = 1 + self._channels(index, value.ndim - 2)
+                axes = tuple(axis for axis in range(value.ndim) if axis != channels)
+                mean, spread = value.mean(axis=axes, keepdims=True)[0], value.std(axis=axes, keepdims=True)[0]
+                if np.isfinite(mean).all() and np.isfinite(spread).all():
+                    found[index] = mean, spread
+            if value is not None and self._kernel[index]:
+                values[index] = _activated(step.operation, value)
+        return found
+
+    # ------------------------------------------------------------------ what layers do in training
+
+    def _try(self, index, value):
+        """Does a layer change what it is given in training, and nothing at random in inference?"""
+        if value is None:
+            return
+        inference, again, *trained = (self._run(index, [value], training=on, said=True) for on in (False, False, True, True))
+        effect = self._nodes[index]["effect"]
+        if inference is None or any(each is None or each.shape != inference.shape for each in (again, *trained)):
+            return
+        close = UNCHANGED * (float(inference.std()) or 1.0)
+        dropped = np.concatenate([((each == 0) & (inference != 0)).reshape(len(each), -1).mean(axis=1) for each in trained])
+        effect["dropped"] = float(dropped.mean())
+        effect["whole"] = bool(value[0].size > 1 and ((dropped == 0) | (dropped == 1)).all())
+        changed = any((np.abs(each - inference) > close).any() for each in trained)
+        effect["active"] = "always" if (np.abs(again - inference) > close).any() else "training" if changed else "never"
+
+    # ------------------------------------------------------------------ drawn values, from one start to the next
+
+    def _follow(self, start):
+        """Measure the steps behind a start up to the next ones."""
+        shape = self._shape(start)
+        if shape is None or math.prod(shape) > MOST_VALUES:
+            return
+        a, b = self._random.standard_normal((2, *shape), np.float32)
+        if start in self._spread:
+            mean, spread = self._spread[start]
+            a, b = (mean + each * np.maximum(spread, 1.0) for each in (a, b))
+        values, through = {start: self._asked(a, b, (a + b) / 2, {})}, {start: False}
+        if self._kernel[start]:
+            operation = self._steps[start].operation
+            given, values[start] = values[start], _activated(operation, values[start])
+            self._note(start, lambda batch: _activated(operation, batch), given, values[start])
+            through[start] = self._nodes[start]["effect"]["values"] == "each"
+        places = {start: _Place(self._random, shape, self._channels(start, len(shape) - 1))}
+        ends = self._ends[start] = []
+        for index in range(start, len(self._steps)):
+            if index > start:
+                sources = self._nodes[index]["inputs"]
+                inside = [source for source in dict.fromkeys(sources) if source in values]
+                if not inside or self._kernel[index]:
+                    continue
+                if len(inside) < len(set(sources)):
+                    self._starts.add(index)
+                result = self._step(index, [values.get(source, self._noise(self._shape(source))) for source in sources])
+                if result is None:
+                    continue
+                through[index] = any(through[source] for source in inside) or self._nodes[index]["effect"]["values"] == "each"
+                if index in self._starts:
+                    ends.append((_bent(result[0], result[1], result[4]), through[index], index))
+                    places[inside[0]].settle()
+                    continue
+                values[index] = result
+                places[index] = self._place(index, places[inside[0]], [places[source] for source in sources])
+            if not self._after[index] or any(self._kernel[following] for following in self._after[index]):
+                ends.append((_bent(values[index][0], values[index][1], values[index][4]), through[index], None))
+                places[index].settle()
+
+    def _is_nonlinear(self, start, seen=frozenset()):
+        """Whether what a start gives goes through something nonlinear that works on each value for itself, before the next layer with a kernel."""
+        return any(
+            (bent and through) or (junction is not None and junction not in seen and self._is_nonlinear(junction, seen | {start}))
+            for bent, through, junction in self._ends.get(start, ())
+        )
+
+    def _asked(self, a, b, mean, masks):
+        """The batch for a step: two values, their mean, a mixture, and `mean`, what the start's mean has become by then."""
+        if a.shape not in masks:
+            masks[a.shape] = self._random.random(a.shape, np.float32) < 0.5
+        return np.stack([a, b, (a + b) / 2, np.where(masks[a.shape], a, b), np.broadcast_to(mean, a.shape)]).astype(np.float32)
+
+    def _step(self, index, taken):
+        """One step for a batch as asked; what it does to values is noted. None where it cannot be run."""
+        masks = {}
+        taken = [each if each is None else self._asked(each[0], each[1 % len(each)], each[4 % len(each)], masks) for each in taken]
+        result = None if any(each is None for each in taken) else self._run(index, taken)
+        if result is None or len(result) != 5 or not np.isfinite(result).all():
+            return None
+        self._note(index, lambda batch: self._run(index, [batch]), taken[0] if len(taken) == 1 else None, result)
+        return result
+
+    def _note(self, index, run, given, result):
+        """What a step does to values: identity | constant | linear | each (nonlinear, each value for itself) | nonlinear."""
+        if given is not None and _constant(result) and not _constant(given):  # of what comes in here; of plain noise, too?
+            given = self._asked(*self._random.standard_normal((2, *given.shape[1:]), np.float32), 0, {})
+            result = run(given)
+        a, b, mean, mixture = result[:4]
+        if given is not None and _alike(result, given):
+            found = "identity"
+        elif _constant(result):
+            found = "constant"
+        elif not _bent(a, b, mean):
+            found = "linear"
+        else:
+            found = "each" if _neither(mixture, a, b) <= 10 * FEW else "nonlinear"
+        effect = self._nodes[index]["effect"]
+        if found == "each" or "values" not in effect:  # a junction is met from several starts
+            effect["values"] = found
+
+    def _place(self, index, before, sources):
+        taken = [each.values for each in sources]
+        result = None if any(each is None for each in taken) else self._run(index, taken)
+        return before.through(self._nodes[index]["effect"], result, self._nodes[index]["config"].get("data_format"))
+
+    # ------------------------------------------------------------------ running a step
+
+    def _run(self, index, taken, *, training=False, said=False, plain=False):
+        """A step's result as NumPy; None where it cannot be run. `said`: as the notebook calls it; `plain`: without the layer's own activation."""
+        step, operation = self._steps[index], self._steps[index].operation
+        given = self._nodes[index]["training"]
+        try:
+            inputs = {
+                id(tensor): keras.ops.convert_to_tensor(value) for tensor, value in zip(step.arguments.keras_tensors, taken, strict=True)
+            }
+            args, kwargs = step.arguments.fill_in(inputs)
+            kwargs.pop("training", None)
+            if getattr(operation, "_call_has_training_arg", False):
+                kwargs["training"] = given if said and given is not None else training
+            activation = getattr(operation, "activation", None)
+            plain = plain and _activates(operation)
+            if plain:
+                operation.activation = keras.activations.linear
+            try:
+                result = operation(*args, **kwargs)
+            finally:
+                if plain:
+                    operation.activation = activation
+            return np.asarray(keras.ops.cast(result, "float32"))
+        except Exception:  # what cannot be run is not measured
+            return None
+
+    def _shape(self, index):
+        shape = self._nodes[index]["output_shape"]
+        return None if shape is None or None in shape or not shape else tuple(shape)
+
+    def _channels(self, index, last):
+        """The axis of the channels, the batch's left out; `last` where the layer does not say otherwise."""
+        return 0 if self._nodes[index]["config"].get("data_format") == "channels_first" else last
+
+    def _noise(self, shape, values=1):
+        """A batch of noise of at least `values` numbers; None where the shape is not known."""
+        if shape is None or math.prod(shape) > MOST_VALUES:
+            return None
+        return self._random.standard_normal((max(1, values // math.prod(shape)), *shape), np.float32)
+
+
+class _Place:
+    """Where on the start's map the values of a step come from. `values`: the batch [a, b, whole positions of both, halves of both], None where it is lost.
+
+    `maps`: what the values were while they were maps, the batch first, the channels last; empty once there is only one position.
+    """
+
+    def __init__(self, random, shape, channels, effects=()):
+        self.random, self.channels = random, channels
+        self.pending, self.flat = effects or (None, None)
+        a, b = random.standard_normal((2, *shape), np.float32)
+        if len(shape) != 3 or math.prod(shape) == shape[channels]:
+            self.values, self.maps = np.stack([a, b, a, b]), []
+            return
+        a, b = (np.moveaxis(each, channels, -1) for each in (a, b))
+        across = (
+            np.arange(a.shape[1])[None, :, None] < a.shape[1] / 2
+            if a.shape[1] > 1
+            else np.arange(a.shape[0])[:, None, None] < a.shape[0] / 2
+        )
+        mixture = np.where(random.random((*a.shape[:2], 1)) < 0.5, a, b)
+        self.maps = [np.stack([a, b, mixture, np.where(across, a, b)])]
+        self.values = np.ascontiguousarray(np.moveaxis(self.maps[0], -1, channels + 1))
+
+    def through(self, effect, result, data_format):
+        """The place behind a step that gives `result`; what the step does to positions goes into `effect`."""
+        place = object.__new__(_Place)
+        place.random, place.values, place.maps, place.pending, place.flat = self.random, result, self.maps, self.pending, self.flat
+        place.channels = {"channels_first": 0, "channels_last": 2}.get(data_format, self.channels)
+        if result is None or len(result) != 4:
+            place.values, place.maps = None, []
+        if not place.maps:
+            return place
+        effect["positions"] = "kept"
+        shape, last = result.shape[1:], self.maps[-1]
+        size, kept = math.prod(shape), last[0].size
+        is_map = len(shape) == 3 and size > shape[place.channels]
+        mixed = self.pending is not None or _neither(result[2], result[0], result[1]) > 10 * FEW
+        now = np.moveaxis(result, place.channels + 1, -1) if is_map else None
+        fewer = is_map and now[0, ..., 0].size <= last[0, ..., 0].size
+        if mixed and (whole := self._whole(result)):
+            effect["positions"], place.maps, place.pending = whole, [], None
+        elif mixed and is_map:
+            if fewer and _neither(result[3], result[0], result[1]) < 0.8:  # else each position depends on all: a normalisation
+                (self.pending or effect)["positions"] = "pools"
+            return _Place(self.random, shape, place.channels)
+        elif mixed:
+            place.pending = self.pending or effect
+        elif is_map and 2 * now[0, ..., 0].size <= last[0, ..., 0].size and 2 * size <= kept and not _is_window(now[0], last[0]):
+            effect["positions"] = "skips"
+            return _Place(self.random, shape, place.channels)
+        elif is_map:
+            place.maps, place.flat = [*self.maps, now], None
+        elif size in (shape[-1], shape[0]):
+            if size > last.shape[-1]:
+                place.flat = self.flat or effect
+            elif 2 * size <= kept:
+                effect["positions"], place.maps = "skips", []
+        return place
+
+    def _whole(self, result):
+        """What the values are (average | maximum) of one of the maps before them; "" for neither."""
+        for values in reversed(self.maps):
+            if values.shape[-1] != result[0].size:
+                continue
+            found, mean = result.reshape(len(result), -1), values.mean(axis=(1, 2))
+            near = np.corrcoef(found.ravel(), mean.ravel())[0, 1] >= 0.75 and 0.8 <= found.std() / mean.std() <= 1.25
+            if _alike(found, mean) or near:  # a window that leaves out a border is near
+                return "average"
+            if _alike(found, values.max(axis=(1, 2))):
+                return "maximum"
+        return ""
+
+    def settle(self):
+        """The next layer with a kernel, or the output, takes the values as they are now."""
+        if self.pending is not None and self.maps:
+            self.pending["positions"] = "pools"
+        elif self.flat is not None:
+            self.flat["positions"] = "flattens"
+
+
+# ------------------------------------------------------------------ comparing
+
+
+def _share(those):
+    return float(np.mean(those))
+
+
+def _alike(one, other):
+    """The same numbers, up to rounding, but for a few."""
+    return one.shape == other.shape and _share(np.abs(one - other) > SAME * float(other.std()) + 1e-6 * np.abs(other).max()) <= FEW
+
+
+def _bent(a, b, mean):
+    """Whether what became of the mean is not the mean of what became of `a` and `b`."""
+    close = LINEAR * float(np.stack([a, b]).std()) + 1e-6 * max(np.abs(a).max(), np.abs(b).max())
+    return _share(np.abs(mean - (a + b) / 2) > close) > FEW
+
+
+def _is_window(part, whole):
+    """Whether a map (H, W, C) is a rectangle cut out of another."""
+    first, last = (np.argwhere((whole == corner).all(axis=-1)) for corner in (part[0, 0], part[-1, -1]))
+    return len(first) == len(last) == 1 and tuple(last[0] - first[0]) == (part.shape[0] - 1, part.shape[1] - 1)
+
+
+def _constant(result):
+    """The same whatever comes in."""
+    return _share(np.abs(result[0] - result[1]) > 1e-6 * np.abs(result[:2]).max()) <= FEW
+
+
+def _neither(mixture, a, b):
+    """The share of a mixture's values that are those of neither."""
+    close = 1e-4 * float(np.stack([a, b]).std()) + 1e-6 * max(np.abs(a).max(), np.abs(b).max())
+    return _share((np.abs(mixture - a) > close) & (np.abs(mixture - b) > close))
+
+
+# ------------------------------------------------------------------ kinds of operations
+
+
+def _has_kernel(operation):
+    """Whether an operation has a kernel that training changes, or that is drawn at random: not one that is fixed to one number."""
+    weights = [weight for weight in getattr(operation, "weights", ()) if any(word in weight.name for word in ("kernel", "embeddings"))]
+    fixed = not getattr(operation, "trainable", True) and all(
+        type(weight._initializer).__name__ in ("Constant", "Ones", "Zeros") for weight in weights
+    )
+    return bool(weights) and not fixed
+
+
+def _acts_in_training(operation):
+    """Whether an operation may do otherwise in training without learning anything: Dropout, noise, random images."""
+    return bool(getattr(operation, "_call_has_training_arg", False)) and not operation.weights
+
+
+def _activates(operation):
+    return callable(getattr(operation, "activation", None)) and not isinstance(operation, keras.layers.RNN)
+
+
+def _activated(operation, values):
+    """`values` through a layer's own activation."""
+    return np.asarray(operation.activation(keras.ops.convert_to_tensor(values))) if _activates(operation) else values
