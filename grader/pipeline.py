@@ -323,11 +323,11 @@ def _graded(
         draft.environment["peak_mib"] = round(record.peak_mib)
         with draft.timed("rebuild"):
             rebuilt = boxes.rebuilder.rebuild_all(evidence.candidates(record), deadline)
-        with draft.timed("train"):
             attempted = bool(rebuilt) or not notebook.untouched(read, anchors)
             seen = record if attempted else RunRecord(ending=record.ending, detail=record.detail, cells=record.cells)
             found = evidence.build(read, seen, rebuilt, attempted=attempted, out_of_time=record.ending == "deadline")
             found = _measured(found, boxes.rebuilder, deadline)
+        with draft.timed("train"):
             draft.found = found = _trained(found, lines, boxes, options, data, device, deadline)
     with draft.timed("judge"):
         results = tuple(_judge(line, found) for line in lines.criteria)

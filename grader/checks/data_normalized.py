@@ -2,15 +2,15 @@
 
 *Why it matters.* Initial weights are sized for inputs around one.
 
-*Inputs.* The recipe found for the training images (scale, offset per channel), or their sampled range; the base model's Rescaling and Normalization layers.
+*Inputs.* The recipe found for the training images (scale, offset per channel), or their sampled range; what of stored images, made by that recipe, was measured to reach the base model's first layer with weights.
 
 *Units.* Pixel values; `magnitude` and `spread` in the network's input values.
 
-*Tolerance and source.* Largest absolute value at most `magnitude` (standardised CIFAR-10 reaches 2.8), range at least `spread`. A BatchNormalization as the very
-first layer on raw pixels: half the points.
+*Tolerance and source.* Largest absolute value at most `magnitude` (standardised CIFAR-10 reaches 2.8), range at least `spread`. Small values in training only, which a BatchNormalization
+in front of raw pixels gives: half the points.
 
 *Edge cases.* Images divided twice (range under `spread`) or to whole numbers (`// 255`) fail, and so do images with values that are no numbers. No images seen at all: fail. Images whose
-range is not known, that a defect of ours kept from being examined, or that reach a model which could not be rebuilt: `error`.
+range is not known, that a defect of ours kept from being examined, or that reach a model which could not be rebuilt or measured: `error`.
 
 *Errors.* None.
 

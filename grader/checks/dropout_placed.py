@@ -6,9 +6,9 @@
 
 *Units.* None.
 
-*Tolerance and source.* At least one Dropout in that place; more elsewhere are free to try.
+*Tolerance and source.* At least one Dropout in that place that was measured to change values in training and none in prediction; more elsewhere are free to try. One that is always active: half.
 
-*Edge cases.* A Dropout layer switched off or not connected does not count, nor does one in the base model.
+*Edge cases.* A Dropout layer switched off (`training=False`; a rate of 0 is `dropout.rate`'s) or not connected does not count, nor does one that drops all values of an image together (`noise_shape`), nor one in the base model.
 
 *Errors.* None.
 

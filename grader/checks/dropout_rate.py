@@ -8,7 +8,7 @@
 
 *Tolerance and source.* Within `full` (the exercise's suggestion): all points; within `partial`: half; else none.
 
-*Edge cases.* Rates are compared with a slack of 1e-6.
+*Edge cases.* A layer that was measured never to be active has the rate 0. Rates are compared with a slack of 1e-6.
 
 *Errors.* None.
 

@@ -9,7 +9,7 @@
 *Tolerance and source.* Exact form: full points. Half the points for one deviation: no Dense after the average (the paper's own head), hidden Dense layers,
 a global maximum instead of the average, no softmax, another output activation. No global pooling at all: none.
 
-*Edge cases.* Softmax as an activation argument, as a layer of its own, or inside a loss told `from_logits=True` are the same thing.
+*Edge cases.* The average is whatever was measured to be one. A softmax over one value is constant and none. Softmax as an activation argument, as a layer of its own, or inside a loss told `from_logits=True` are the same thing.
 
 *Errors.* None.
 

@@ -2,13 +2,13 @@
 
 *Why it matters.* A dense layer on a flattened map holds most of the parameters and ties the network to one image size.
 
-*Inputs.* The rebuilt base model's graph.
+*Inputs.* The rebuilt base model's graph, with what its steps were measured to do (`training/inside/effects.py`).
 
 *Units.* Counts of layers.
 
 *Tolerance and source.* None allowed; flattening a 1x1 map after a global average changes nothing and is allowed.
 
-*Edge cases.* A `Reshape` to a vector counts as flattening. An MLP that flattens the image itself fails.
+*Edge cases.* Whatever makes a vector of the map for the next layer with weights counts (`Reshape`, also to 1x1xN, `Permute` before it); a vector that becomes a map again does not. An MLP that flattens the image itself fails.
 
 *Errors.* None.
 

@@ -2,14 +2,16 @@
 
 *Why it matters.* The architecture replaces pooling by convolutions with stride 2, which learn how to downsample.
 
-*Inputs.* The rebuilt base model's graph.
+*Inputs.* The rebuilt base model's graph, with what its steps were measured to do (`training/inside/effects.py`).
 
 *Units.* Counts of layers.
 
-*Tolerance and source.* None allowed. A global average is no pooling in this sense, however written (`GlobalAveragePooling2D`, average pooling over the
+*Tolerance and source.* None allowed. Measured: a step of a map's, whatever it is called, that mixes neighbouring positions into at most as many, or leaves out at least half of
+them. A global average is no pooling in this sense, however written (`GlobalAveragePooling2D`, average pooling over the
 whole map, a mean over both axes).
 
-*Edge cases.* Layers that the output does not depend on do not count. Pooling of size 1x1 does nothing and does not count.
+*Edge cases.* Layers that the output does not depend on do not count. Pooling of size 1x1 counts where its stride leaves positions out. Images' own resizing and cropping in front does not count, nor does a rectangle
+cut out of a map. What could not be measured is judged by its class.
 
 *Errors.* None.
 

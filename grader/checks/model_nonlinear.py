@@ -2,13 +2,16 @@
 
 *Why it matters.* Convolutions with nothing nonlinear between them are one convolution written at length.
 
-*Inputs.* The rebuilt base model's graph.
+*Inputs.* The rebuilt base model's graph, with what its steps were measured to do (`training/inside/effects.py`).
 
 *Units.* Counts of convolutions.
 
 *Tolerance and source.* Points in proportion to the convolutions that have one. The last convolution to `classes` maps is free.
 
-*Edge cases.* The nonlinearity may be the layer's own or a later layer's, with normalisation, Dropout, sums or pooling between.
+Measured: with values that have each channel's mean and deviation on stored images, the steps up to the next layer with weights do not map
+the mean of two to the mean of their results, and one of these steps is nonlinear for each value by itself (a normalisation or a softmax is not).
+
+*Edge cases.* An activation that is the identity or constant on what reaches it (slope 1, an offset of 1000) is none. The nonlinearity may be the layer's own or a later layer's, with normalisation, Dropout, sums or pooling between.
 
 *Errors.* None.
 

@@ -9,7 +9,7 @@
 *Tolerance and source.* At least `strided` convolutions larger than 1x1 with stride `stride` or more (the paper has two, arXiv 1412.6806 table 1; three-stage
 variants have three). Fewer, or a strided 1x1 convolution: half the points.
 
-*Edge cases.* Strides of pooling layers do not count here; `model.no_pooling` judges those.
+*Edge cases.* A strided 1x1 convolution beside another way from the same map (a residual network's shortcut) leaves nothing unseen and does not count. Strides of pooling layers do not count here; `model.no_pooling` judges those.
 
 *Errors.* None.
 
@@ -38,7 +38,9 @@ def check(evidence: Evidence, params: Params) -> Finding:
     good = [node for node in strided if max(graphs.kernel(node)) > 1]
     expected = f"at least {counted(wanted, 'convolution')} with stride {stride}"
     actual = f"{len(good)} with stride {stride}"
-    blind = [node for node in strided if node not in good]
+    after = graphs.successors(graph)
+    small = [node for node in strided if node not in good]
+    blind = [node for node in small if all(other in small for source in node.inputs for other in after[source])]
     if blind:
         many, area = len(blind) > 1, math.prod(graphs.strides(blind[0]))
         message = (

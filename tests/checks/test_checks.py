@@ -27,6 +27,7 @@ from grader.records import (
     Note,
     Notebook,
     PlotClaim,
+    Reaching,
     Recipe,
     Role,
     RunRecord,
@@ -158,18 +159,22 @@ def test_a_model_that_cannot_be_rebuilt_is_for_a_person(name):
 
 
 @pytest.mark.parametrize(
-    ("settings", "seen"),
+    ("inference", "training", "status"),
     [
-        ([{"scale": 1 / 255, "offset": 0.0}], "[0, 1]"),
-        ([{"scale": 1.0, "offset": [-125.0, -123.0, -100.0]}, {"scale": [0.02, 0.01, 0.01]}], "[-2.5, 3.1]"),
-        ([{"scale": 1.0, "offset": [[[-100.0, -120.0, -110.0]] * 2] * 2}, {"scale": [0.01, 0.01, 0.01]}], "[-1.2, 1.55]"),
-        ([{"scale": [0.5, 1.0, 1.0], "offset": 0.0}], "[0, 255]"),
+        (None, None, Status.ERROR),
+        ((0.0, 1.0), (0.0, 1.0), Status.PASS),
+        ((0.0, 255.0), (0.0, 255.0), Status.FAIL),
+        ((0.0, 255.0), (-1.9, 2.1), Status.PARTIAL),
+        ((0.0, 0.004), (0.0, 0.004), Status.FAIL),
+        ((math.nan, math.nan), (math.nan, math.nan), Status.FAIL),
     ],
 )
-def test_a_rescaling_has_one_number_or_one_for_each_channel(settings, seen):
-    layers = [("Rescaling", (32, 32, 3), each) for each in settings]
-    found = with_fit(chain(*layers, *BODY, SCORES, AVERAGE, DENSE), train=data(scale=1.0))
-    assert judge("data_normalized", found).actual == seen
+def test_what_was_measured_to_reach_the_first_convolution_decides(inference, training, status):
+    layers = [("Rescaling", (32, 32, 3), {"scale": 1 / 255})]
+    graph = chain(*layers, *BODY, SCORES, AVERAGE, DENSE)
+    if inference is not None:
+        graph = replace(graph, reaching=Reaching(inference=(*inference, 0.5, 0.2), training=(*training, 0.5, 0.2)))
+    assert judge("data_normalized", with_fit(graph, train=data(scale=1.0))).status is status
 
 
 def test_a_model_that_cannot_be_rebuilt_is_no_model_without_a_layer():

@@ -367,12 +367,12 @@ In a `call` a bool is the notebook's own, and 1 is what was passed to see `if tr
 
 
 def keep_training(keras):
-    """From now on a stock layer that is called on a symbolic tensor with `training=` keeps it as 0 or 1 in its configuration: False and True are there by default, too."""
+    """From now on a layer that is called on a symbolic tensor with `training=` keeps it as 0 or 1 in its configuration: False and True are there by default, too."""
     original = keras.layers.Layer.__call__
 
     @functools.wraps(original)
     def call(self, *args, **kwargs):
-        if isinstance(kwargs.get("training"), bool) and args and isinstance(args[0], keras.KerasTensor) and is_keras_own(type(self)):
+        if isinstance(kwargs.get("training"), bool) and args and isinstance(args[0], keras.KerasTensor):
             kwargs["training"] = int(kwargs["training"])
         return original(self, *args, **kwargs)
 

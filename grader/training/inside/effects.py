@@ -144,7 +144,7 @@ class Measuring:
         if shape is None or math.prod(shape) > MOST_VALUES:
             return
         a, b = self._random.standard_normal((2, *shape), np.float32)
-        if start in self._spread:
+        if start in self._spread and len(shape) == 3:  # scores of raw pixels are so large that a softmax of them is all but constant
             mean, spread = self._spread[start]
             a, b = (mean + each * np.maximum(spread, 1.0) for each in (a, b))
         values, through = {start: self._asked(a, b, (a + b) / 2, {})}, {start: False}
@@ -284,8 +284,8 @@ class _Place:
             if a.shape[1] > 1
             else np.arange(a.shape[0])[:, None, None] < a.shape[0] / 2
         )
-        mixture = np.where(random.random((*a.shape[:2], 1)) < 0.5, a, b)
-        self.maps = [np.stack([a, b, mixture, np.where(across, a, b)])]
+        half = (random.permutation(a[..., 0].size) % 2 == 0).reshape(*a.shape[:2], 1)
+        self.maps = [np.stack([a, b, np.where(half, a, b), np.where(across, a, b)])]
         self.values = np.ascontiguousarray(np.moveaxis(self.maps[0], -1, channels + 1))
 
     def through(self, effect, result, data_format):
@@ -330,7 +330,7 @@ class _Place:
             if values.shape[-1] != result[0].size:
                 continue
             found, mean = result.reshape(len(result), -1), values.mean(axis=(1, 2))
-            near = np.corrcoef(found.ravel(), mean.ravel())[0, 1] >= 0.75 and 0.8 <= found.std() / mean.std() <= 1.25
+            near = np.corrcoef(found.ravel(), mean.ravel())[0, 1] >= 0.75 and 0.7 <= found.std() / mean.std() <= 1.4
             if _alike(found, mean) or near:  # a window that leaves out a border is near
                 return "average"
             if _alike(found, values.max(axis=(1, 2))):

@@ -1,0 +1,268 @@
+"""Run as a program with a folder of images: small networks as box 1 claims them, rebuilt and measured as box 2 does, as JSON on standard output.
+
+Each network is the required one with few maps, but for one thing.
+"""
+
+# ruff: noqa: PLW0108 (a function makes another layer each time it is called)
+import json
+import sys
+
+from grader.sandbox.inside import trace
+from grader.training.canonical import canonical
+from grader.training.inside import effects, rebuild
+
+keras = rebuild.keras
+layers, ops = keras.layers, keras.ops
+CAPS = {"parameters": 10**8, "activation": 10**8, "nodes": 2000}
+SCALED, RAW = {"kind": "affine", "scale": [1 / 255], "offset": [0.0]}, {"kind": "identity"}
+NETWORKS = {}
+"""Name -> (recipe, function that makes the network)."""
+
+
+def same(x):
+    return x
+
+
+def dense(x):
+    return layers.Dense(10, activation="softmax")(x)
+
+
+def average(x):
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def network(name, *, recipe=SCALED, front=same, act="relu", mid=same, late=same, pool=average, drop=same, out=dense, last=10):
+    """Name one network: `act` after each of four convolutions, `mid` after the first, `late` after the fourth, `drop` behind the average."""
+
+    def make():
+        after = (lambda x: layers.Activation(act)(x)) if isinstance(act, str) else act
+        inputs = keras.Input((32, 32, 3))
+        x = mid(after(layers.Conv2D(8, 3, padding="same")(front(inputs))))
+        for filters, strides in ((8, 2), (16, 1), (16, 2)):
+            x = after(layers.Conv2D(filters, 3, strides=strides, padding="same")(x))
+        x = layers.Conv2D(last, 1)(after(layers.Conv2D(16, 1)(late(x))))
+        return keras.Model(inputs, out(drop(pool(x))))
+
+    assert name not in NETWORKS
+    NETWORKS[name] = recipe, make
+
+
+def front(name, *parts, **call):
+    network(name, front=lambda x: [x := part(x, **call) for part in parts][-1])
+
+
+def raw(name, *parts):
+    parts = parts or (same,)
+    network(name, recipe=RAW, front=lambda x: [x := part(x) for part in parts][-1])
+
+
+def act(name, function):
+    network(name, act=function)
+
+
+def mid(name, *parts):
+    network(name, mid=lambda x: [x := part(x) for part in parts][-1])
+
+
+def pool(name, *parts):
+    network(name, pool=lambda x: [x := part(x) for part in parts][-1])
+
+
+def drop(name, layer, **call):
+    network(name, drop=lambda x: layer(x, **call))
+
+
+network("as required")
+
+# ------------------------------------------------------------------ values
+
+act("leaky 1", lambda x: layers.LeakyReLU(1.0)(x))
+act("slope 1", lambda x: layers.ReLU(negative_slope=1.0)(x))
+act("prelu of ones", lambda x: layers.PReLU(alpha_initializer="ones")(x))
+act("relu up to 0", lambda x: layers.ReLU(max_value=0.0)(x))
+act("relu of an offset", lambda x: layers.ReLU()(layers.Rescaling(1.0, 1000.0)(x)))
+act("relu of a sum", lambda x: ops.relu(x + 1000.0))
+act("log of exp", lambda x: ops.log(ops.exp(x)))
+act("relu less relu", lambda x: ops.relu(x) - ops.relu(-x))
+act("tanh of next to nothing", lambda x: 1e5 * ops.tanh(1e-5 * x))
+act("linear", "linear")
+act("never clipped", lambda x: ops.clip(x, -1e6, 1e6))
+act("normalised only", lambda x: layers.LayerNormalization()(x))
+act("noise only", lambda x: layers.GaussianNoise(0.5)(x))
+act("dropout only", lambda x: layers.Dropout(0.5)(x, training=True))
+for each in ("tanh", "sigmoid", "elu", "selu", "gelu", "silu", "hard_sigmoid", "softplus", "leaky_relu", "relu6", "mish", "hard_tanh"):
+    act(each, each)
+act("prelu", lambda x: layers.PReLU()(x))
+act("batch normalised", lambda x: layers.ReLU()(layers.BatchNormalization()(x)))
+act("group normalised", lambda x: layers.ReLU()(layers.GroupNormalization(4)(x)))
+act("dropped before", lambda x: layers.ReLU()(layers.Dropout(0.5)(x, training=True)))
+act("gated by itself", lambda x: x * ops.sigmoid(x))
+act("square", lambda x: ops.square(x))
+act("residual", lambda x: layers.ReLU()(layers.Add()([x, layers.Conv2D(x.shape[-1], 1)(x)])))
+network(
+    "bias of 1000",
+    act="relu",
+    mid=lambda x: layers.Conv2D(8, 1, activation="relu", bias_initializer=keras.initializers.Constant(1000.0))(x),
+)
+
+# ------------------------------------------------------------------ positions
+
+mid("max of one", layers.MaxPooling2D(1, strides=2))
+mid("average of one", layers.AveragePooling2D(1, strides=4, padding="same"))
+mid("no pooling at all", layers.MaxPooling2D(1, strides=1))
+mid("slices", lambda x: x[:, ::2, ::2])
+mid("largest of a block", layers.Reshape((16, 2, 16, 2, 8)), lambda x: ops.max(x, axis=(2, 4)))
+mid("mean of a block", lambda x: ops.reshape(x, (-1, 16, 2, 16, 2, 8)), lambda x: ops.mean(x, axis=(2, 4)))
+mid("resized", layers.Resizing(16, 16))
+mid("resized by leaving out", layers.Resizing(16, 16, interpolation="nearest"))
+mid("max_pool", lambda x: ops.max_pool(x, 2))
+mid("average_pool", lambda x: ops.average_pool(x, 3, strides=1, padding="same"))
+mid(
+    "largest of slices", lambda x: ops.maximum(ops.maximum(x[:, ::2, ::2], x[:, 1::2, ::2]), ops.maximum(x[:, ::2, 1::2], x[:, 1::2, 1::2]))
+)
+mid(
+    "averaging kernel",
+    layers.DepthwiseConv2D(2, strides=2, depthwise_initializer=keras.initializers.Constant(0.25), use_bias=False, trainable=False),
+)
+mid("pooled sequence", layers.Reshape((1024, 8)), layers.MaxPooling1D(4), layers.Reshape((16, 16, 8)))
+mid("turned, pooled, turned", layers.Permute((2, 1, 3)), layers.AveragePooling2D(2), layers.Permute((2, 1, 3)))
+mid("adaptive", layers.AdaptiveAveragePooling2D(16))
+mid("normalised, pooled", layers.GroupNormalization(4), layers.MaxPooling2D(2))
+network("pooled before the last", late=lambda x: layers.MaxPooling2D(3, strides=1, padding="same")(x))
+mid("cut out", layers.Cropping2D(8))
+mid("padded", layers.ZeroPadding2D(2))
+mid("enlarged", layers.UpSampling2D(2, interpolation="bilinear"))
+mid("squeezed and excited", lambda x: x * layers.Dense(8, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x)))
+mid(
+    "shortcut",
+    lambda x: layers.ReLU()(layers.Add()([layers.Conv2D(16, 1, strides=2)(x), layers.Conv2D(16, 3, strides=2, padding="same")(x)])),
+)
+mid("instance normalised", lambda x: x - ops.mean(x, axis=(1, 2), keepdims=True))
+
+pool("flatten", layers.Flatten())
+pool("reshape", layers.Reshape((640,)))
+pool("reshape to one position", layers.Reshape((1, 1, 640)), layers.Flatten())
+pool("permute and reshape", layers.Permute((3, 1, 2)), layers.Reshape((-1,)))
+pool("reshape as an operation", lambda x: ops.reshape(x, (-1, 640)))
+pool("a dropped flatten", layers.Flatten(), layers.Dropout(0.2))
+pool("flatten, undone", layers.Flatten(), layers.Reshape((8, 8, 10)), layers.GlobalAveragePooling2D())
+pool("average of 8", layers.AveragePooling2D(8), layers.Flatten())
+pool("average of 7", layers.AveragePooling2D(7), layers.Reshape((10,)))
+pool("mean", lambda x: ops.mean(x, axis=(1, 2)))
+pool("mean of means", lambda x: ops.mean(ops.mean(x, axis=1), axis=1))
+pool("lambda", layers.Lambda(lambda x: ops.mean(x, axis=[1, 2])))
+pool("dimensions kept", layers.GlobalAveragePooling2D(keepdims=True), layers.Flatten())
+pool("mean of a sequence", layers.Reshape((64, 10)), layers.GlobalAveragePooling1D())
+pool("turned mean", layers.Permute((3, 1, 2)), lambda x: ops.mean(x, axis=(2, 3)))
+pool("sum by 64", lambda x: ops.sum(x, axis=(1, 2)) / 64)
+pool("global maximum", lambda x: ops.max(x, axis=(1, 2)))
+pool("the middle", lambda x: x[:, 4, 4, :])
+
+network("softmax of one", out=lambda x: layers.Flatten()(layers.Softmax(axis=1)(layers.Reshape((1, 10))(layers.Dense(10)(x)))))
+network("softmax layer", out=lambda x: layers.Softmax()(layers.Dense(10)(x)))
+network("softmax of raw pixels", recipe=RAW, act="relu")
+
+# ------------------------------------------------------------------ training
+
+drop("dropout", layers.Dropout(0.2))
+drop("dropout of nothing", layers.Dropout(0.0))
+drop("dropout, never", layers.Dropout(0.2), training=False)
+drop("dropout, always", layers.Dropout(0.2), training=True)
+drop("dropout by image", layers.Dropout(0.2, noise_shape=(None, 1)))
+drop("dropout by batch", layers.Dropout(0.2, noise_shape=(1, 1)))
+drop("gaussian dropout", layers.GaussianDropout(0.2))
+drop("alpha dropout", layers.AlphaDropout(0.2))
+pool("spatial dropout", layers.GlobalAveragePooling2D(keepdims=True), layers.SpatialDropout2D(0.2), layers.Flatten())
+
+
+class Own(layers.Layer):
+    """A block whose Dropout follows what it is told."""
+
+    def __init__(self, word=None):
+        super().__init__()
+        self.inner, self.word = layers.Dropout(0.2), word
+
+    def call(self, x, training=None):
+        return self.inner(x, training=training if self.word is None else self.word)
+
+
+class Guarded(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.Dropout(0.2)
+
+    def call(self, x, training=False):
+        return self.inner(x, training=training) if training else x
+
+
+drop("own dropout", Own())
+drop("own dropout, never", Own(word=False))
+drop("own dropout, always", Own(word=True))
+drop("own dropout, guarded", Guarded())
+drop("own dropout, called so", Own(), training=False)
+network("own layer elsewhere", front=lambda x: layers.RandomFlip()(x, training=False), late=lambda x: Guarded()(x))
+
+front("flipped", layers.RandomFlip())
+front("flipped, never", layers.RandomFlip(), training=False)
+front("flipped, always", layers.RandomFlip(), training=True)
+front("nested", keras.Sequential([layers.RandomFlip(), layers.RandomRotation(0.1)]))
+front("nested, never", keras.Sequential([layers.RandomFlip(), layers.RandomRotation(0.1)]), training=False)
+for name, layer in {
+    "rotation": layers.RandomRotation(0.0),
+    "translation": layers.RandomTranslation(0, 0),
+    "zoom": layers.RandomZoom(0.0),
+    "contrast": layers.RandomContrast(0.0),
+    "brightness": layers.RandomBrightness(0.0),
+    "shear": layers.RandomShear(0.0, 0.0),
+    "crop": layers.RandomCrop(32, 32),
+    "grayscale": layers.RandomGrayscale(0.0),
+    "invert": layers.RandomInvert(0.0),
+    "erasing": layers.RandomErasing(0.0),
+    "perspective": layers.RandomPerspective(0.0),
+    "blur": layers.RandomGaussianBlur(0.0),
+}.items():
+    front(f"no {name}", layer)
+for name, layer in {
+    "rotation": layers.RandomRotation(0.05),
+    "translation": layers.RandomTranslation(0.1, 0.1),
+    "zoom": layers.RandomZoom(0.1),
+    "contrast": layers.RandomContrast(0.1),
+    "brightness": layers.RandomBrightness(0.1, value_range=(0, 1)),
+    "shear": layers.RandomShear(0.1, 0.1),
+    "grayscale": layers.RandomGrayscale(0.5),
+    "erasing": layers.RandomErasing(),
+    "perspective": layers.RandomPerspective(),
+    "rand augment": layers.RandAugment(value_range=(0, 1)),
+    "mix up": layers.MixUp(),
+}.items():
+    front(f"some {name}", layer)
+front("cropped and resized", layers.RandomCrop(28, 28), layers.Resizing(32, 32))
+front("smaller images", layers.Resizing(16, 16))
+
+# ------------------------------------------------------------------ what reaches the first convolution
+
+raw("raw")
+raw("rescaled", layers.Rescaling(1 / 255))
+raw("divided", lambda x: x / 255.0)
+raw("rescaled by channel", layers.Rescaling(1.0, [-125.0, -123.0, -100.0]), layers.Rescaling([0.02, 0.01, 0.01]))
+raw("one channel only", layers.Rescaling([1.0, 1 / 255, 1 / 255]))
+raw("rescaled by 1", layers.Rescaling(1.0))
+raw("rescaled and back", layers.Rescaling(1 / 255), layers.Rescaling(255.0))
+raw("normalised by nothing", layers.Normalization(mean=0.0, variance=1.0))
+raw("normalised", layers.Normalization(mean=[125.0, 123.0, 114.0], variance=[3970.0, 3890.0, 4450.0]))
+raw("normalised in the batch", layers.BatchNormalization())
+raw("normalised by pixel", layers.LayerNormalization())
+front("scaled twice", layers.Rescaling(1 / 255))
+
+
+def claimed(recipe, make):
+    """The measured graph of what box 1 says of a network."""
+    claim = json.loads(json.dumps(trace.snapshot(make(), (32, 32, 3))))
+    if claim["unbuildable"]:
+        return claim["unbuildable"]
+    return rebuild.graph(canonical(claim["config"]), claim["input_shape"], CAPS, effects.Measuring(sys.argv[1], recipe))
+
+
+if __name__ == "__main__":
+    trace.keep_training(keras)
+    print(json.dumps({name: [recipe is RAW, claimed(recipe, make)] for name, (recipe, make) in NETWORKS.items()}))  # noqa: T201
