@@ -694,11 +694,16 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCurve:
-    """A training curve read from stored outputs. `values` maps a history key to one value an epoch."""
+    """A training curve read from stored outputs. `values` maps a history key to one value an epoch.
+
+    `doubt` reads on from "the notebook records …; " and says what in the run of its cell here speaks against it; `refuted`: so much that it is no record.
+    """
 
     cell: int
     epochs: int
     values: Mapping[str, tuple[float, ...]]
+    doubt: str = ""
+    refuted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

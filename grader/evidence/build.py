@@ -86,7 +86,7 @@ def build(notebook: Notebook, record: RunRecord, rebuilt: Rebuilt, *, attempted:
         models=models,
         roles=roles,
         causes=why,
-        recorded=recorded_curves(notebook),
+        recorded=recorded_curves(notebook, record),
         claimed_parameters=claimed_parameters(notebook),
         attempted=attempted,
         out_of_time=out_of_time,

@@ -97,7 +97,7 @@ def _curves(evidence: Evidence) -> Iterator[Flag]:
             yield Flag(
                 id="curve_contradicted",
                 severity="warning",
-                message=f"The stored training curve of the {role} model is contradicted by the re-run. {compared.sentence}",
+                message=f"The stored training curve of the {role} model is contradicted. {compared.sentence}",
                 cell=compared.cell,
             )
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from grader.records import Cell, Notebook, RecordedCurve
+from grader.records import CellOutput, CellRun, FitClaim, Notebook, RecordedCurve, RunRecord, StoredOutput
+from grader.words import counted
 
 MAX_TEXT = 4_000_000
 """Characters of one cell's outputs that are read."""
@@ -15,6 +16,9 @@ MAX_CURVES = 200
 MAX_EPOCHS = 5_000
 MAX_KEYS = 24
 MAX_TABLES = 200
+
+Curve = dict[str, tuple[float, ...]]
+"""One value an epoch for each key of a history; never empty."""
 
 _ESCAPE = re.compile(r"\x1b\[[0-?]*+[ -/]*+[@-~]?")
 _BREAK = re.compile(r"[\r\n\x08]+")
@@ -25,23 +29,55 @@ _VALUE = re.compile(r"\s*([A-Za-z_]\w{0,80})\s*:\s*([+-]?(?:\d{1,20}(?:\.\d{0,20
 _MEASURES = re.compile(r"(?:val_)?(?:loss|\w*acc\w*)\Z")
 _NOT_HISTORY = frozenset({"ETA"})
 _COUNT = re.compile(r"\b(Total|Trainable|Non-trainable|Optimizer) params:\s*(\d[\d,.']{0,30})")
+ANSWERED, LEARNED = (0.0, 0.5, 1.0), 0.25
+"""Accuracies that an answered call gives, of two images each (to 0.045: see plots.py); and from where on an accuracy says that something was learned."""
 _SAME = {"acc": "accuracy", "categorical_accuracy": "accuracy", "sparse_categorical_accuracy": "accuracy"}
 
 
-def recorded_curves(notebook: Notebook) -> tuple[RecordedCurve, ...]:
+def recorded_curves(notebook: Notebook, run: RunRecord) -> tuple[RecordedCurve, ...]:
     """Read one curve for each training run whose progress lines a cell stored, in order (Keras 1, 2 and 3, any verbosity).
 
     A value is what the epoch's last line says. Accuracies go by the keys `accuracy` and `val_accuracy`, whatever Keras called them;
     values may be NaN or infinite, as printed. Only keys that every epoch has are kept; an interrupted last epoch is left out, and so are
-    the lines of `evaluate`. `epochs` counts the epochs that were recorded.
+    the lines of `evaluate`. `epochs` counts the epochs that were recorded. What the cell did here may speak against all that it stored (`_doubt`).
     """
     curves: list[RecordedCurve] = []
     for cell in notebook.code:
-        for run in _runs(_text(cell)):
-            values = run.values()
-            if values and len(curves) < MAX_CURVES:
-                curves.append(RecordedCurve(cell=cell.index, epochs=len(next(iter(values.values()))), values=values))
-    return tuple(curves)
+        stored = _curves(cell.outputs)
+        here = next((each for each in run.cells if each.index == cell.index), None)
+        doubt, refuted = _doubt(stored, here, [fit for fit in run.fits if fit.cell == cell.index]) if stored and here else ("", False)
+        curves += [RecordedCurve(cell=cell.index, epochs=_epochs([each]), values=each, doubt=doubt, refuted=refuted) for each in stored]
+    return tuple(curves[:MAX_CURVES])
+
+
+def _doubt(stored: list[Curve], here: CellRun, fits: list[FitClaim]) -> tuple[str, bool]:
+    """(what speaks against the curves that a cell stored, whether that refutes them); ("", False) where nothing does.
+
+    While the notebook runs here, `fit` prints nothing: lines like Keras' are the cell's own then. They are honest where they show what the calls answered
+    (a callback's, or a print of the history), and made up where they show that something was learned. And there are no more epochs than were asked
+    for; what the cell itself prints of them may count twice.
+    """
+    printed, loops = _curves(here.outputs), any(fit.call not in ("fit", "fit_generator") for fit in fits)
+    accuracies = [value for each in printed for key in ("accuracy", "val_accuracy") for value in each.get(key, ())]
+    shares = [value / 100 if value > 1.5 else value for value in accuracies]
+    if made := [share for share in shares if share >= LEARNED and min(abs(share - answer) for answer in ANSWERED) > 0.045]:
+        return (
+            f"the cell's own code prints such lines: it printed an accuracy of {max(made):.2f} here, where nothing was trained",
+            not loops,
+        )
+    asked = [fit.epochs or 0 for fit in fits]
+    if fits and not loops and all(asked) and _epochs(stored) > sum(asked) + _epochs(printed):
+        whole = here.status == "ok" and here.error is None and not here.lost
+        return f"its output holds {counted(_epochs(stored), 'epoch')} of training, and its code asks for {sum(asked)}", whole
+    return "", False
+
+
+def _curves(outputs: Iterable[StoredOutput | CellOutput]) -> list[Curve]:
+    return [values for run in _runs(_text(outputs)) if (values := run.values())]
+
+
+def _epochs(curves: list[Curve]) -> int:
+    return sum(len(next(iter(values.values()))) for values in curves)
 
 
 def claimed_parameters(notebook: Notebook) -> tuple[int, ...]:
@@ -53,7 +89,7 @@ def claimed_parameters(notebook: Notebook) -> tuple[int, ...]:
     claims: list[int] = []
     for cell in notebook.code:
         tables: list[dict[str, int]] = []
-        for match in _COUNT.finditer(_text(cell)):
+        for match in _COUNT.finditer(_text(cell.outputs)):
             if match.group(1) == "Total":
                 tables.append({})
             if tables:
@@ -68,13 +104,13 @@ def _weights(table: dict[str, int]) -> int:
     return table["Total"] - table.get("Optimizer", 0)
 
 
-def _text(cell: Cell) -> str:
-    """Join a cell's outputs; what a stream wrote in pieces stays in one piece."""
+def _text(outputs: Iterable[StoredOutput | CellOutput]) -> str:
+    """Join a cell's outputs, as stored or of the run here; what a stream wrote in pieces stays in one piece."""
     parts: list[str] = []
-    for output in cell.outputs:
-        if output.kind != "stream":
+    for output in outputs:
+        if output.kind not in ("stream", "stdout"):
             parts.append("\n")
-        parts.append(output.text)
+        parts.append(output.text if isinstance(output, StoredOutput) else output.data * (output.kind != "png"))
     return _ESCAPE.sub("", "".join(parts)[:MAX_TEXT])
 
 
@@ -106,7 +142,7 @@ class _Run:
     total: str
     epochs: list[_Epoch] = field(default_factory=lambda: [_Epoch()])
 
-    def values(self) -> dict[str, tuple[float, ...]]:
+    def values(self) -> Curve:
         """Give one value an epoch for each key that all finished epochs have."""
         epochs = [epoch.values for epoch in self.epochs if epoch.values]
         if len(epochs) > 1 and epochs[0].keys() - epochs[-1].keys():

@@ -38,15 +38,20 @@ def audit(evidence: Evidence, role: str, training: Training | None) -> Audit:
         else []
     )
     if curve is None or not values:
+        why = "cleared outputs?"
+        if elsewhere := {curve.cell for curve in evidence.recorded} - {fit.cell for fit in evidence.run.fits}:
+            why = f"cell {min(elsewhere)} holds some, but its code trains nothing"
         return Audit(
             outcome="not_shown",
-            sentence="The notebook holds no stored training output for this model (cleared outputs?), so there is nothing to compare.",
+            sentence=f"The notebook holds no stored training output for this model ({why}), so there is nothing to compare.",
         )
     scale = 0.01 if max(values) > 1.5 else 1.0
     values = [value * scale for value in values]
     final, last, epochs = max(values), values[-1], curve.epochs
     says = f"The notebook records {last:.2f} after {epochs} epoch{'s' if epochs != 1 else ''}"
     compared = partial(Audit, final=final, epochs=epochs, cell=curve.cell)
+    if curve.doubt:
+        return compared(outcome="contradicted" if curve.refuted else "undecided", sentence=f"{says}; {curve.doubt}.")
     if final > 1.0:
         return compared(outcome="contradicted", sentence=f"{says}; no accuracy is larger than 1.")
     if training is None or training.shown is None or training.verdict == "not_measured":

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.evidence.outputs import MAX_CURVES, claimed_parameters, recorded_curves
-from grader.records import Cell, Notebook, StoredOutput
+from grader.records import Cell, CellError, CellOutput, CellRun, FitClaim, Notebook, RunRecord, StoredOutput
 
 
 def notebook(*texts: str, kind="stream") -> Notebook:
@@ -18,7 +18,7 @@ def notebook(*texts: str, kind="stream") -> Notebook:
 
 
 def curve(text: str) -> dict[str, tuple[float, ...]]:
-    (found,) = recorded_curves(notebook(text))
+    (found,) = recorded_curves(notebook(text), RunRecord())
     assert all(len(values) == found.epochs for values in found.values.values())
     return dict(found.values)
 
@@ -89,10 +89,10 @@ def test_values_may_be_nan():
 
 def test_one_curve_for_each_run():
     text = KERAS_2 + KERAS_2.replace("Epoch 1/2", "Epoch 1/2")
-    assert [found.epochs for found in recorded_curves(notebook(text, KERAS_3))] == [2, 2, 2]
-    assert [found.cell for found in recorded_curves(notebook(text, KERAS_3))] == [0, 0, 1]
+    assert [found.epochs for found in recorded_curves(notebook(text, KERAS_3), RunRecord())] == [2, 2, 2]
+    assert [found.cell for found in recorded_curves(notebook(text, KERAS_3), RunRecord())] == [0, 0, 1]
     short = KERAS_1.split("Epoch 2", maxsplit=1)[0]
-    assert [found.epochs for found in recorded_curves(notebook(short + short.replace("Epoch 1", "Epoch 2")))] == [
+    assert [found.epochs for found in recorded_curves(notebook(short + short.replace("Epoch 1", "Epoch 2")), RunRecord())] == [
         1,
         1,
     ]  # "Train on" begins anew
@@ -107,7 +107,7 @@ def test_an_interrupted_epoch_is_left_out():
     started = KERAS_2.replace("/2\n", "/4\n") + "Epoch 3/4\n100/391 [==>...] - ETA: 3s - loss: 9.0 - accuracy: 0.1\n"
     assert curve(started) == FULL
     assert {key: values[:2] for key, values in curve(text).items()} == FULL
-    assert recorded_curves(notebook("Epoch 1/4\n100/391 [==>...] - ETA: 3s - loss: 9.0 - accuracy: 0.1\n")) == ()
+    assert recorded_curves(notebook("Epoch 1/4\n100/391 [==>...] - ETA: 3s - loss: 9.0 - accuracy: 0.1\n"), RunRecord()) == ()
 
 
 def test_validation_now_and_then_keeps_what_all_epochs_have():
@@ -128,17 +128,17 @@ def test_validation_now_and_then_keeps_what_all_epochs_have():
     ],
 )
 def test_what_is_no_curve(text):
-    assert recorded_curves(notebook(text)) == ()
+    assert recorded_curves(notebook(text), RunRecord()) == ()
 
 
 def test_a_stream_in_pieces_is_one_text():
     outputs = tuple(StoredOutput(kind="stream", text=KERAS_2[i : i + 37]) for i in range(0, len(KERAS_2), 37))
-    (found,) = recorded_curves(Notebook(cells=(Cell(index=4, kind="code", source="", outputs=outputs),)))
+    (found,) = recorded_curves(Notebook(cells=(Cell(index=4, kind="code", source="", outputs=outputs),)), RunRecord())
     assert found.values == FULL
 
 
 def test_markdown_is_not_read():
-    assert recorded_curves(Notebook(cells=(Cell(index=0, kind="markdown", source=KERAS_2),))) == ()
+    assert recorded_curves(Notebook(cells=(Cell(index=0, kind="markdown", source=KERAS_2),)), RunRecord()) == ()
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_takes_linear_time_and_little_room(text):
     start = time.process_time()
-    assert len(recorded_curves(notebook(text))) <= MAX_CURVES
+    assert len(recorded_curves(notebook(text), RunRecord())) <= MAX_CURVES
     claimed_parameters(notebook(text))
     assert time.process_time() - start < 10
 
@@ -215,6 +215,75 @@ def test_hostile_text_takes_linear_time_and_little_room(text):
 )
 @settings(max_examples=300, deadline=None)
 def test_any_mixture_gives_whole_curves(parts):
-    found = recorded_curves(notebook("".join(parts)))
+    found = recorded_curves(notebook("".join(parts)), RunRecord())
     assert all(len(values) == one.epochs > 0 for one in found for values in one.values.values())
     claimed_parameters(notebook("".join(parts)))
+
+
+# ------------------------------------------------------------------ what the run of the cell here says of its stored output
+
+
+def lines(*accuracies, epochs=None):
+    total = epochs or len(accuracies)
+    return "".join(f"Epoch {n}/{total}\n391/391 - 29s - loss: 1.0 - val_accuracy: {value:.4f}\n" for n, value in enumerate(accuracies, 1))
+
+
+STORED = lines(0.41, 0.55, 0.66, 0.71, 0.79)
+
+
+def doubted(stored, *, asked=(5,), printed="", call="fit", **cell):
+    fits = tuple(FitClaim(index=n, cell=0, call=call, serial=0, version=0, epochs=epochs) for n, epochs in enumerate(asked))
+    here = CellRun(index=0, outputs=(CellOutput(kind="stdout", data=printed),), **{"status": "ok", **cell})
+    found = recorded_curves(notebook(stored), RunRecord(cells=(here,), fits=fits))
+    assert len({(each.doubt, each.refuted) for each in found}) == 1
+    return found[0].doubt, found[0].refuted
+
+
+@pytest.mark.parametrize(
+    ("stored", "here"),
+    [
+        (STORED, {"asked": (1,)}),  # more epochs than were fitted
+        (lines(0.3) + STORED, {"asked": (5,)}),  # one of Keras' own, five that were added
+        (STORED, {"asked": (2, 2)}),
+        (STORED, {"printed": STORED}),  # a loop that prints what it stored
+        (STORED, {"printed": lines(0.4, 0.5, 0.67, 0.7, 0.78)}),  # with some noise
+        (lines(0.79), {"asked": (1,), "printed": lines(0.77)}),  # one line
+        (STORED, {"printed": lines(*[0.7] * 5)}),  # the same in every line
+        (STORED, {"printed": "".join(f"Epoch {n}/5 - val_accuracy: {60 + n:.2f}\n" for n in range(1, 6))}),  # percent
+    ],
+)
+def test_a_curve_that_the_code_prints_or_that_has_too_many_epochs_is_refuted(stored, here):
+    assert doubted(stored, **here)[1]
+
+
+@pytest.mark.parametrize(
+    ("stored", "here"),
+    [
+        (STORED, {}),
+        (STORED, {"asked": (30,)}),  # stopped early
+        (STORED + STORED, {"asked": (5, 5)}),
+        (STORED + STORED.replace("/5", "/10"), {"asked": (5, 10)}),
+        (STORED, {"asked": (1,) * 5, "printed": lines(*[0.5001] * 5)}),  # a loop around fit that prints the history's last value
+        (STORED, {"printed": lines(*[0.0002] * 5)}),  # a callback that prints its logs, as Keras does
+        (STORED + STORED, {"printed": lines(*[0.5002] * 5)}),  # beside Keras' own lines
+        (STORED, {"printed": lines(0.1, 0.1034, 0.0987, 0.1, 0.1)}),  # measured by the notebook itself, on a network that knows nothing
+        (STORED, {"printed": "Epoch 3: best val_accuracy 0.79 so far\nFinal val acc: 0.7912\nTest accuracy: 0.79\n"}),
+        (STORED, {"call": "custom_loop", "asked": (None,)}),
+    ],
+)
+def test_honest_output_is_not_doubted(stored, here):
+    assert doubted(stored, **here) == ("", False)
+
+
+@pytest.mark.parametrize(
+    "here",
+    [
+        {"asked": (1,), "status": "error", "error": CellError(type="NameError", message="x")},  # the call with more epochs may come later
+        {"asked": (1,), "lost": (4,)},
+        {"call": "train_on_batch", "printed": lines(0.3125, 0.375, 0.4375, 0.4, 0.5)},  # a loop of its own on a few images
+    ],
+)
+def test_what_may_be_honest_is_no_record_and_refutes_nothing(here):
+    doubt, refuted = doubted(STORED, **here)
+    assert doubt
+    assert not refuted

@@ -157,3 +157,22 @@ def test_the_cause_and_the_cure_are_the_hint():
     assert "The cause is the ReLU on the convolution to 10 maps" in hint
     assert "With the ReLU on the 10-map convolution removed, the same model reaches" in hint
     assert hint.endswith("Give the convolution to 10 maps no activation (activation=None).")
+
+
+@pytest.mark.parametrize(("refuted", "outcome", "status"), [(True, "contradicted", Status.FAIL), (False, "undecided", Status.SKIP)])
+def test_a_doubted_curve_earns_nothing(refuted, outcome, status):
+    found = evidence(GOOD)
+    curve = replace(found.recorded[0], doubt="its output holds 30 epochs of training, and its code asks for 1", refuted=refuted)
+    found = replace(found, recorded=(curve,))
+    found = replace(found, audits={"base": audit(found, "base", LEARNS)})
+    assert found.audits["base"].outcome == outcome
+    assert judged(found).status is status
+    assert "asks for 1" in judged(found).message
+    assert judged(evidence(GOOD)).basis == "recorded"
+
+
+def test_output_beside_code_that_trains_nothing_is_no_record():
+    found = evidence(GOOD)
+    found = replace(found, recorded=(replace(found.recorded[0], cell=7),))
+    assert audit(found, "base", LEARNS).outcome == "not_shown"
+    assert "cell 7 holds some, but its code trains nothing" in audit(found, "base", LEARNS).sentence
