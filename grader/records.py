@@ -222,6 +222,7 @@ class CompileClaim:
     from_logits: bool = False
     label_smoothing: float = 0.0
     custom_loss: str | None = None
+    loss_weight: float = 1.0
     metrics: tuple[str, ...] = ()
 
 
@@ -272,13 +273,19 @@ class DataClaim:
     std: float | None = None
     recipe: Recipe | None = None
     labels: LabelClaim | None = None
+    weights: tuple[float, ...] = ()  # of single images, where the container gives them: how they are distributed
     augmentation: tuple[str, ...] = ()  # ImageDataGenerator switches that were on, or "tf.data map"
     variable: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitClaim:
-    """One training call, in order of calling. `serial`/`version` name the model as it was at the call."""
+    """One training call, in order of calling. `serial`/`version` name the model as it was at the call.
+
+    `optimizer`, `learning_rate`, `optimizer_config`: as in `CompileClaim`, when the first batch was trained; `rates`: the learning rate of each epoch, as far as the
+    callbacks told. `class_weight`: (class, weight) pairs; `sample_weight`: how the weights are distributed, in equal parts. `unread`: arguments of a form that is not known.
+    `own_steps`: methods by which the model trains itself, in place of Keras'. `stopped`: a callback stopped the training here after its first batch.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     index: int
@@ -289,6 +296,16 @@ class FitClaim:
     epochs: int | None = None
     batch_size: int | None = None
     steps: int | None = None  # batches of an epoch, where the call bounds them
+    initial_epoch: int = 0
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    optimizer_config: Json = None
+    rates: tuple[float | None, ...] = ()
+    class_weight: tuple[tuple[int, float], ...] = ()
+    sample_weight: tuple[float, ...] = ()
+    unread: tuple[str, ...] = ()
+    own_steps: tuple[str, ...] = ()
+    stopped: bool = False
     train: DataClaim | None = None
     validation: DataClaim | None = None
     validation_split: float = 0.0

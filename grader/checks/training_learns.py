@@ -34,7 +34,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     return Finding(
         status=status,
         fraction=fraction,
-        message=" ".join(part for part in (training.reason, more) if part),
+        message=" ".join(part for part in (training.reason, more, *training.notes) if part),
         hint=" ".join(part for part in (_suspected(training), training.diagnosis, training.cure) if part),
         actual=_measured(training),
         basis=basis,

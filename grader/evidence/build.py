@@ -137,7 +137,14 @@ def _trained_on(claim: ModelClaim, fits: tuple[FitClaim, ...], notebook: Noteboo
 
 
 def _compiled(claim: ModelClaim, fits: tuple[FitClaim, ...], record: RunRecord) -> CompileClaim | None:
-    """The call that a model was compiled by: the last before the training that is judged, else the object's last one."""
+    """How a model is compiled: by its last call before the training that is judged (else its last one), with the optimizer as it was set when that training began."""
+    call, fit = _call(claim, fits, record), fits[-1] if fits else None
+    if call is None or fit is None or fit.optimizer is None or fit.optimizer_config is None:
+        return call
+    return replace(call, optimizer=fit.optimizer, learning_rate=fit.learning_rate, optimizer_config=fit.optimizer_config)
+
+
+def _call(claim: ModelClaim, fits: tuple[FitClaim, ...], record: RunRecord) -> CompileClaim | None:
     calls = [call for call in record.compiles if call.serial == claim.serial]
     if fits and (before := [call for call in calls if call.before is not None and call.before <= fits[-1].index]):
         return before[-1]

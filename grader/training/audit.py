@@ -7,6 +7,7 @@ import math
 from functools import partial
 
 from grader.records import Audit, Evidence, RecordedCurve, Training
+from grader.training.specification import EPOCH_IMAGES
 
 NEAR_GUESSING = 0.13
 """A stored validation accuracy up to here is guessing: three standard errors over 0.10 for 1,000 images, eleven for 10,000."""
@@ -14,7 +15,6 @@ NEAR_GUESSING = 0.13
 LEARNED = 0.25
 """From this stored accuracy on the notebook says that its model learned."""
 
-EPOCH_IMAGES = 50_000
 LEAP = 0.45
 """A first epoch of 390 steps took the reference from 0.10 to 0.38 (training-findings); a first value this far over the re-run's last is no first epoch."""
 

@@ -21,9 +21,6 @@ SCHEDULE = (1024, 2048, 2560, 3072, 3584, 4096, 4608, 5120, 6400, 9600, 12800, 1
 HELD = {3072: 1000, 6400: 1000, 9600: 2000, 12800: 2000, 16000: 2000, 19200: 2000}
 """Held-back images that are measured after so many training images; none where there is no entry."""
 
-EPOCH_IMAGES = 50_000
-"""One pass over CIFAR-10."""
-
 PROBED = (2048,)
 """Where silent units are looked for in any case; elsewhere only once gradients have vanished."""
 
@@ -79,11 +76,12 @@ def checkpoints(
     batch = specification.batch_size
     box.open(specification, seed=seed, precision=precision, most_steps=steps_of(batch, SCHEDULE[-1]), deadline=deadline)
     done, worry, owed = 0, False, 0
-    for images in SCHEDULE:
-        if images > most:
-            return
+    places = [images for images in SCHEDULE if images <= min(most, specification.images)]
+    if specification.images < min(most, SCHEDULE[-1]) and specification.images not in places:  # the notebook itself trains no further
+        places.append(specification.images)
+    for images in places:
         goal = steps_of(batch, images)
-        owed = max(owed, HELD.get(images, 0))
+        owed = max(owed, HELD.get(images, min(HELD.values()) if images == specification.images else 0))
         if goal <= done:  # a batch so large that two checkpoints fall together
             continue
         point = box.advance(goal - done, evaluate=owed, probe=worry or images in PROBED, deadline=deadline)
@@ -143,7 +141,7 @@ def standing(held: HeldOut, limits: BandPoint, off: bool) -> Literal["learns", "
 
 
 def whole(
-    box: Trainer, specification: Specification, *, seed: int, precision: str, images_per_epoch: int, deadline: float | None = None
+    box: Trainer, specification: Specification, *, seed: int, precision: str, deadline: float | None = None
 ) -> tuple[CurvePoint, ...]:
     """Train as the notebook asks, all its epochs, measured after each on every held-back image of the pool; cut short by the deadline.
 
@@ -151,7 +149,7 @@ def whole(
     """
     from grader.training.box2 import OutOfTime  # noqa: PLC0415
 
-    steps = steps_of(specification.batch_size, images_per_epoch)
+    steps = steps_of(specification.batch_size, specification.epoch_images)
     box.open(specification, seed=seed, precision=precision, most_steps=steps * specification.epochs, deadline=deadline)
     points: list[CurvePoint] = []
     with suppress(OutOfTime):

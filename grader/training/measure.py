@@ -11,7 +11,7 @@ from grader.progress import Watch, nobody
 from grader.records import BandPoint, Checkpoint, Counterfactual, CurvePoint, Rerun, Training, Verdict
 from grader.training.bands import Bands
 from grader.training.box2 import BoxDied, TrainingRefused
-from grader.training.course import EPOCH_IMAGES, SHORT, Budget, Trainer, follow, whole
+from grader.training.course import SHORT, Budget, Trainer, follow, whole
 from grader.training.diagnosis import Intervention, last_resorts, named_by, risk, suspected, told
 from grader.training.specification import Specification
 
@@ -197,7 +197,7 @@ def fraction_of(reruns: list[Rerun], setting: Setting, role: str) -> float | Non
 
 def _whole(box: Trainer, specification: Specification, seed: int, setting: Setting, deadline: float | None) -> tuple[CurvePoint, ...]:
     try:
-        return whole(box, specification, seed=seed, precision=setting.precision, images_per_epoch=EPOCH_IMAGES, deadline=deadline)
+        return whole(box, specification, seed=seed, precision=setting.precision, deadline=deadline)
     except TrainingRefused:
         return ()
 

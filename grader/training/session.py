@@ -153,6 +153,7 @@ def _by_the_other_way(
 def _one(
     box: Box2, role: str, specification: Specification, setting: Setting, plan: Plan, by_key: dict[str, Training], deadline: float | None
 ) -> Training:
+    specification = specification if setting.budget.whole else specification.within(setting.budget.images)
     band = setting.bands.roles.get(role) and role  # roles without a band of their own are judged as the base model is
     key = specification.key(
         budget=plan.budget,

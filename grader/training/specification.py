@@ -7,11 +7,11 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from grader.errors import RebuildRefused
-from grader.records import CompileClaim, DataClaim, Model
+from grader.records import CompileClaim, DataClaim, FitClaim, Model
 from grader.training.canonical import MODELS, PRECISIONS, TENSOR, canonical
 
 OPTIMIZERS = frozenset(["Adam", "AdamW", "Adamax", "Nadam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Ftrl", "Lion", "Lamb", "Adafactor"])
@@ -41,7 +41,7 @@ _ONLY_WITH_LOGITS = frozenset(
     ]
 )
 _ONLY_WITH_SMOOTHING = _ONLY_WITH_LOGITS - {"sparse_categorical_crossentropy"}
-_DROPPED = frozenset(["name", "loss_scale_factor", "is_legacy_optimizer", "jit_compile", "decay", "gradient_accumulation_steps"])
+_DROPPED = frozenset(["name", "loss_scale_factor", "is_legacy_optimizer", "jit_compile", "decay"])
 _LABELS_ARE_OWN = 0.9
 """From this share of sampled labels equal to the stored ones, all labels count as the images' own (48 samples; duplicates and one slip)."""
 _DIGITS, _FEW_DIGITS, _EXACT = 6, 3, 1e-5
@@ -50,6 +50,11 @@ than this residual is left, as 16-bit numbers leave it."""
 MOST_BATCH = 2048
 MOST_EPOCHS = 60
 """Twice the exercise's own 30."""
+
+EPOCH_IMAGES = 50_000
+"""One pass over CIFAR-10."""
+
+MOST_WEIGHT, MOST_WEIGHTS = 1e6, 20
 
 DEFAULT_BATCH = 32
 """Keras' own."""
@@ -67,6 +72,12 @@ class Specification:
     labels: Mapping[str, Any]  # encoding, tail (shape after the batch axis), wrong (share of labels that are not the image's)
     batch_size: int
     epochs: int = 30
+    rows: int = EPOCH_IMAGES  # different images that it is trained on
+    epoch_images: int = EPOCH_IMAGES  # those of one epoch
+    images: int = 30 * EPOCH_IMAGES  # that are trained in all, each as often as it is repeated
+    rates: tuple[float, ...] = ()  # the learning rate of each epoch, the last one's for all that follow; empty: the optimizer's own
+    class_weights: tuple[float, ...] = ()  # of the ten classes; empty: all one
+    sample_weights: tuple[float, ...] = ()  # of which each image gets one, drawn at random; empty: all one
     notes: tuple[str, ...] = ()
 
     def as_request(self) -> dict[str, Any]:
@@ -80,7 +91,24 @@ class Specification:
             "labels": self.labels,
             "batch_size": self.batch_size,
             "epochs": self.epochs,
+            "rows": self.rows,
+            "epoch_images": self.epoch_images,
+            "images": self.images,
+            "rates": list(self.rates),
+            "class_weights": list(self.class_weights),
+            "sample_weights": list(self.sample_weights),
         }
+
+    def within(self, images: int) -> "Specification":
+        """The same training as far as so many images go: what would differ only later is left out, so that equal runs have equal keys."""
+        rates = self.rates[: -(-images // self.epoch_images)]
+        rates = rates if len(set(rates)) > 1 else ()
+        return replace(
+            self,
+            rows=self.rows if self.rows < images else EPOCH_IMAGES,
+            epoch_images=self.epoch_images if rates else EPOCH_IMAGES,
+            rates=rates,
+        )
 
     def key(self, **more: Any) -> str:
         """The content key, sha256 in hexadecimal: equal for submissions that ask for the same training, whatever their layers are called."""
@@ -107,8 +135,15 @@ def specify(model: Model) -> Specification:
     shape = tuple(size if size is not None else known for size, known in zip(shape, train.shape or shape, strict=False))
     if any(size is None for size in shape):
         raise RebuildRefused(f"its input shape {shape} leaves sizes open")
-    if fit.callbacks:
-        notes.append(f"Callbacks are not repeated ({', '.join(fit.callbacks[:4])}).")
+    if fit.own_steps:
+        raise RebuildRefused(f"it is trained by methods of its own ({', '.join(fit.own_steps[:4])})")
+    if callbacks := [name for name in fit.callbacks if name != "LearningRateScheduler" or not fit.rates]:
+        notes.append(f"Callbacks are not repeated ({', '.join(callbacks[:4])}).")
+    if fit.stopped:
+        notes.append("A callback stopped the training here after its first batch; that is not repeated.")
+    if fit.unread:
+        notes.append(f"What fit is given as {' and '.join(fit.unread[:2])} could not be read and is not repeated.")
+    rows, epoch_images, images = _amounts(model, fit, notes)
     if train.augmentation:
         notes.append(f"Augmentation outside the model is not repeated ({', '.join(train.augmentation[:4])}).")
     if asked := sorted(PRECISIONS & _strings(claim.config)):
@@ -121,9 +156,62 @@ def specify(model: Model) -> Specification:
         recipe=recipe_of(train, notes),
         labels=_labels(train),
         batch_size=_batch(fit.batch_size, train, notes),
-        epochs=min(max(fit.epochs or 1, 1), MOST_EPOCHS),
+        epochs=min(max((fit.epochs or 1) - fit.initial_epoch, 1), MOST_EPOCHS),
+        rows=rows,
+        epoch_images=epoch_images,
+        images=images,
+        rates=_rates(fit),
+        class_weights=_class_weights(fit),
+        sample_weights=_sample_weights(fit, compiled, notes),
         notes=tuple(notes),
     )
+
+
+def _amounts(model: Model, fit: FitClaim, notes: list[str]) -> tuple[int, int, int]:
+    """(different images, images of an epoch, images in all) that a model is trained on."""
+    epochs = max((fit.epochs or 1) - fit.initial_epoch, 1)
+    if fit.train is None or fit.rows is None:
+        notes.append("How many images its generator gives is not known; it was trained on all training images.")
+        return EPOCH_IMAGES, EPOCH_IMAGES, EPOCH_IMAGES * epochs
+    share = 1 - fit.validation_split if 0 < fit.validation_split < 1 else 1.0
+    sets = {
+        (EPOCH_IMAGES if each.train.rows is None else each.train.rows, each.train.mean, each.train.std)
+        for each in model.fits
+        if each.train is not None
+    }
+    rows = min(max(round(share * sum(rows for rows, *_ in sets)), 1), EPOCH_IMAGES)
+    epoch_images = min(max(round(share * fit.rows), 1), EPOCH_IMAGES)
+    return rows, epoch_images, max(epoch_images * epochs, model.images or 0)
+
+
+def _rates(fit: FitClaim) -> tuple[float, ...]:
+    """The learning rate of each epoch, where the callbacks change it."""
+    rates = tuple(
+        _rounded(rate) for rate in fit.rates[:MOST_EPOCHS] if rate is not None and math.isfinite(rate) and 0 <= rate < MOST_WEIGHT
+    )
+    own = isinstance(fit.optimizer_config, dict) and isinstance(fit.optimizer_config.get("learning_rate"), dict)
+    return rates if len(set(rates)) > 1 and not own else ()
+
+
+def _weights(given: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(math.isfinite(weight) and abs(weight) < MOST_WEIGHT for weight in given):
+        raise RebuildRefused("it is trained with weights that are no ordinary numbers")
+    return tuple(_rounded(weight) for weight in given)
+
+
+def _class_weights(fit: FitClaim) -> tuple[float, ...]:
+    table = dict(fit.class_weight)
+    return _weights(tuple(table.get(number, 1.0) for number in range(10))) if table else ()
+
+
+def _sample_weights(fit: FitClaim, compiled: CompileClaim, notes: list[str]) -> tuple[float, ...]:
+    """Weights of single images, and the loss's own; which image has which is not repeated."""
+    given = (fit.sample_weight or (fit.train.weights if fit.train else ()) or (1.0,))[:MOST_WEIGHTS]
+    weights = _weights(tuple(compiled.loss_weight * weight for weight in given))
+    if len(set(weights)) > 1:
+        notes.append("Sample weights are repeated by how they are distributed, not image by image.")
+        return weights
+    return () if weights[0] == 1 else weights[:1]
 
 
 def _strings(value: Any) -> set[str]:

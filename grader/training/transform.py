@@ -93,13 +93,13 @@ def set_initializer(value: Mapping[str, Any], *, bias: bool = False) -> Callable
 
 def with_optimizer(specification: Specification, class_name: str, **config: Any) -> Specification:
     """Another optimizer, Keras' defaults but for `config`."""
-    return replace(specification, optimizer={"class_name": class_name, "config": config})
+    return replace(specification, optimizer={"class_name": class_name, "config": config}, rates=())
 
 
 def with_rate(specification: Specification, rate: float) -> Specification:
     """The same optimizer at another, constant rate."""
     config = {**specification.optimizer["config"], "learning_rate": rate}
-    return replace(specification, optimizer={**specification.optimizer, "config": config})
+    return replace(specification, optimizer={**specification.optimizer, "config": config}, rates=())
 
 
 def with_recipe(specification: Specification, kind: str, scale: list[float], offset: list[float]) -> Specification:

@@ -1,5 +1,6 @@
 """Run as a program, with KERAS_BACKEND set: what box 2's trainer answers to a few questions, as JSON on standard output."""
 
+import itertools
 import json
 import math
 import sys
@@ -40,6 +41,11 @@ def ask(*layers):
         "seed": 1,
         "precision": "float32",
         "most_steps": 12,
+        "rows": 50_000,
+        "epoch_images": 50_000,
+        "rates": [],
+        "class_weights": [],
+        "sample_weights": [],
     }
 
 
@@ -171,6 +177,44 @@ def scores():
     }
 
 
+def called():
+    """{what fit or its optimizer was asked for: [loss of the first step, how far the kernel went in steps 1 to 2, in 3 to 6, different images taken]}."""
+    dense = keras.layers.Dense
+    plain = ask(keras.layers.GlobalAveragePooling2D(), dense(10))
+    still = ask(keras.layers.GlobalAveragePooling2D(), dense(10, trainable=False))
+
+    def optimizer(**config):
+        return {"optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.1, **config}}}
+
+    asked = {
+        "plain": {},
+        "no class counts": {"class_weights": [0.0] * 10},
+        "one class counts": {"class_weights": [1.0] + [0.0] * 9},
+        "no image counts": {"sample_weights": [0.0]},
+        "half": {"sample_weights": [0.5]},
+        "some images count": {"sample_weights": [0.0, 0.0, 0.0, 1.0]},
+        "a rate of 0": optimizer(learning_rate=0.0),
+        "then a rate of 0": {"rates": [0.1, 0.0], "epoch_images": 32},
+        "first a rate of 0": {"rates": [0.0, 0.1], "epoch_images": 20},
+        "five images": {"rows": 5},
+        "not trainable": {"config": still["config"]},
+        "clipped": optimizer(clipnorm=1e-9),
+        "clipped to 0": optimizer(global_clipnorm=1e-9),
+        "gathered": optimizer(gradient_accumulation_steps=5),
+        "decayed": optimizer(weight_decay=1.0),
+    }
+    found = {}
+    for name, changes in asked.items():
+        run = trainer.Run(FewImages(), {**plain, **changes}, CAPS)
+        kernels = [np.asarray(run.model.layers[-1].kernel)]
+        first = run.advance(1)["train_loss"]
+        for steps in (1, 4):
+            run.advance(steps)
+            kernels.append(np.asarray(run.model.layers[-1].kernel))
+        found[name] = [first, *(float(np.abs(b - a).max()) for a, b in itertools.pairwise(kernels)), len(set(run.order.tolist()))]
+    return found
+
+
 class Towards:
     """Adam with momentum left over that moves a bias up (or down) although no gradient arrives any more."""
 
@@ -205,6 +249,7 @@ answers = {
     "loops": loops(),
     "scores": scores(),
     "sure": sure(),
+    "called": called(),
 }
 answers["imported"] = [ALONE, libraries()]
 print(json.dumps(answers))  # noqa: T201

@@ -42,14 +42,14 @@ def test_every_image_keeps_its_label_and_comes_once(tmp_path):
 
 def test_the_order_takes_each_image_once_a_pass_and_is_the_seeds_own(tmp_path):
     pool = Pool(pool_of(tmp_path, 40, 10), 40, 10)
-    order = pool.order(100, 3)
+    order = pool.order(100, 3, 50_000)
     assert order.dtype == np.int32
     assert len(order) == 100
     assert sorted(order[:40].tolist()) == sorted(order[40:80].tolist()) == list(range(40))
     assert (order[:40] != order[40:80]).any(), "shuffled anew for every pass"
-    assert (pool.order(100, 3) == order).all()
-    assert (pool.order(100, 4) != order).any()
-    assert (pool.order(60, 3) == order[:60]).all(), "a shorter run is the beginning of a longer one"
+    assert (pool.order(100, 3, 50_000) == order).all()
+    assert (pool.order(100, 4, 50_000) != order).any()
+    assert (pool.order(60, 3, 50_000) == order[:60]).all(), "a shorter run is the beginning of a longer one"
 
 
 def test_wrong_labels_are_as_many_as_asked_for_and_the_right_ones_stay(tmp_path):
@@ -120,6 +120,28 @@ def test_steps_in_pieces_are_the_same_run_however_they_are_compiled(said):
     for run in runs[2:]:
         for point, wanted in zip(run, runs[0], strict=True):
             assert point == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_what_fit_was_asked_for_is_what_is_trained(said):
+    """Every pair of pieces: before and after the third step."""
+    found = said[1]["called"]
+    loss, first, then, images = found["plain"]
+    assert (first > 1e-3, then > 1e-3, images) == (True, True, 64)
+    for name in ("no class counts", "no image counts"):
+        assert found[name] == [0, 0, 0, 64]
+    for name in ("a rate of 0", "not trainable"):
+        assert found[name] == [pytest.approx(loss), 0, 0, 64]
+    assert found["half"][:2] == [pytest.approx(loss / 2), pytest.approx(first / 2, rel=0.05)]
+    assert 0 < found["one class counts"][0] < loss / 3
+    assert 0 < found["some images count"][0] < loss * 0.7
+    assert found["then a rate of 0"][1:3] == [pytest.approx(first), 0]
+    assert found["first a rate of 0"][1] == 0, "an epoch's last batch is begun"
+    assert found["first a rate of 0"][2] > 1e-3
+    assert found["five images"][3] == 5
+    assert max(*found["clipped"][1:3], *found["clipped to 0"][1:3]) < 1e-7
+    assert found["gathered"][1] == 0 < found["gathered"][2]
+    assert found["decayed"][1] > 0.05
 
 
 @pytest.mark.slow

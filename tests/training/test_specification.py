@@ -1,6 +1,7 @@
 """From claims to what is trained: everything allow-listed, whatever cannot be repeated refused with a sentence, equal work under equal keys."""
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ from training_samples import convolution, sequential, specification
 from grader.errors import RebuildRefused
 from grader.records import CompileClaim, DataClaim, FitClaim, Graph, LabelClaim, Model, ModelClaim, Recipe
 from grader.training import transform as t
-from grader.training.specification import MOST_BATCH, specify
+from grader.training.diagnosis import suspected
+from grader.training.specification import EPOCH_IMAGES, MOST_BATCH, specify
 
 SPEC = specification()
 TRAIN = DataClaim(
@@ -245,3 +247,82 @@ def test_another_wiring_is_another_content(data):
         st.sampled_from([name for name in NAMES if name != chosen["config"]["keras_history"][0]])
     )
     assert other.key() != given_.key()
+
+
+# ------------------------------------------------------------------ fit as it was called
+
+
+def called(*more, train=None, **changes):
+    fit = replace(FIT, train=replace(TRAIN, **(train or {})), **changes)
+    return specify(replace(MODEL, fits=(*more, fit)))
+
+
+def test_an_ordinary_call_is_what_it_was():
+    found = called()
+    assert (found.rows, found.epoch_images, found.images, found.epochs) == (EPOCH_IMAGES, EPOCH_IMAGES, 30 * EPOCH_IMAGES, 30)
+    assert (found.rates, found.class_weights, found.sample_weights, found.notes) == ((), (), (), ())
+    assert found.within(19_200) == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "amounts"),
+    [
+        ({"train": {"rows": 128}, "epochs": 2}, (128, 128, 256)),
+        ({"validation_split": 0.2}, (40_000, 40_000, 1_200_000)),
+        ({"steps": 2}, (EPOCH_IMAGES, 256, 7680)),
+        ({"initial_epoch": 28, "train": {"rows": 1000}}, (1000, 1000, 2000)),
+        ({"train": {"rows": None, "container": "generator"}}, (EPOCH_IMAGES, EPOCH_IMAGES, 1_500_000)),
+        ({"train": {"rows": None}, "steps": 3, "epochs": 1}, (EPOCH_IMAGES, 384, 384)),
+    ],
+)
+def test_images_are_as_many_as_the_call_asks_for(changes, amounts):
+    found = called(**changes)
+    assert (found.rows, found.epoch_images, found.images) == amounts
+
+
+def test_calls_on_several_sets_train_on_all_of_them():
+    parts = [replace(FIT, epochs=1, train=replace(TRAIN, rows=1000, mean=float(number))) for number in range(30)]
+    fits = (*parts, replace(parts[0], index=30))
+    found = specify(replace(MODEL, fits=fits, images=31_000))
+    assert (found.rows, found.images) == (30_000, 31_000)
+
+
+def test_weights_and_rates():
+    found = called(
+        class_weight=((3, 0.0), (5, 2.0)), sample_weight=(0.5,) * 20, rates=(0.01, 0.001, None), callbacks=("LearningRateScheduler",)
+    )
+    assert found.class_weights == (1, 1, 1, 0, 1, 2, 1, 1, 1, 1)
+    assert found.sample_weights == (0.5,)
+    assert found.rates == (0.01, 0.001)
+    assert not found.notes
+    assert found.within(19_200).rates == (), "in the first epoch there is one rate"
+    assert called(train={"rows": 5000}, rates=(0.01, 0.001)).within(19_200).rates == (0.01, 0.001)
+    assert called(train={"weights": (0.0,) * 20}).sample_weights == (0.0,)
+    assert called(sample_weight=(0.0, 1.0)).notes == ("Sample weights are repeated by how they are distributed, not image by image.",)
+    assert specify(with_compiled(loss_weight=0.0)).sample_weights == (0.0,)
+    for bad in ({"class_weight": ((1, math.inf),)}, {"sample_weight": (math.nan,)}, {"class_weight": ((1, 1e9),)}):
+        with pytest.raises(RebuildRefused, match="no ordinary numbers"):
+            called(**bad)
+
+
+def test_what_is_not_repeated_is_said():
+    found = called(stopped=True, unread=("sample_weight",), callbacks=("Mine", "LearningRateScheduler"))
+    assert found.notes == (
+        "Callbacks are not repeated (Mine, LearningRateScheduler).",
+        "A callback stopped the training here after its first batch; that is not repeated.",
+        "What fit is given as sample_weight could not be read and is not repeated.",
+    )
+    with pytest.raises(RebuildRefused, match=r"methods of its own \(train_step\)"):
+        called(own_steps=("train_step",))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"rows": 128}, {"images": 128}, {"class_weights": (0.0,) * 10}, {"sample_weights": (0.0,)}, {"rates": (0.1, 0.0)}]
+)
+def test_what_fit_was_asked_for_is_in_the_key_and_is_a_cause(changes):
+    other = replace(SPEC, **changes)
+    assert other.key() != SPEC.key()
+    (first, *_) = suspected(other)
+    assert first.cause == "fit_call"
+    assert replace(first.changed, optimizer=SPEC.optimizer) == SPEC
+    assert "fit_call" not in {found.cause for found in suspected(SPEC)}

@@ -20,7 +20,7 @@ import zlib
 
 import numpy as np
 
-from . import absent, legacy, plots, recipe, trace
+from . import absent, as_called, legacy, plots, recipe, trace
 from .context import describe_error
 
 OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
@@ -345,26 +345,19 @@ class Recorder:
 
     def compiled(self, model, args, kwargs):
         serial, _ = self.look(model)
-        optimizer = getattr(model, "optimizer", None)
-        if type(optimizer) is self.keras.optimizers.LossScaleOptimizer:  # put around the notebook's own by a policy of 16 bits
-            optimizer = optimizer.inner_optimizer
         loss = kwargs.get("loss", args[1] if len(args) > 1 else None)
         metrics = kwargs.get("metrics", args[3] if len(args) > 3 else None) or []
-        rate, config = None, None
-        try:
-            config = optimizer.get_config()
-            rate = float(np.asarray(optimizer.learning_rate))
-        except Exception:
-            pass
+        loss_weight = 1.0
+        with contextlib.suppress(Exception):
+            loss_weight = as_called.loss_weight(kwargs.get("loss_weights", args[2] if len(args) > 2 else None))
         self.context.send(
             "compile",
             {
                 "serial": serial,
                 "cell": self.context.cell,
                 "before": self.fits,
-                "optimizer": self._optimizer(optimizer),
-                "learning_rate": rate,
-                "optimizer_config": json.loads(json.dumps(config, default=trace._plain)) if config else None,
+                "loss_weight": loss_weight if np.isfinite(loss_weight) else 1.0,
+                **self._optimizer_now(model),
                 "metrics": [
                     str(getattr(metric, "name", getattr(metric, "__name__", metric)))[:60]
                     for metric in (metrics if isinstance(metrics, (list, tuple)) else [metrics])
@@ -372,6 +365,15 @@ class Recorder:
                 **self._loss(loss),
             },
         )
+
+    def _optimizer_now(self, model):
+        """The optimizer as it is set now: class, learning rate, configuration."""
+        optimizer, config = getattr(model, "optimizer", None), None
+        if type(optimizer) is self.keras.optimizers.LossScaleOptimizer:  # put around the notebook's own by a policy of 16 bits
+            optimizer = optimizer.inner_optimizer
+        with contextlib.suppress(Exception):
+            config = json.loads(json.dumps(optimizer.get_config(), default=trace._plain))
+        return {"optimizer": self._optimizer(optimizer), "learning_rate": _rate(optimizer), "optimizer_config": config}
 
     def _optimizer(self, optimizer):
         """The name of the optimizer's class, with words before it where it is not Keras' own or was changed."""
@@ -486,7 +488,7 @@ class Recorder:
 
     def _batch(self, data, batches, container, most, *, rows=None, steps=-1, complete=None):
         """`_take` for data that comes in batches. `steps`: how many there are, below 1 where that is not known. `complete(claim)` adds to the claim what is known beyond them."""
-        first = images, labels = _pair(next(batches))
+        first = images, labels, _ = _parts(next(batches))
         leaf = np.asarray(_leaf(images))
         size, looked = int(leaf.shape[0]), [(0, *first)]
         with contextlib.suppress(Exception):  # what is wrong with a later batch is not seen here, as ever
@@ -496,7 +498,7 @@ class Recorder:
         rows = (found or 1) * steps if rows is None and steps > 0 else rows
 
         def examine():
-            parts = [(at, np.asarray(_leaf(x)), None if y is None else np.asarray(_leaf(y))) for at, x, y in looked]
+            parts = [(at, np.asarray(_leaf(x)), None if y is None else np.asarray(_leaf(y))) for at, x, y, _ in looked]
             parts = [part for part in parts if part[1].shape[1:] == leaf.shape[1:] and (part[2] is None) == (labels is None)]
             if len(self.pooled) > 1:  # a call has training and validation data
                 self.pooled.clear()
@@ -509,6 +511,9 @@ class Recorder:
             total = max(rows or 0, int(positions.max()) + 1)
             claim = self._examined(picked, theirs, positions, total, [len(places) for places in chosen])
             claim.update(container=container, rows=rows)
+            with contextlib.suppress(Exception):  # weights of another form, for several outputs say
+                weights = [part for *_, part in looked if part is not None]
+                claim["weights"] = as_called.weights(np.concatenate(weights)) if weights else []
             if complete is not None:
                 complete(claim)
             return claim
@@ -646,17 +651,18 @@ class Recorder:
             if gone in kwargs:
                 kwargs.pop(gone)
                 self.context.note("shim", f"fit({gone}=) ignored (it was removed from Keras)")
-        allowed = {
+        allowed = (
             "shuffle", "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps", "validation_batch_size",
             "validation_freq",
-        }  # fmt: skip
-        unknown = set(kwargs) - allowed
+        )  # fmt: skip
+        kwargs = {**dict(zip(allowed, args, strict=False)), **kwargs}
+        unknown = set(kwargs) - set(allowed)
         if unknown:
             raise TypeError(f"Model.fit() got an unexpected keyword argument '{min(unknown)}'")
         index = self.fits
         self.fits += 1
         claim, error, history = {"epochs": _whole(epochs), "batch_size": _whole(batch_size)}, None, None
-        claim["steps"] = _whole(kwargs.get("steps_per_epoch"))
+        claim |= {"steps": _whole(kwargs.get("steps_per_epoch")), "initial_epoch": max(_whole(kwargs.get("initial_epoch")) or 0, 0)}
         small, held = (None, None), None
         try:
             self.pooled.clear()
@@ -680,7 +686,8 @@ class Recorder:
                 really_train.train(self, model, x, y, validation_data, claim, kwargs)
                 return None  # the host ends the box at the claim below
             epochs = max(int(epochs), 1)
-            history = self._short_fit(model, small, held, callbacks, kwargs, self._later_epochs(callbacks, index, epochs))
+            later = self._later_epochs(callbacks, index, epochs, claim)
+            history = self._short_fit(model, small, held, callbacks, kwargs, [later], claim["initial_epoch"])
             with self.context.ours("giving the history its length"):
                 self._stretch(history, epochs, index, self.serial(model), getattr(model, "metrics", []))
             return history
@@ -691,6 +698,8 @@ class Recorder:
             names = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
             claim["callbacks"] = [type(item).__name__[:60] for item in names][:20]
             claim["error"] = describe_error(error) if error is not None else None
+            with self.context.ours("reading what a training call asks for"):
+                claim |= self._asked_of(model, kwargs)
             self._trained(model, index, call, claim)
             if history is not None:
                 self.histories[index] = (history, history.history)
@@ -711,17 +720,36 @@ class Recorder:
             serial, _ = self.look(model, data)
             self.context.send("evaluate", {"cell": self.context.cell, "call": call, "serial": serial, "data": data})
 
-    def _later_epochs(self, callbacks, index, epochs):
-        """Callbacks, none or one, that tell the student's own callbacks, and those that write the curves down, of the epochs that are not trained."""
+    def _asked_of(self, model, kwargs):
+        """What else a call asks for, for its claim: weights, and by what of its own the model is trained."""
+        found, lost = {"own_steps": as_called.own_steps(model)}, []
+        for name, numbers in (("class_weight", as_called.class_weights), ("sample_weight", as_called.weights)):
+            try:
+                found[name] = numbers(kwargs.get(name))
+            except Exception:  # Keras takes more than what is read here, or nothing of it
+                lost.append(name)
+        return {**found, "unread": lost}
+
+    def _later_epochs(self, callbacks, index, epochs, claim):
+        """A callback, to be the last, that tells those that set rates, write curves down or are the student's own of the epochs that are not trained.
+
+        It writes into `claim` what the others did: the optimizer as it was set for the first batch, and for the epochs the learning rate.
+        """
         given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
-        told = [item for item in given if type(item).__module__ == "__main__" or type(item).__name__ in ("CSVLogger", "LambdaCallback")]
-        if not told or epochs == 1:
-            return []
+        usual = ("CSVLogger", "LambdaCallback", "LearningRateScheduler")
+        told = [item for item in given if type(item).__module__ == "__main__" or type(item).__name__ in usual]
+        recorder, began = self, claim["initial_epoch"]
 
         class Later(self.keras.callbacks.Callback):
+            def on_train_batch_begin(self, batch, logs=None):
+                with recorder.context.ours("looking at an optimizer"):
+                    claim.update(recorder._optimizer_now(self.model))
+                    claim["rates"] = [claim["learning_rate"]]
+
             def on_epoch_end(self, epoch, logs=None):
                 until = time.monotonic() + _TELLING_S
-                for later in range(1, epochs):
+                claim["stopped"] = bool(self.model.stop_training)
+                for later in range(began + 1, epochs) if told else ():
                     values = {
                         name: plots.value(_first([value]), index, position, later, epochs)
                         for position, (name, value) in enumerate((logs or {}).items())
@@ -729,15 +757,17 @@ class Recorder:
                     try:
                         for item in told:
                             item.on_epoch_begin(later, {})
+                        claim["rates"].append(_rate(self.model.optimizer))
+                        for item in told:
                             item.on_epoch_end(later, dict(values))
                     except Exception:  # an epoch without batches is our doing: what a callback makes of it is not the student's mistake
                         break
                     if time.monotonic() > until:
                         break
 
-        return [Later()]
+        return Later()
 
-    def _short_fit(self, model, small, held, callbacks, kwargs, later):
+    def _short_fit(self, model, small, held, callbacks, kwargs, later, began):
         options = {key: kwargs[key] for key in ("class_weight",) if kwargs.get(key) is not None}
         callbacks = [
             item
@@ -752,7 +782,8 @@ class Recorder:
                 small[0],
                 small[1],
                 batch_size=_BATCH,
-                epochs=1,
+                initial_epoch=began,
+                epochs=began + 1,
                 verbose=0,
                 callbacks=[*callbacks, *later],
                 validation_data=held if held is None or held[1] is not None else held[0],
@@ -1036,6 +1067,13 @@ def _reach(tensor):
     return len(seen)
 
 
+def _rate(optimizer):
+    """The learning rate as it is now; None where it is no finite number."""
+    with contextlib.suppress(Exception):
+        rate = float(np.asarray(optimizer.learning_rate))
+        return rate if np.isfinite(rate) else None
+
+
 def _first(values):
     """The first number of a curve; a curve of NaN would be found in no figure."""
     first = float(np.asarray(values[0]).reshape(-1)[0]) if values else 0.0
@@ -1105,9 +1143,9 @@ def _refuse_other_lengths(images, labels):
         )
 
 
-def _pair(batch):
-    """(images, labels or None) of a batch, as arrays where they are not nested."""
-    parts = (batch[0], batch[1] if len(batch) > 1 else None) if isinstance(batch, (list, tuple)) else (batch, None)
+def _parts(batch):
+    """(images, labels or None, weights or None) of a batch, as arrays where they are not nested."""
+    parts = [*(batch if isinstance(batch, (list, tuple)) else (batch,)), None, None][:3]
     return tuple(part if part is None or isinstance(part, dict) else np.asarray(part) for part in parts)
 
 
@@ -1116,7 +1154,7 @@ def _further(batches, most, looked, *, all_of_them):
     begun, count = time.monotonic(), 1
     while (most is None or count < most) and (all_of_them or count < _BATCHES):
         try:
-            batch = count, *_pair(next(batches))
+            batch = count, *_parts(next(batches))
         except StopIteration:
             return count
         if len(looked) < _BATCHES:

@@ -64,18 +64,20 @@ class Loop:
         self._images = jnp.asarray(run.pool.images)
         model, optimizer, batch = run.model, run.optimizer, run.batch
 
-        def losses(trained, others, x, y):
+        def losses(trained, others, x, y, weights):
             with scores_behind(model) as scores:
                 outputs, others, added = model.stateless_call(trained, others, x, training=True, return_losses=True)
-            loss = run.loss_of(y, outputs, **scores)
+            loss = run.loss_of(y, outputs, weights, **scores)
             return loss + sum(added), (loss, outputs, others)
 
-        def step(carried, images, order, labels, index):
+        def step(carried, images, order, labels, weights, index):
             trained, others, slots, loss_sum, right_sum, peaks = carried
             rows = lax.dynamic_slice_in_dim(order, index * batch, batch)
             truth = labels[rows]
             x, y = run.batch_of(images[rows], truth)
-            gradients, (loss, outputs, others) = jax.grad(losses, has_aux=True)(trained, others, x, y)
+            gradients, (loss, outputs, others) = jax.grad(losses, has_aux=True)(
+                trained, others, x, y, None if weights is None else weights[rows]
+            )
             if trained:
                 trained, slots = optimizer.stateless_apply(slots, gradients, trained)
                 peaks = jnp.maximum(peaks, jnp.stack([jnp.linalg.norm(gradient.reshape(-1)) for gradient in gradients]))
@@ -85,12 +87,12 @@ class Loop:
         one = jax.jit(step, donate_argnums=0)
 
         @functools.partial(jax.jit, donate_argnums=0)
-        def many(carried, images, order, labels, first, last):
-            return lax.fori_loop(first, last, lambda index, carried: step(carried, images, order, labels, index), carried)
+        def many(carried, images, order, labels, weights, first, last):
+            return lax.fori_loop(first, last, lambda index, carried: step(carried, images, order, labels, weights, index), carried)
 
-        def one_by_one(carried, images, order, labels, first, last):
+        def one_by_one(carried, images, order, labels, weights, first, last):
             for index in range(first, last):
-                carried = one(carried, images, order, labels, index)
+                carried = one(carried, images, order, labels, weights, index)
             return carried
 
         @jax.jit
@@ -106,16 +108,19 @@ class Loop:
         model = self._run.model
         return model.trainable_variables, model.non_trainable_variables, self._run.optimizer.variables
 
-    def start(self, order, labels):
-        """Begin anew with these rows in this order, and these labels (N,)."""
+    def start(self, order, labels, weights=None):
+        """Begin anew with these rows in this order, these labels (N,) and weights (N,)."""
         self._order, self._labels = jnp.asarray(order), jnp.asarray(labels)
+        self._weights = None if weights is None else jnp.asarray(weights)
 
     def advance(self, first, count):
         """Mean loss and accuracy over steps `first` to `first + count`, and each variable's largest gradient norm among them."""
         variables = self._variables()
         state = ([variable.value for variable in part] for part in variables)
         sums = jnp.float32(0.0), jnp.float32(0.0), jnp.zeros([max(len(variables[0]), 1)], jnp.float32)
-        *state, loss, right, peaks = self._advance((*state, *sums), self._images, self._order, self._labels, first, first + count)
+        *state, loss, right, peaks = self._advance(
+            (*state, *sums), self._images, self._order, self._labels, self._weights, first, first + count
+        )
         for part, values in zip(variables, state, strict=True):
             for variable, value in zip(part, values, strict=True):
                 variable.assign(value)

@@ -30,7 +30,7 @@ class Loop:
         variables = model.trainable_variables
 
         @tf.function(reduce_retracing=True)
-        def advance(images, order, labels, first, count):
+        def advance(images, order, labels, weights, first, count):
             loss_sum = tf.constant(0.0)
             right_sum = tf.constant(0.0)
             peaks = tf.zeros([max(len(variables), 1)])
@@ -40,7 +40,7 @@ class Loop:
                 x, y = run.batch_of(tf.gather(images, rows), truth)
                 with tf.GradientTape() as tape:
                     outputs = model(x, training=True)
-                    loss = run.loss_of(y, outputs)
+                    loss = run.loss_of(y, outputs, None if weights is None else tf.gather(weights, rows))
                     whole = loss + tf.add_n(model.losses) if model.losses else loss
                 gradients = tape.gradient(whole, [variable.value for variable in variables])
                 gradients = [
@@ -61,13 +61,14 @@ class Loop:
 
         self._advance, self._predict = advance, predict
 
-    def start(self, order, labels):
-        """Begin anew with these rows in this order, and these labels (N,)."""
+    def start(self, order, labels, weights=None):
+        """Begin anew with these rows in this order, these labels (N,) and weights (N,)."""
         self._order, self._labels = tf.constant(order), tf.constant(labels)
+        self._weights = None if weights is None else tf.constant(weights)
 
     def advance(self, first, count):
         """Mean loss and accuracy over steps `first` to `first + count`, and each variable's largest gradient norm among them."""
-        loss, right, peaks = self._advance(self._images, self._order, self._labels, tf.constant(first), tf.constant(count))
+        loss, right, peaks = self._advance(self._images, self._order, self._labels, self._weights, tf.constant(first), tf.constant(count))
         return float(loss) / max(count, 1), float(right) / max(count, 1), np.asarray(peaks)[: len(self._run.model.trainable_variables)]
 
     def predict(self, rows):

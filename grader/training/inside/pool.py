@@ -23,11 +23,18 @@ class Pool:
         self.images, self.labels = _drawn(parts["x_train"], parts["y_train"], train_rows, 11, 0)
         self.held_images, self.held_labels = _drawn(parts["x_test"], parts["y_test"], held_rows, 13, BALANCED)
 
-    def order(self, count, seed):
-        """`count` row numbers: the pool shuffled anew for every pass, another order for every seed. int32 (count,)."""
+    def order(self, count, seed, rows):
+        """`count` row numbers: the pool's first `rows` shuffled anew for every pass, another order for every seed. int32 (count,)."""
         generator = np.random.default_rng([17, seed])
-        passes = -(-count // len(self.images))
-        return np.concatenate([generator.permutation(len(self.images)) for _ in range(passes)])[:count].astype(np.int32)
+        rows = min(rows, len(self.images))
+        return np.concatenate([generator.permutation(rows) for _ in range(-(-count // rows))])[:count].astype(np.int32)
+
+    def weights(self, labels, of_classes, of_samples):
+        """What each training image counts, float32 (N,): the weight of its class times one of the samples' weights, drawn at random. None where all count alike."""
+        if not of_classes and not of_samples:
+            return None
+        drawn = np.random.default_rng(23).choice(np.asarray(of_samples or [1.0], np.float32), len(labels))
+        return drawn * np.asarray(of_classes or [1.0] * 10, np.float32)[labels]
 
     def wrong_labels(self, share, seed):
         """The training labels with the share `share` of them drawn at random: what a notebook that mixes up its labels trains on."""

@@ -79,10 +79,10 @@ class Run:
     def _start(self, seed):
         share = self.ask["labels"].get("wrong", 0.0)
         labels = self.pool.wrong_labels(share, seed) if share else self.pool.labels
-        self.order = self.pool.order(int(self.ask["most_steps"]) * self.batch, seed)
+        self.order = self.pool.order(int(self.ask["most_steps"]) * self.batch, seed, int(self.ask["rows"]))
         self.steps = 0
         self.initial = _moving_statistics(self.model)
-        self.loop.start(self.order, labels)
+        self.loop.start(self.order, labels, self.pool.weights(labels, self.ask["class_weights"], self.ask["sample_weights"]))
 
     # ------------------------------------------------------------------ what both loops call
 
@@ -92,12 +92,14 @@ class Run:
         y = keras.ops.one_hot(labels, 10) if self.one_hot else keras.ops.reshape(labels, (-1, *self.ask["labels"]["tail"]))
         return x, y
 
-    def loss_of(self, labels, outputs, **scores):
-        """Mean of the claimed loss over a batch; its own masks and weights are not. `scores`: what was before a last softmax or sigmoid, where known."""
+    def loss_of(self, labels, outputs, weights=None, **scores):
+        """Mean of the claimed loss over a batch, each image's times its weight as Keras does. `scores`: what was before a last softmax or sigmoid, where known."""
         behind = scores.get(_BEHIND.get(self.ask["loss"]["name"]))
         if behind is not None:
-            return keras.ops.mean(self.loss(labels, keras.ops.cast(behind, "float32"), from_logits=True))
-        return keras.ops.mean(self.loss(labels, keras.ops.cast(outputs, "float32")))
+            losses = self.loss(labels, keras.ops.cast(behind, "float32"), from_logits=True)
+        else:
+            losses = self.loss(labels, keras.ops.cast(outputs, "float32"))
+        return keras.ops.mean(losses if weights is None else losses * weights)
 
     # ------------------------------------------------------------------ what the host asks for
 
@@ -105,8 +107,7 @@ class Run:
         """Train `steps` batches. Returns the window's mean loss and accuracy (before each update) and whether all is finite."""
         began = time.monotonic()
         steps = min(steps, len(self.order) // self.batch - self.steps)
-        loss, accuracy, gradients = self.loop.advance(self.steps, steps)
-        self.steps += steps
+        loss, accuracy, gradients = self._trained(steps)
         weights = all(bool(np.isfinite(np.asarray(variable)).all()) for variable in self.model.trainable_variables)
         finite = weights and math.isfinite(loss)
         names = [variable.path for variable in self.model.trainable_variables]
@@ -121,6 +122,21 @@ class Run:
             ],
             "seconds": time.monotonic() - began,
         }
+
+    def _trained(self, steps):
+        """What the loop gives for the next `steps` batches, each epoch of them at its own learning rate."""
+        rates = self.ask["rates"]
+        epoch = max(1, -(-int(self.ask["epoch_images"]) // self.batch)) if rates else steps
+        end, parts = self.steps + steps, []
+        while self.steps < end or not parts:
+            if rates:
+                self.optimizer.learning_rate = rates[min(self.steps // epoch, len(rates) - 1)]
+            count = min(end - self.steps, epoch - self.steps % epoch) if rates else steps
+            parts.append((count, *self.loop.advance(self.steps, count)))
+            self.steps += count
+        shares = [count / max(steps, 1) for count, *_ in parts]
+        loss, accuracy = (sum(share * part[place] for share, part in zip(shares, parts, strict=True)) for place in (1, 2))
+        return loss, accuracy, np.max([gradients for *_, gradients in parts], axis=0)
 
     def evaluate(self, count):
         """Crossentropy (ours, whatever the student's loss is) and accuracy on the first `count` held-back images."""
