@@ -349,9 +349,7 @@ def without_names(item: Any, numbers: dict[str, str]) -> Any:
     found = {key: without_names(each, inner if key == "config" else numbers) for key, each in sorted(item.items())}
     if is_layer and isinstance(config, dict):
         own = {key: number(part["name"]) for key, part in (("config", config), ("layer", item)) if "name" in part}
-        ends = {
-            key: without_names(_tensors(config[key]), inner) for key in ("input_layers", "output_layers") if is_model and key in config
-        }
+        ends = {key: without_names(_tensors(config[key]), inner) for key in ("input_layers", "output_layers") if is_model and key in config}
         found["config"] |= ends | ({"name": own["config"]} if "config" in own else {})
         found |= {"name": own["layer"]} if "layer" in own else {}
     if item.get("class_name") == TENSOR and isinstance(config, dict) and isinstance(history := config.get("keras_history"), list):
