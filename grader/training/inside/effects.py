@@ -25,6 +25,7 @@ MOST_VALUES, MOST_PRODUCTS = 4_000_000, 4_000_000_000
 """Largest activation (values an image) that is drawn; and multiplications an image up to which the network runs on real images: All-CNN-C has 0.3e9."""
 FEW = 1e-3
 """Share of values that may differ by chance or by rounding."""
+_SEED = 23  # any: of the drawn values and of initial weights
 LINEAR, SAME, UNCHANGED = 1e-2, 1e-3, 5e-3
 """Differences that do not count, as shares of the values' deviation: from the mean's image, between two numbers, and between an image and a random layer's."""
 
@@ -34,7 +35,8 @@ class Measuring:
 
     def __init__(self, folder, recipe):
         self._folder, self._recipe = folder, recipe
-        self._random = np.random.default_rng(23)
+        self._random = np.random.default_rng(_SEED)
+        keras.utils.set_random_seed(_SEED)  # the same initial values each time: a verdict must not depend on luck
 
     def __call__(self, steps, body):
         """Write `effect` into every node of `body` (a graph's), and `reaching` into it. `steps`: Keras' nodes, as the walker has them."""
