@@ -245,10 +245,8 @@ def test_fetch_downloads_checks_and_imports(tmp_path, monkeypatch, server):
     data = _binary_archive(tmp_path / "a.tar.gz", arrays())
     server.answer = (200, data)
     _known(monkeypatch, data, _url(server))
-    told = []
-    found = dataset.fetch(tmp_path / "store", progress=lambda done, total: told.append((done, total)))
+    found = dataset.fetch(tmp_path / "store")
     assert found.fingerprint == fingerprint(arrays())
-    assert told[-1] == (len(data), len(data))
     assert dataset.status(tmp_path / "store").cifar10.source == _url(server)
     assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [".lock", "cifar10"]
 
@@ -350,7 +348,6 @@ def test_a_changed_byte_is_found_by_verifying_and_at_once_where_the_file_is_youn
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # a disk that rots leaves no date
     assert dataset.status(store).cifar10.state == "ok"
     found = dataset.status(store, verify=True)
-    assert found.verified
     assert found.cifar10.state == "broken"
     assert "x_train.npy has sha256" in found.cifar10.detail
 
@@ -366,7 +363,6 @@ def test_status_tells_what_is_there(store):
     assert (found.cifar10.state, found.standin.state) == ("ok", "absent")
     assert found.cifar10.detail == f"{store}/cifar10: 30 training and 20 test images."
     assert (found.cifar10.records, found.cifar10.full, found.cifar10.source) == ((30, 20), False, "small.npz")
-    assert found.cifar10.bytes == sum((store / "cifar10" / file).stat().st_size for file in FILES)
     assert found.standin.mend == "It is made when it is first needed."
 
 

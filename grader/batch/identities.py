@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from io import BufferedReader
@@ -26,6 +26,7 @@ from grader.decode import strict_json, to_record
 from grader.errors import FrameError, GraderError, UsageError
 from grader.records import STRICT, HandedIn
 from grader.reports import replace_file
+from grader.sources.local import exists
 
 SCHEMA = "grader/names/v1"
 KEY_BYTES = 32
@@ -62,7 +63,7 @@ class _Content:
 
 
 class Identities:
-    """The pseudonyms of one class's hand-ins to one exercise. Iterating gives every `Identity`, in the order of entering."""
+    """The pseudonyms of one class's hand-ins to one exercise."""
 
     def __init__(self, key: bytes, key_file: Path, names: Path, scope: str) -> None:
         self._key = key
@@ -88,8 +89,8 @@ class Identities:
         """
         if not scope.strip():
             raise UsageError("The scope of the pseudonyms is empty; name the course and the assignment.")
-        names_exist = _exists(names)  # looked at first: whoever writes names has made the key before
-        if not _exists(key):
+        names_exist = exists(names)  # looked at first: whoever writes names has made the key before
+        if not exists(key):
             if names_exist:
                 raise UsageError(
                     f"{key}: the key to the names in {names} was expected; it is not there. Put it back: with a new key no student would be recognised. "
@@ -135,12 +136,6 @@ class Identities:
         """Who is behind a pseudonym; None where it is not known."""
         return self._known.get(pseudonym)
 
-    def __iter__(self) -> Iterator[Identity]:
-        return iter(tuple(self._known.values()))
-
-    def __len__(self) -> int:
-        return len(self._known)
-
     def save(self) -> None:
         """Write the names file, whole or not at all, with what another run has entered meanwhile.
 
@@ -150,13 +145,13 @@ class Identities:
         """
         if (
             self._entered
-            and _exists(self._names)
+            and exists(self._names)
             and all(self._read.get(pseudonym) == self._known[pseudonym] for pseudonym in self._entered)
         ):
             return  # everybody who was entered stands there already
         with _open_private(self._key_file, "key file") as lock:
             _wait_for(lock, self._key_file)
-            if _exists(self._names):
+            if exists(self._names):
                 entered = {pseudonym: self._known[pseudonym] for pseudonym in self._entered}
                 self._known = {**self._known, **self._read_names(), **entered}
             students = [json.dumps(asdict(identity), ensure_ascii=False, sort_keys=True) for identity in self._known.values()]
@@ -199,14 +194,6 @@ class Identities:
             if identity.pseudonym != self.pseudonym(identity.platform, identity.student):
                 raise UsageError(f"{self._names}: the names were made with another key than {self._key_file}. Put that key back.")
         return {identity.pseudonym: identity for identity in content.students}
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.stat()
-    except OSError:
-        return False
-    return True
 
 
 def _wait_for(lock: BufferedReader, path: Path) -> None:

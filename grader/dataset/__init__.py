@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +49,9 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataStatus:
-    """The store's contents. `verified`: every byte was compared with the manifest's hashes, not only the sizes."""
+    """The store's contents."""
 
     store: Path
-    verified: bool
     cifar10: SetStatus
     standin: SetStatus
 
@@ -68,9 +67,7 @@ def default_store() -> Path:
 
 def status(store: Path, *, verify: bool = False) -> DataStatus:
     """What the store holds. Compares sizes and shapes (under a millisecond); with `verify`, or where an array is younger than the manifest, every byte (about a second). Never raises."""
-    return DataStatus(
-        store=store, verified=verify, cifar10=look(store, "cifar10", verify=verify), standin=look(store, "standin", verify=verify)
-    )
+    return DataStatus(store=store, cifar10=look(store, "cifar10", verify=verify), standin=look(store, "standin", verify=verify))
 
 
 def ensure(store: Path) -> Dataset:
@@ -90,14 +87,14 @@ def ensure_standin(store: Path) -> Dataset:
     return _made(store, "standin")
 
 
-def fetch(store: Path, connect_timeout_s: float = 10, progress: Callable[[int, int], None] | None = None) -> Dataset:
+def fetch(store: Path, connect_timeout_s: float = 10) -> Dataset:
     """Download the original archive and put it into the store, in place of what is there; nothing is done where it was fetched before.
 
-    `progress(done, total)` is told bytes. Raises InfrastructureError where the network, the server, the hash or the disk is at fault.
+    Raises InfrastructureError where the network, the server, the hash or the disk is at fault.
     """
     if (there := look(store, "cifar10", verify=False)).state == "ok" and there.source == archive.ARCHIVE.url:
         return _dataset(there)
-    with archive.downloaded(store, connect_timeout_s, progress or (lambda _done, _total: None)) as file:
+    with archive.downloaded(store, connect_timeout_s) as file:
         _child("import", file, store, archive.ARCHIVE.sha256, archive.ARCHIVE.url)
     return _made(store, "cifar10")
 

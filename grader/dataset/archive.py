@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -35,7 +35,7 @@ PICKLED_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001
 
 
 @contextmanager
-def downloaded(store: Path, connect_timeout_s: float, progress: Callable[[int, int], None]) -> Iterator[Path]:
+def downloaded(store: Path, connect_timeout_s: float) -> Iterator[Path]:
     """The archive in a temporary file in the store, deleted afterwards; its hash is right. Raises InfrastructureError."""
     import httpx  # noqa: PLC0415 - heavy, and rarely needed
 
@@ -49,7 +49,7 @@ def downloaded(store: Path, connect_timeout_s: float, progress: Callable[[int, i
             with httpx.stream("GET", ARCHIVE.url, timeout=limits) as answer:
                 if answer.status_code != httpx.codes.OK:
                     raise InfrastructureError(f"{ARCHIVE.url}: expected the archive, the server answered {answer.status_code}. {other_way}")
-                sha256 = _save(answer.iter_bytes(1 << 16), file, progress)
+                sha256 = _save(answer.iter_bytes(1 << 16), file)
         if sha256 != ARCHIVE.sha256:
             raise InfrastructureError(
                 f"{ARCHIVE.url}: expected sha256 {ARCHIVE.sha256}, got {sha256}; it was not opened. Try again; if it stays so, "
@@ -62,7 +62,7 @@ def downloaded(store: Path, connect_timeout_s: float, progress: Callable[[int, i
         Path(name).unlink(missing_ok=True)
 
 
-def _save(chunks: Iterator[bytes], file: BinaryIO, progress: Callable[[int, int], None]) -> str:
+def _save(chunks: Iterator[bytes], file: BinaryIO) -> str:
     """Write the chunks and return their sha256; stops where they are more than the archive has."""
     digest, size = hashlib.sha256(), 0
     for chunk in chunks:
@@ -71,5 +71,4 @@ def _save(chunks: Iterator[bytes], file: BinaryIO, progress: Callable[[int, int]
             raise InfrastructureError(f"{ARCHIVE.url}: expected {ARCHIVE.bytes:,} bytes, the server sends more; it was not opened.")
         digest.update(chunk)
         file.write(chunk)
-        progress(size, ARCHIVE.bytes)
     return digest.hexdigest()

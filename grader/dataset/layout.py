@@ -32,7 +32,7 @@ FILES = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
 class SetStatus:
     """What is known about one data set. `detail` is a sentence; `mend` says what to do where the state is not "ok".
 
-    `records` are the numbers of training and test images, `bytes` the size of the four files together.
+    `records` are the numbers of training and test images.
     """
 
     name: Name
@@ -42,9 +42,7 @@ class SetStatus:
     mend: str = ""
     source: str = ""
     fingerprint: str = ""
-    created: str = ""
     records: tuple[int, int] = (0, 0)
-    bytes: int = 0
 
     @property
     def full(self) -> bool:
@@ -104,9 +102,7 @@ def _inspect(folder: Path, name: Name, *, verify: bool) -> SetStatus:
         detail=f"{folder}: {train:,} training and {test:,} test images.",
         source=manifest["source"],
         fingerprint=manifest["fingerprint"],
-        created=manifest["created"],
         records=(train, test),
-        bytes=sum(manifest["files"][file]["bytes"] for file in FILES),
     )
 
 

@@ -80,12 +80,12 @@ def initializer(class_name: str, **config: Any) -> Mapping[str, Any]:
     return {"module": "keras.initializers", "class_name": class_name, "config": config, "registered_name": None}
 
 
-def set_initializer(value: Mapping[str, Any], *, bias: bool = False) -> Callable[[Layer], None]:
-    """Give the layer's kernel (and bias) this initializer."""
+def set_initializer(value: Mapping[str, Any]) -> Callable[[Layer], None]:
+    """Give the layer's kernel this initializer."""
 
     def edit(layer: Layer) -> None:
         for key in list(layer["config"]):
-            if key.endswith("kernel_initializer") or (bias and key == "bias_initializer"):
+            if key.endswith("kernel_initializer"):
                 layer["config"][key] = dict(value)
 
     return edit
