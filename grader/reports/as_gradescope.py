@@ -61,7 +61,7 @@ def _test(section: Section, number: int, line: Line) -> dict[str, Any]:
     test: dict[str, Any] = {
         "name": result.title,
         "number": f"{section.number}.{number}",
-        "output": _output(line),
+        "output": "\n".join((f"{line.word}: {result.message}", *(f"{word}: {text}" for word, text in line.remarks(why=True)))),
         "tags": [result.id],
         "extra_data": {"id": result.id, "status": result.status.value, "basis": result.basis},
     }
@@ -70,15 +70,3 @@ def _test(section: Section, number: int, line: Line) -> dict[str, Any]:
         return test
     passed = line.earned >= line.possible
     return test | {"score": line.earned / 100, "max_score": line.possible / 100, "status": "passed" if passed else "failed"}
-
-
-def _output(line: Line) -> str:
-    result = line.result
-    parts = (
-        f"{line.word}{' (' * bool(line.basis)}{line.basis}{')' * bool(line.basis)}: {result.message}",
-        f"Expected: {result.expected}" if result.expected else "",
-        f"Found: {result.actual}" if result.actual else "",
-        f"Next: {line.advice}" if line.advice else "",
-        f"Why it matters: {result.why}" if result.why and line.lost else "",
-    )
-    return "\n".join(part for part in parts if part)

@@ -77,11 +77,5 @@ def _case(suite: ET.Element, report: Report, line: Line) -> None:
 
 def details(line: Line) -> str:
     """Why a criterion lost points: the message, what was expected and found, and what to do next, a line each."""
-    result = line.result
-    parts = (
-        result.message,
-        f"Expected: {result.expected}" if result.expected else "",
-        f"Found: {result.actual}" if result.actual else "",
-        f"Next: {line.advice}" if line.advice else "",
-    )
-    return "\n".join(part for part in parts if part)
+    remarks = (f"{word}: {text}" for word, text in line.remarks())
+    return "\n".join(filter(None, (line.result.message, *remarks)))

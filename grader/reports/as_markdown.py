@@ -51,14 +51,8 @@ def _criteria(report: Report) -> list[str]:
 def criterion(line: Line) -> str:
     """One criterion as a list: what was found, and what to do next."""
     result = line.result
-    items = [
-        ("Expected", result.expected),
-        ("Found", result.actual),
-        ("Next", line.advice),
-        ("Why it matters", result.why if line.lost else ""),
-    ]
     first = f"- {line.symbol} {bold(result.title)} ({code(result.id)}, {line.points}): {inline(result.message)}"
-    return "\n".join([first, *(f"  - {word}: {inline(text)}" for word, text in items if text)])
+    return "\n".join([first, *(f"  - {word}: {inline(text)}" for word, text in line.remarks(why=True))])
 
 
 def _models(report: Report) -> list[str]:

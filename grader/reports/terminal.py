@@ -105,9 +105,8 @@ def _criterion(line: Line, printer: _Printer, *, verbose: bool) -> None:
         printer.line(one_line(result.message), indent=6)
     if not verbose:
         return
-    for word, text in (("expected", result.expected), ("found", result.actual), ("next", line.advice)):
-        if text:
-            printer.line(f"{word + ':':<10}{one_line(text)}", indent=6)
+    for word, text in line.remarks():
+        printer.line(f"{word.lower() + ':':<10}{one_line(text)}", indent=6)
 
 
 def _training(report: Report, printer: _Printer, *, verbose: bool) -> None:

@@ -119,6 +119,16 @@ class Line:
         where = f"section {self.result.section} of the exercise" if self.result.section else "the exercise"
         return f"Read {where} again, compare it with this part of your notebook, and change what differs."
 
+    def remarks(self, *, why: bool = False) -> tuple[tuple[str, str], ...]:
+        """What was expected and found, what to do next and, where points were lost, `why` it matters, as (word, text)."""
+        told = (
+            ("Expected", self.result.expected),
+            ("Found", self.result.actual),
+            ("Next", self.advice),
+            ("Why it matters", self.result.why if why and self.lost else ""),
+        )
+        return tuple((word, text) for word, text in told if text)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
