@@ -13,13 +13,13 @@ from jinja2 import Environment
 
 from grader.batch.records import Standing
 from grader.batch.similarity import Similar
-from grader.batch.summary import ENDINGS, percent
+from grader.batch.summary import endings, percent, points, quantiles
 from grader.batch.tally import BINS, OUTCOMES, Case, Line, Listed, Tally
 from grader.display import duration
 from grader.records import Status
 from grader.reports import as_html, inert, view
 from grader.reports.chart import round_step
-from grader.reports.text import clean, points_text
+from grader.reports.text import clean
 from grader.words import counted, one_line
 
 FILENAME = "class.html"
@@ -117,9 +117,9 @@ def render(
     page = _environment().get_template("class.html").render(
         title=one_line(clean(title), 200) or "Class",
         tally=tally,
-        endings=_endings(tally),
+        endings=[(words.capitalize(), count) for _, count, words in endings(tally)],
         histogram=_histogram(tally),
-        quantiles=_quantiles(tally),
+        quantiles=[(word.capitalize(), value) for word, value in quantiles(tally)],
         sections=_sections(tally),
         words=_WORDS,
         headings=_headings(tally),
@@ -134,19 +134,6 @@ def render(
     return page
 
 
-def _endings(tally: Tally) -> tuple[tuple[str, int], ...]:
-    known = [status for status in ENDINGS if tally.statuses[status]] + sorted(set(tally.statuses) - set(ENDINGS))
-    return tuple(
-        (ENDINGS.get(status, (status, status))[tally.statuses[status] != 1].capitalize(), tally.statuses[status]) for status in known
-    )
-
-
-def _quantiles(tally: Tally) -> tuple[tuple[str, str], ...]:
-    names = ("Lowest", "Lower quarter", "Middle", "Upper quarter", "Highest")
-    values = tally.quantiles(0, 0.25, 0.5, 0.75, 1)
-    return tuple((name, _points(value * tally.max_score)) for name, value in zip(names, values, strict=False))
-
-
 def _histogram(tally: Tally) -> Histogram | None:
     counts = tally.histogram()
     total = sum(counts)
@@ -158,7 +145,7 @@ def _histogram(tally: Tally) -> Histogram | None:
     columns = []
     for place, count in enumerate(counts):
         height = round(count / high * (HEIGHT - TOP - BOTTOM), 1)
-        low, top = (_points(tally.max_score * edge / BINS) for edge in (place, place + 1))
+        low, top = (points(tally.max_score * edge / BINS) for edge in (place, place + 1))
         columns.append(
             Column(
                 x=round(LEFT + slot * place + 3, 1),
@@ -173,12 +160,12 @@ def _histogram(tally: Tally) -> Histogram | None:
         )
     ticks = tuple((round(HEIGHT - BOTTOM - tick / high * (HEIGHT - TOP - BOTTOM), 1), f"{tick:,}") for tick in range(0, high + 1, step))
     most = max(columns, key=lambda column: column.count)
-    low, middle, top = (_points(value * tally.max_score) for value in tally.quantiles(0, 0.5, 1))
+    low, middle, top = (points(value * tally.max_score) for value in tally.quantiles(0, 0.5, 1))
     description = (
-        f"{counted(total, 'total')} of {_points(tally.max_score)} points, from {low} to {top}; half of them are at {middle} or below. "
+        f"{counted(total, 'total')} of {points(tally.max_score)} points, from {low} to {top}; half of them are at {middle} or below. "
         f"Most, {most.count:,} ({most.share}), lie in {most.label}."
     )
-    edges = tuple((round(LEFT + slot * edge, 1), _points(tally.max_score * edge / BINS)) for edge in range(BINS + 1))
+    edges = tuple((round(LEFT + slot * edge, 1), points(tally.max_score * edge / BINS)) for edge in range(BINS + 1))
     return Histogram(columns=tuple(columns), edges=edges, ticks=ticks, description=description)
 
 
@@ -215,7 +202,7 @@ def _row(line: Line) -> CriterionRow:
 def _headings(tally: Tally) -> tuple[Heading, ...]:
     pending = ""
     if tally.pending.count:
-        each = _points(tally.pending_points / tally.pending.count)
+        each = points(tally.pending_points / tally.pending.count)
         pending = f"Written answers get their points in manual review: up to {each} on average. No total includes them yet."
     found = (
         Heading(
@@ -254,10 +241,6 @@ def _headings(tally: Tally) -> tuple[Heading, ...]:
     return tuple(heading for heading in found if heading.listed.count)
 
 
-def _points(value: float) -> str:
-    return points_text(round(value * 100))
-
-
 def _pseudonyms(cases: Iterable[Case]) -> str:
     return ", ".join(one_line(clean(case.student), 80) for case in cases)
 
@@ -267,7 +250,7 @@ def _environment() -> Environment:
     environment = as_html.environment("grader.batch")
     environment.filters |= {
         "line": lambda text: one_line(clean(text), 600),
-        "points": _points,
+        "points": points,
         "duration": duration,
         "percent": lambda share: percent(share, 1.0),
         "pseudonyms": _pseudonyms,

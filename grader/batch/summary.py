@@ -59,34 +59,46 @@ def percent(part: float, whole: float) -> str:
     return f"{rounded} %"
 
 
+def endings(tally: Tally) -> tuple[tuple[str, int, str], ...]:
+    """How many submissions ended how: (status, count, words), in the order of `ENDINGS`."""
+    known = [status for status in ENDINGS if tally.statuses[status]] + sorted(set(tally.statuses) - set(ENDINGS))
+    counts = [(status, tally.statuses[status]) for status in known]
+    return tuple((status, count, ENDINGS.get(status, (one_line(status, 40),) * 2)[count != 1]) for status, count in counts)
+
+
+def quantiles(tally: Tally) -> tuple[tuple[str, str], ...]:
+    """The totals' distribution as (word, points); empty where nobody has a total."""
+    names = ("lowest", "lower quarter", "middle", "upper quarter", "highest")
+    values = tally.quantiles(0, 0.25, 0.5, 0.75, 1)
+    return tuple((name, points(value * tally.max_score)) for name, value in zip(names, values, strict=False))
+
+
+def points(value: float) -> str:
+    """Points as people write them."""
+    return points_text(round(value * 100))
+
+
 def _endings(tally: Tally) -> list[Said]:
     hand_ins = f", {counted(tally.standings, 'submission')}" if tally.standings != tally.students else ""
     said = [Said(text=f"{counted(tally.students, 'student')}{hand_ins}", look="bold")]
-    known = [status for status in ENDINGS if tally.statuses[status]] + sorted(set(tally.statuses) - set(ENDINGS))
-    for status in known:
-        count = tally.statuses[status]
-        one, many = ENDINGS.get(status, (one_line(status, 40),) * 2)
+    for status, count, words in endings(tally):
         look = "" if status == "graded" else "yellow" if status in {"needs_review", "waiting", "ungradable"} else "red"
-        said.append(Said(text=f"{count:>6,}  {one if count == 1 else many}", look=look))
+        said.append(Said(text=f"{count:>6,}  {words}", look=look))
     return said
 
 
 def _scores(tally: Tally) -> list[Said]:
     if not tally.shares:
         return [Said(text="Nobody has a total yet.", look="dim")]
-    low, quarter, middle, upper, high = (value * tally.max_score for value in tally.quantiles(0, 0.25, 0.5, 0.75, 1))
     said = [
         Said(text=""),
-        Said(text=f"Totals of {counted(len(tally.shares), 'submission')}, of {_points(tally.max_score)} points", look="bold"),
-        Said(
-            text=f"lowest {_points(low)}, lower quarter {_points(quarter)}, middle {_points(middle)}, upper quarter {_points(upper)}, highest {_points(high)}",
-            indent=2,
-        ),
+        Said(text=f"Totals of {counted(len(tally.shares), 'submission')}, of {points(tally.max_score)} points", look="bold"),
+        Said(text=", ".join(f"{word} {value}" for word, value in quantiles(tally)), indent=2),
     ]
     if tally.pending.count:
         said.append(
             Said(
-                text=f"Points from manual review are not included: up to {_points(tally.pending_points / tally.pending.count)} points on average, for {counted(tally.pending.count, 'submission')}.",
+                text=f"Points from manual review are not included: up to {points(tally.pending_points / tally.pending.count)} points on average, for {counted(tally.pending.count, 'submission')}.",
                 look="dim",
                 indent=2,
             )
@@ -137,7 +149,3 @@ def _costs(tally: Tally) -> list[Said]:
     saved = f", {tally.reused:,} taken from the cache ({percent(tally.reused, asked)} saved)" if asked else ""
     work = f"{counted(tally.trained, 'model')} trained{saved}; {duration(tally.seconds)} of work."
     return [Said(text=""), Said(text=work, look="dim")]
-
-
-def _points(value: float) -> str:
-    return points_text(round(value * 100))
