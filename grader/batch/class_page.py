@@ -11,7 +11,6 @@ from functools import cache
 
 from jinja2 import Environment
 
-from grader.batch.records import Standing
 from grader.batch.similarity import Similar
 from grader.batch.summary import endings, percent, points, quantiles
 from grader.batch.tally import BINS, OUTCOMES, Case, Line, Listed, Tally
@@ -93,19 +92,12 @@ class Heading:
     short: bool = False
 
 
-def render(
-    title: str,
-    standings: Iterable[Standing] | Tally,
-    similar: Similar | None,
-    *,
-    generated_at: datetime,
-    problems: int = 0,
-) -> str:
+def render(title: str, tally: Tally, similar: Similar | None, *, generated_at: datetime, problems: int = 0) -> str:
     """The page.
 
     Args:
         title: what the class is called; it is shown as it is given.
-        standings: one a student or group, read once; or their tally.
+        tally: of the standings, one a student or group.
         similar: what the comparison found; None where nobody compared.
         generated_at: the time that the page states.
         problems: how many problems intake had. Their words name files, and files name students: they are not shown.
@@ -113,7 +105,6 @@ def render(
     Raises:
         GraderError: something that can act got into the page (a fault of the grader).
     """
-    tally = standings if isinstance(standings, Tally) else Tally(standings)
     page = _environment().get_template("class.html").render(
         title=one_line(clean(title), 200) or "Class",
         tally=tally,

@@ -72,27 +72,18 @@ class Local(Closing):
         # two boxes of two threads each on two processors take a tenth more processor time than of one (measured, DECISIONS.md)
         share = max(default_jobs() // jobs, 1)
         self._workshop = Workshop(options, boxes=jobs, name="local", threads=share)
-        self._slots = jobs + (_BESIDE_TRAINING if options.budget != "none" else 0)
+        self.slots = jobs + (_BESIDE_TRAINING if options.budget != "none" else 0)
+        self.dataset = self._workshop.dataset
         self._items: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, name=f"grade-{number}", daemon=True) for number in range(self._slots)]
+        self._threads = [threading.Thread(target=self._work, name=f"grade-{number}", daemon=True) for number in range(self.slots)]
         for thread in self._threads:
             thread.start()
-
-    @property
-    def slots(self) -> int:
-        """How many items it works on at a time."""
-        return self._slots
 
     @property
     def at_work(self) -> tuple[int, int]:
         """See `Engine`."""
         return self._workshop.at_work
-
-    @property
-    def dataset(self) -> str:
-        """Name and fingerprint of the images."""
-        return self._workshop.dataset
 
     @property
     def lacks(self) -> Sequence[str]:

@@ -186,6 +186,7 @@ class Cluster(Closing):
         lines = rubric.load(options.rubric)
         data = dataset.ensure(options.store or dataset.default_store())
         self._expected = Opened(version=grader.__version__, dataset=f"{data.name}:{data.fingerprint[:16]}", rubric=lines.sha256)
+        self.dataset = self._expected.dataset
         self._options = replace(  # a path means the same in every process, whatever folder it stands in
             options,
             rubric=options.rubric if options.rubric in rubric.names() else str(lines.path.absolute()),
@@ -220,11 +221,6 @@ class Cluster(Closing):
     def at_work(self) -> tuple[int, int]:
         """See `Engine`: which of them train, the nodes do not tell."""
         return sum(slot.ready and slot.waits is not None for slot in self._slots), 0
-
-    @property
-    def dataset(self) -> str:
-        """Name and fingerprint of the images, on this machine and on every node that grades."""
-        return self._expected.dataset
 
     @property
     def lacks(self) -> Sequence[str]:

@@ -45,7 +45,7 @@ class Answer:
 class Workshop(Closing):
     """The boxes of one machine: as many warm boxes 1 as asked for, a box 2 that rebuilds, and (where models are trained) one that trains.
 
-    `grade` may be called from several threads. Use as a context manager.
+    `grade` may be called from several threads. Use as a context manager. `dataset`: name and fingerprint of the images.
     """
 
     def __init__(self, options: pipeline.Options, *, boxes: int, name: str = "", threads: int | None = None) -> None:
@@ -59,22 +59,18 @@ class Workshop(Closing):
         if together := sandbox.keeps_together(self._tier):
             raise InfrastructureError(f"--sandbox {self._tier.name}: {together}")
         device = check_device(options.device)
-        self._data = dataset.ensure(options.store or dataset.default_store())
+        data = dataset.ensure(options.store or dataset.default_store())
+        self.dataset = f"{data.name}:{data.fingerprint[:16]}"
         self._opened = ExitStack()
-        job = Job(program=PROGRAM, module="box1", readable=(self._data.folder,), threads=threads)
+        job = Job(program=PROGRAM, module="box1", readable=(data.folder,), threads=threads)
         self._pool = self._opened.enter_context(WarmPool(self._tier, job, boxes))
-        rebuilder = self._opened.enter_context(pipeline.box2(self._tier, options, self._data.folder, device, trains=False))
+        rebuilder = self._opened.enter_context(pipeline.box2(self._tier, options, data.folder, device, trains=False))
         trainer = rebuilder
         if options.budget != "none":
-            trainer = self._opened.enter_context(pipeline.box2(self._tier, options, self._data.folder, device, trains=True))
+            trainer = self._opened.enter_context(pipeline.box2(self._tier, options, data.folder, device, trains=True))
         self._pages = self._opened.enter_context(WarmPool(self._tier, Job(program=as_notebook.PROGRAM, module="page"), boxes))
         self._boxes = pipeline.Boxes(box1=self._pool, rebuilder=rebuilder, trainer=trainer, pages=self._pages)
         self._closing = threading.Event()
-
-    @property
-    def dataset(self) -> str:
-        """Name and fingerprint of the images."""
-        return f"{self._data.name}:{self._data.fingerprint[:16]}"
 
     @property
     def at_work(self) -> tuple[int, int]:

@@ -8,10 +8,11 @@ import difflib
 import errno
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections import UserDict
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from grader.errors import InfrastructureError, UsageError
 from grader.records import Executed, Report, ReportRubric, ReportSubmission, RunStatus
@@ -38,23 +39,14 @@ class Format(Protocol):
         """The whole file as text, to be written as UTF-8."""
 
 
-class _Formats(Mapping[str, Format]):
+class _Formats(UserDict[str, Any]):
     """The formats by name; a module is imported when it is first asked for, so that `grade --help` stays fast."""
 
     def __getitem__(self, name: str) -> Format:
-        return cast("Format", import_module(f"grader.reports.{MODULES[name]}"))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(MODULES)
-
-    def __len__(self) -> int:
-        return len(MODULES)
-
-    def __contains__(self, name: object) -> bool:
-        return name in MODULES
+        return cast("Format", import_module(f"grader.reports.{self.data[name]}"))
 
 
-FORMATS: Mapping[str, Format] = _Formats()
+FORMATS: Mapping[str, Format] = _Formats(MODULES)
 
 
 def check(formats: Iterable[str]) -> tuple[str, ...]:

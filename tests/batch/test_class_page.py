@@ -50,7 +50,7 @@ CSS = (Path(grader.batch.__file__).parent / "templates" / "class.css").read_text
 
 
 def page(standings=CLASS, pairs=PAIRS, title="CNN on CIFAR 10", **more):
-    return render(title, standings, pairs, generated_at=NOW, **more)
+    return render(title, Tally(standings), pairs, generated_at=NOW, **more)
 
 
 def text(html: str) -> str:

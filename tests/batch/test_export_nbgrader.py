@@ -11,7 +11,7 @@ from told import NO_SCORE, People, Person, override, report, standing
 
 from grader.batch.export import Options, export
 from grader.batch.export.as_nbgrader import _opened
-from grader.batch.gradebook.marking import overridden
+from grader.batch.points import overridden
 from grader.errors import UsageError
 from grader.records import Status
 

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from kills import history
 
 from grader import scoring
-from grader.batch.gradebook import Gradebook, connection, marking
+from grader.batch.gradebook import Gradebook, connection
 from grader.batch.late import LatePolicy
+from grader.batch.points import overridden
 from grader.batch.records import FINISHED, Override
 from grader.errors import GraderError, InfrastructureError, UsageError
 from grader.records import Status
@@ -521,7 +522,7 @@ def test_sums_with_overrides_add_up(decisions):
         Override(criterion=LINES[at][0], points=None if share is None else LINES[at][1] * share, reason="r", author="a", made_at=MONDAY)
         for at, share in decisions
     ]
-    found = marking.overridden(report(), made)
+    found = overridden(report(), made)
     assert round(found.score * 100) == sum(round((line.earned or 0.0) * 100) for line in found.criteria)
     assert found.score == scoring.totals(found.criteria).score
     last = dict(decisions)

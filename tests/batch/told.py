@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "reports"))
 
 from samples import SAMPLES
 
-from grader.batch.gradebook.marking import overridden
+from grader.batch.points import overridden
 from grader.batch.records import Override, Standing
 from grader.records import Report
 from grader.reports import as_json

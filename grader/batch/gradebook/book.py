@@ -22,10 +22,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute
 
 from grader.batch import late
-from grader.batch.gradebook import marking, schema
+from grader.batch.gradebook import schema
 from grader.batch.gradebook.connection import Database, connect, damaged
 from grader.batch.gradebook.models import Attempt, Base, Content, Decision, Grading, Key, Regrade, Run, Setting
-from grader.batch.points import in_force
+from grader.batch.points import in_force, overridden
 from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Override, Standing
 from grader.closing import Closing
 from grader.errors import GraderError, UsageError
@@ -485,7 +485,7 @@ def _standing(
     score, pending, machine = row.score, row.pending_points, {}
     if report is not None and overrides:
         machine = {line.id: line.earned for line in report.criteria if line.id in in_force(overrides)}
-        report = marking.overridden(report, overrides)
+        report = overridden(report, overrides)
         score, pending = report.score, report.pending_points
     penalty = total = None
     if row.status in _SCORED:
