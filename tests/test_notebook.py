@@ -740,9 +740,12 @@ def test_the_shipped_anchors_hold_no_sentences(shipped):
     ("text", "words"),
     [
         ("x = ", "anchors.toml"),
-        ("marker = 3\n[template]\n[headings]", "marker: a non-empty string was expected"),
-        ('marker = "m"\n[headings]', "'template' was expected and is missing"),
-        ('marker = "m"\n[template]\nmarkdown_lines = [1]\ncode_lines = []\nunfilled_cells = []\n[headings]\n[[question]]\n', "'section'"),
+        ("marker = 3\n[template]\n[headings]", "marker: Input should be a valid string"),
+        ('marker = "m"\n[headings]', "template: Field required"),
+        (
+            'marker = "m"\n[template]\nmarkdown_lines = [1]\ncode_lines = []\nunfilled_cells = []\n[headings]\n[[question]]\n',
+            "template.markdown_lines.0",
+        ),
     ],
 )
 def test_a_faulty_anchors_file_is_named(text, words, tmp_path):

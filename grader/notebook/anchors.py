@@ -9,12 +9,15 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
-from grader.errors import UsageError
+from pydantic import Field
+
+from grader.decode import to_record
+from grader.errors import FrameError, UsageError
 from grader.notebook.code import code_lines
-from grader.records import Json
 
 OPENING_WORDS = 5
 """A question is recognised by its first words, so that an answer may follow on the same line."""
@@ -22,49 +25,61 @@ _BULLET = re.compile(r"^[\s>]*(?:[*+\-•·\u2013]\s+|\d{1,2}[.)]\s+|\(?[a-h]\)\
 _MARKS = re.compile(r"<[^<>]{0,300}>|[*_`\\~]")
 
 
+Text = Annotated[str, Field(min_length=1)]
+Number = Annotated[int, Field(gt=0)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """An open question. `label` names it in our words; `words` counts its own, `whole` and `opening` are fingerprints."""
 
-    id: str
-    section: int
-    label: str
-    words: int
-    whole: str
-    opening: str
+    id: Text
+    section: Number
+    label: Text
+    words: Number
+    whole: Text
+    opening: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anchors:
-    """All that recognises one exercise. Line and cell sets hold fingerprints; `keywords` are folded (`fold`), by section 1 to 6."""
+class Template:
+    """The fingerprints of the template's lines and of its cells with something to fill in."""
+
+    markdown_lines: frozenset[Text]
+    code_lines: frozenset[Text]
+    unfilled_cells: frozenset[Text]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchors(Template):
+    """All that recognises one exercise. `keywords` are folded (`fold`), by section 1 to 6."""
 
     marker: str
     keywords: Mapping[int, tuple[str, ...]]
     questions: tuple[Question, ...]
-    markdown_lines: frozenset[str]
-    code_lines: frozenset[str]
-    unfilled_cells: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """`anchors.toml`, key for key."""
+
+    marker: Text
+    headings: Mapping[int, tuple[Text, ...]]
+    template: Template
+    question: tuple[Question, ...]
 
 
 def load_anchors(path: Path) -> Anchors:
     """Read `anchors.toml`. Raises UsageError naming the file and the entry that is missing or of the wrong type."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        template, headings = raw["template"], raw["headings"]
-        return Anchors(
-            marker=_text(raw, "marker"),
-            keywords={int(section): tuple(map(fold, _texts(headings, section))) for section in headings},
-            questions=tuple(_question(entry) for entry in raw["question"]),
-            markdown_lines=frozenset(_texts(template, "markdown_lines")),
-            code_lines=frozenset(_texts(template, "code_lines")),
-            unfilled_cells=frozenset(_texts(template, "unfilled_cells")),
-        )
+        file = to_record(_File, tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UsageError(f"{path}: the rubric's anchors could not be read ({error.strerror}). Check the rubric's folder.") from error
-    except KeyError as error:
-        raise UsageError(f"{path}: {error} was expected and is missing. See rubrics/all_cnn_c/anchors.toml for the form.") from error
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path}: {error}. See rubrics/all_cnn_c/anchors.toml for the form.") from error
+    except (ValueError, FrameError) as error:
+        told = str(error).removeprefix("_File.")
+        raise UsageError(f"{path}: {told}. See rubrics/all_cnn_c/anchors.toml for the form.") from error
+    keywords = {section: tuple(map(fold, words)) for section, words in file.headings.items()}
+    return Anchors(marker=file.marker, keywords=keywords, questions=file.question, **asdict(file.template))
 
 
 def fingerprint(normal: str) -> str:
@@ -96,31 +111,3 @@ def fold(text: str) -> str:
     """Lower-case text without diacritics, white space collapsed: `Régularisation` becomes `regularisation`."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     return " ".join("".join(character for character in plain if not unicodedata.combining(character)).split())
-
-
-def _text(table: Mapping[str, Json], key: str) -> str:
-    value = table[key]
-    if not isinstance(value, str) or not value:
-        raise TypeError(f"{key}: a non-empty string was expected, {value!r} was found")
-    return value
-
-
-def _texts(table: Mapping[str, Json], key: str) -> list[str]:
-    value = table[key]
-    if not isinstance(value, list) or not all(isinstance(entry, str) and entry for entry in value):
-        raise TypeError(f"{key}: a list of non-empty strings was expected, {value!r} was found")
-    return value
-
-
-def _question(entry: Mapping[str, Json]) -> Question:
-    numbers = {key: entry[key] for key in ("section", "words")}
-    if not all(type(value) is int and value > 0 for value in numbers.values()):
-        raise TypeError(f"question: section and words must be positive whole numbers, {numbers} was found")
-    return Question(
-        id=_text(entry, "id"),
-        label=_text(entry, "label"),
-        whole=_text(entry, "whole"),
-        opening=_text(entry, "opening"),
-        section=numbers["section"],
-        words=numbers["words"],
-    )
