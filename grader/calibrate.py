@@ -70,16 +70,17 @@ def calibrate(
             bases = specifications(lines, folder / "solution.ipynb", box, box2, data)
             found = bands.load(folder, data.name)
             trainer = Resumed(box2, file.parent / ".calibrating" / "runs", {**asdict(setting), **box2.versions()})
+            calibration = runs.Calibration(box=trainer, bases=bases, queue=queue, setting=setting, tell=tell)
             if making == "runs":
-                runs.make(trainer, bases, queue, file, setting, tell=tell)
+                calibration.make(file)
             elif found is None:
                 raise UsageError(
                     f"{folder / FILE}: expected thresholds for {data.name}; make its runs first, without --diagnose or --verdicts."
                 )
             elif making == "diagnoses":
-                runs.diagnose_all(trainer, bases, queue, file, file.with_name("diagnoses.csv"), setting, found, tell=tell)
+                calibration.diagnose(file, file.with_name("diagnoses.csv"), found)
             else:
-                runs.judge_all(trainer, bases, queue, file.with_name("verdicts.csv"), setting, found, tell=tell)
+                calibration.judge(file.with_name("verdicts.csv"), found)
     if path is None:
         write_thresholds(file, folder / FILE, {variant.name: variant for variant in variants}, tell)
 

@@ -81,7 +81,7 @@ class CriterionRow:
     given: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Heading:
     """One kind of thing that a person should look at. `short`: pseudonyms are enough, there is nothing to say of each."""
 
@@ -195,39 +195,16 @@ def _headings(tally: Tally) -> tuple[Heading, ...]:
     if tally.pending.count:
         each = points(tally.pending_points / tally.pending.count)
         pending = f"Written answers get their points in manual review: up to {each} on average. No total includes them yet."
+    bug = "A grader bug: not graded (no points lost). Please report it; manual review is needed."
+    retry = "Not graded yet (no points lost). Run the same command again to retry."
+    provisional = "They have a provisional total: confirm or override it."
     found = (
-        Heading(
-            id="review",
-            title="Manual review before the points count",
-            explanation="They have a provisional total: confirm or override it.",
-            listed=tally.review,
-        ),
-        Heading(
-            id="grader-errors",
-            title="The grader failed",
-            explanation="A grader bug: not graded (no points lost). Please report it; manual review is needed.",
-            listed=tally.grader_errors,
-        ),
-        Heading(
-            id="infra-errors",
-            title="The machine failed",
-            explanation="Not graded yet (no points lost). Run the same command again to retry.",
-            listed=tally.infra_errors,
-        ),
-        Heading(
-            id="ungradable",
-            title="Not gradable",
-            explanation="Not graded (no points lost): manual review is needed.",
-            listed=tally.ungradable,
-        ),
-        Heading(
-            id="waiting",
-            title="Not graded yet",
-            explanation="Run the same command again to grade them.",
-            listed=tally.waiting,
-            short=True,
-        ),
-        Heading(id="answers", title="With written answers", explanation=pending, listed=tally.pending, short=True),
+        Heading("review", "Manual review before the points count", provisional, tally.review),
+        Heading("grader-errors", "The grader failed", bug, tally.grader_errors),
+        Heading("infra-errors", "The machine failed", retry, tally.infra_errors),
+        Heading("ungradable", "Not gradable", "Not graded (no points lost): manual review is needed.", tally.ungradable),
+        Heading("waiting", "Not graded yet", "Run the same command again to grade them.", tally.waiting, short=True),
+        Heading("answers", "With written answers", pending, tally.pending, short=True),
     )
     return tuple(heading for heading in found if heading.listed.count)
 

@@ -9,7 +9,7 @@ import fcntl
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +20,7 @@ from grader.records import Checkpoint, Rerun
 from grader.training import measure, thresholds
 from grader.training.bands import CHANCE, Bands, wilson
 from grader.training.box2 import TrainingRefused
-from grader.training.course import SCHEDULE, SHORT, Trainer, checkpoints
+from grader.training.course import SCHEDULE, SHORT, checkpoints
 from grader.training.diagnosis import named_by
 from grader.training.proof import death
 from grader.training.resumed import Resumed
@@ -95,129 +95,113 @@ def rows(path: Path, columns: tuple[str, ...] = COLUMNS) -> list[dict[str, str]]
         return list(reader)
 
 
-def make(
-    box: Trainer,
-    bases: Mapping[str, Specification],
-    queue: Iterable[tuple[Any, int]],
-    path: Path,
-    setting: Setting,
-    *,
-    tell: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Make every run of `queue` ((variant, seed) pairs) that `path` does not hold yet. `bases`: the solution's specification of each role.
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What is calibrated: `bases` is the solution's specification of each role, `queue` holds (variant, seed) pairs, `tell` hears how it goes."""
 
-    A run takes `LEAST` images; on to `MOST` goes what is at chance by then and not dead.
-    """
-    for variant, seed in queue:
-        if not _claim(path, COLUMNS, _common(variant, seed, setting)):
-            continue
-        specification = variant.make(bases[variant.role])
-        deaths: list[int] = []
-        points: list[Checkpoint] = []
-        most = SCHEDULE[-1] if variant.kind in LONG else MOST
-        try:
-            for point in checkpoints(box, specification, seed=seed, precision=setting.precision, most=most):
-                points.append(point)
-                if death(point):
-                    deaths.append(point.step)
-                if len(deaths) > AFTER_PROOF and (variant.kind != "fragile" or seed % 2):  # every second fragile run is followed further
-                    break
-                if point.images >= LEAST and (deaths or (point.held is not None and point.held.accuracy >= FAR)):
-                    break
-        except TrainingRefused as refusal:
-            tell(f"{variant.name} seed {seed}: {refusal}")
-            continue
-        _write(path, [_row(variant, seed, setting, specification.batch_size, point) for point in points])
-        last = points[-1]
-        tell(
-            f"{variant.name} seed {seed}: {last.images} images, accuracy {last.held.accuracy if last.held else float('nan'):.3f}, dead at {deaths[:1]}, {sum(point.seconds for point in points):.0f} s"
-        )
+    box: Resumed
+    bases: Mapping[str, Specification]
+    queue: Sequence[tuple[Any, int]]
+    setting: Setting
+    tell: Callable[[str], None] = lambda _: None
 
+    def make(self, path: Path) -> None:
+        """Make every run of `queue` that `path` does not hold yet.
 
-def diagnose_all(
-    box: Trainer,
-    bases: Mapping[str, Specification],
-    queue: Iterable[tuple[Any, int]],
-    source: Path,
-    path: Path,
-    setting: Setting,
-    bands: Bands,
-    *,
-    tell: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Diagnose every recorded run of `queue` that did not learn, and append one row for each to `path`; resumes as `make` does."""
-    variants = {variant.name: variant for variant, _ in queue}
-    recorded = thresholds.recorded(rows(source), dataset=bands.dataset, backend=setting.backend, precision=setting.precision)
-    where = setting.judging(bands)
-    for run in recorded:
-        variant = variants.get(run.variant)
-        said = thresholds.decided(run, bands.points(variant.role))[0] if variant else "learns"
-        if variant is None or said == "learns" or not _claim(path, DIAGNOSES, common := _common(variant, run.seed, setting)):
-            continue
-        accuracy, of = list(run.held.values())[-1] if run.held else (CHANCE, 1000)
-        failing = Rerun(
-            seed=run.seed,
-            ending=cast("Any", said),
-            points=(),
-            images=run.images,
-            steps=0,
-            accuracy=accuracy,
-            interval=wilson(accuracy * of, of),
-        )
-        found = measure.diagnose(box, variant.role, variant.make(bases[variant.role]), failing, where)
-        cured = named_by(found)
-        line = {
-            **common,
-            "ending": said,
-            "cause": variant.cause,
-            "named": cured.cause if cured else "",
-            "change": cured.change if cured else "",
-            "accuracy_without": f"{accuracy:.4f}",
-            "accuracy_with": f"{cured.rerun.accuracy:.4f}" if cured and cured.rerun.accuracy is not None else "",
-            "tried": len(found),
-            "images": sum(each.rerun.images for each in found),
-        }
-        _write(path, [line], DIAGNOSES)
-        tell(f"{run.variant} seed {run.seed}: {said}; wanted {variant.cause}, named {line['named'] or 'nothing'} ({line['accuracy_with']})")
+        A run takes `LEAST` images; on to `MOST` goes what is at chance by then and not dead.
+        """
+        for variant, seed in self.queue:
+            if not _claim(path, COLUMNS, _common(variant, seed, self.setting)):
+                continue
+            specification = variant.make(self.bases[variant.role])
+            deaths: list[int] = []
+            points: list[Checkpoint] = []
+            most = SCHEDULE[-1] if variant.kind in LONG else MOST
+            try:
+                for point in checkpoints(self.box, specification, seed=seed, precision=self.setting.precision, most=most):
+                    points.append(point)
+                    if death(point):
+                        deaths.append(point.step)
+                    followed = variant.kind == "fragile" and seed % 2 == 0  # every second fragile run is followed further
+                    if len(deaths) > AFTER_PROOF and not followed:
+                        break
+                    if point.images >= LEAST and (deaths or (point.held is not None and point.held.accuracy >= FAR)):
+                        break
+            except TrainingRefused as refusal:
+                self.tell(f"{variant.name} seed {seed}: {refusal}")
+                continue
+            _write(path, [_row(variant, seed, self.setting, specification.batch_size, point) for point in points])
+            last = points[-1]
+            self.tell(
+                f"{variant.name} seed {seed}: {last.images} images, accuracy {last.held.accuracy if last.held else float('nan'):.3f}, dead at {deaths[:1]}, {sum(point.seconds for point in points):.0f} s"
+            )
 
+    def diagnose(self, source: Path, path: Path, bands: Bands) -> None:
+        """Diagnose every recorded run of `queue` that did not learn, and append one row for each to `path`; resumes as `make` does."""
+        variants = {variant.name: variant for variant, _ in self.queue}
+        recorded = thresholds.recorded(rows(source), dataset=bands.dataset, backend=self.setting.backend, precision=self.setting.precision)
+        where = self.setting.judging(bands)
+        for run in recorded:
+            variant = variants.get(run.variant)
+            said = thresholds.decided(run, bands.points(variant.role))[0] if variant else "learns"
+            if variant is None or said == "learns" or not _claim(path, DIAGNOSES, common := _common(variant, run.seed, self.setting)):
+                continue
+            accuracy, of = list(run.held.values())[-1] if run.held else (CHANCE, 1000)
+            failing = Rerun(
+                seed=run.seed,
+                ending=cast("Any", said),
+                points=(),
+                images=run.images,
+                steps=0,
+                accuracy=accuracy,
+                interval=wilson(accuracy * of, of),
+            )
+            found = measure.diagnose(self.box, variant.role, variant.make(self.bases[variant.role]), failing, where)
+            cured = named_by(found)
+            line = {
+                **common,
+                "ending": said,
+                "cause": variant.cause,
+                "named": cured.cause if cured else "",
+                "change": cured.change if cured else "",
+                "accuracy_without": f"{accuracy:.4f}",
+                "accuracy_with": f"{cured.rerun.accuracy:.4f}" if cured and cured.rerun.accuracy is not None else "",
+                "tried": len(found),
+                "images": sum(each.rerun.images for each in found),
+            }
+            _write(path, [line], DIAGNOSES)
+            self.tell(
+                f"{run.variant} seed {run.seed}: {said}; wanted {variant.cause}, named {line['named'] or 'nothing'} ({line['accuracy_with']})"
+            )
 
-def judge_all(
-    box: Resumed,
-    bases: Mapping[str, Specification],
-    queue: Iterable[tuple[Any, int]],
-    path: Path,
-    setting: Setting,
-    bands: Bands,
-    *,
-    tell: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Judge every variant of `queue` as a student's model is judged, and append one row for each to `path`; resumes as `make` does.
+    def judge(self, path: Path, bands: Bands) -> None:
+        """Judge every variant of `queue` as a student's model is judged, and append one row for each to `path`; resumes as `make` does.
 
-    A row's `cause` is the one that the variant has, `named` the one that the verdict names. The hour that a grading may take is not kept to: what else runs
-    beside it on the machine would decide.
-    """
-    unhurried = replace(SHORT, seconds=math.inf)
-    for variant, seed in queue:
-        if not _claim(path, VERDICTS, common := _common(variant, seed, setting)):
-            continue
-        before = box.seconds
-        where = setting.judging(bands, budget=unhurried, first_seed=seed)
-        found = measure.judge(box, variant.role, variant.make(bases[variant.role]), where)
-        if found.verdict == "not_measured":
-            tell(f"{variant.name}: {found.reason}")
-            continue
-        line = {
-            **common,
-            "hardware": setting.hardware,
-            "verdict": found.verdict,
-            "endings": ";".join(rerun.ending for rerun in found.reruns),
-            "cause": variant.cause,
-            "named": found.cause,
-            "images": found.images,
-            "seconds": f"{box.seconds - before:.1f}",
-        }
-        _write(path, [line], VERDICTS)
-        tell(f"{variant.name}: {found.verdict} ({line['endings']}), named {found.cause or 'nothing'}, {line['seconds']} s")
+        A row's `cause` is the one that the variant has, `named` the one that the verdict names. The hour that a grading may take is not kept to: what else runs
+        beside it on the machine would decide.
+        """
+        unhurried = replace(SHORT, seconds=math.inf)
+        for variant, seed in self.queue:
+            if not _claim(path, VERDICTS, common := _common(variant, seed, self.setting)):
+                continue
+            before = self.box.seconds
+            where = self.setting.judging(bands, budget=unhurried, first_seed=seed)
+            found = measure.judge(self.box, variant.role, variant.make(self.bases[variant.role]), where)
+            if found.verdict == "not_measured":
+                self.tell(f"{variant.name}: {found.reason}")
+                continue
+            line = {
+                **common,
+                "hardware": self.setting.hardware,
+                "verdict": found.verdict,
+                "endings": ";".join(rerun.ending for rerun in found.reruns),
+                "cause": variant.cause,
+                "named": found.cause,
+                "images": found.images,
+                "seconds": f"{self.box.seconds - before:.1f}",
+            }
+            _write(path, [line], VERDICTS)
+            self.tell(f"{variant.name}: {found.verdict} ({line['endings']}), named {found.cause or 'nothing'}, {line['seconds']} s")
 
 
 def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoint) -> dict[str, Any]:

@@ -25,8 +25,12 @@ def variant(name, kind, make=lambda given: given, **more):
 HONEST, FRAGILE = variant("plain", "honest"), variant("rectified", "fragile", with_relu_scores, cause="silent_score_maps")
 
 
+def calibration(box, queue, setting=SETTING, **more):
+    return runs.Calibration(box=box, bases=BASES, queue=queue, setting=setting, **more)
+
+
 def judge_all(box, target, queue, setting=SETTING, **more):
-    runs.judge_all(Resumed(box, target.parent / "kept", asdict(setting)), BASES, queue, target, setting, bands(), **more)
+    calibration(Resumed(box, target.parent / "kept", asdict(setting)), queue, setting, **more).judge(target, bands())
 
 
 def rectified(given):
@@ -48,7 +52,7 @@ def unlocked():
 def test_runs_are_made_once_and_a_death_is_followed_beyond_its_proof(tmp_path):
     file, queue = tmp_path / "runs.csv", [(HONEST, 0), (FRAGILE, 1), (FRAGILE, 2)]
     box = Recorded(lambda given, seed: "dies" if rectified(given) else "learns")
-    runs.make(box, BASES, queue, file, SETTING)
+    calibration(box, queue).make(file)
     rows = runs.rows(file)
     assert {(row["variant"], row["seed"], row["hardware"], row["keras"]) for row in rows} == {
         ("plain", "0", "1x test", "3.0"),
@@ -59,11 +63,11 @@ def test_runs_are_made_once_and_a_death_is_followed_beyond_its_proof(tmp_path):
     assert died["1"].count("yes") == 1 + runs.AFTER_PROOF
     assert died["2"].count("yes") > 1 + runs.AFTER_PROOF, "every second fragile run goes on"
     again = Recorded(lambda *_: "learns")
-    runs.make(again, BASES, queue, file, SETTING)
+    calibration(again, queue).make(file)
     assert again.opened == []
     assert runs.rows(file) == rows
     elsewhere = runs.Setting(dataset="cifar10:abc", backend="jax", precision="float32", hardware="1x test")
-    runs.make(again, BASES, queue[:1], file, elsewhere)
+    calibration(again, queue[:1], elsewhere).make(file)
     assert again.opened == [("learns", 0)]
 
 
@@ -71,7 +75,7 @@ def test_a_run_that_another_process_makes_is_left_to_it(tmp_path):
     file = tmp_path / "runs.csv"
     assert runs._claim(file, runs.COLUMNS, runs._common(HONEST, 0, SETTING))
     box = Recorded(lambda *_: "learns")
-    runs.make(box, BASES, [(HONEST, 0), (HONEST, 1)], file, SETTING)
+    calibration(box, [(HONEST, 0), (HONEST, 1)]).make(file)
     assert box.opened == [("learns", 1)]
 
 
@@ -83,7 +87,7 @@ def test_what_cannot_be_trained_is_told_and_the_others_are_made(tmp_path):
             super().open(given, seed=seed, **more)
 
     told = []
-    runs.make(Refuses(lambda *_: "learns"), BASES, [(HONEST, 0), (HONEST, 1)], tmp_path / "runs.csv", SETTING, tell=told.append)
+    calibration(Refuses(lambda *_: "learns"), [(HONEST, 0), (HONEST, 1)], tell=told.append).make(tmp_path / "runs.csv")
     assert told[0] == "plain seed 0: it is too large"
     assert {row["seed"] for row in runs.rows(tmp_path / "runs.csv")} == {"1"}
 
@@ -91,8 +95,8 @@ def test_what_cannot_be_trained_is_told_and_the_others_are_made(tmp_path):
 def test_recorded_runs_that_did_not_learn_are_diagnosed_once(tmp_path):
     file, target, queue = tmp_path / "runs.csv", tmp_path / "diagnoses.csv", [(HONEST, 0), (FRAGILE, 1)]
     box = Recorded(lambda given, seed: "dies" if rectified(given) else "learns")
-    runs.make(box, BASES, queue, file, SETTING)
-    runs.diagnose_all(box, BASES, queue, file, target, SETTING, bands())
+    calibration(box, queue).make(file)
+    calibration(box, queue).diagnose(file, target, bands())
     (row,) = runs.rows(target, runs.DIAGNOSES)
     assert (row["variant"], row["ending"], row["cause"], row["named"], row["tried"]) == (
         "rectified",
@@ -102,7 +106,7 @@ def test_recorded_runs_that_did_not_learn_are_diagnosed_once(tmp_path):
         "1",
     )
     again = Recorded(lambda *_: "learns")
-    runs.diagnose_all(again, BASES, queue, file, target, SETTING, bands())
+    calibration(again, queue).diagnose(file, target, bands())
     assert again.opened == []
 
 
