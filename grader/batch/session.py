@@ -149,24 +149,20 @@ def open_class(plan: Plan, fingerprint: str, tell: Callable[[str], None]) -> Cla
         people.save()
         book.enter([hand_in.entry for hand_in in hand_ins])
         if plan.late_policy is not None:
-            policy = late.load(plan.late_policy).as_setting()
-            if book.setting("late_policy") != policy:
-                book.set_setting("late_policy", policy)
+            book.set_setting(late.SETTING, late.load(plan.late_policy).as_setting())
         arguments = {"rubric": plan.options.rubric, "budget": plan.options.budget, "engine": plan.engine, "handed_in": len(hand_ins)}
         run_id = book.use(key_id, arguments)
     except BaseException:
         book.close()
         raise
-    by_content = {hand_in.entry.content: hand_in for hand_in in hand_ins}
-    students = len({hand_in.entry.student for hand_in in hand_ins})
     return Class(
         book=book,
         people=people,
         key_id=key_id,
         run_id=run_id,
-        contents=by_content,
+        contents={hand_in.entry.content: hand_in for hand_in in hand_ins},
         problems=found.problems,
-        students=students,
+        students=len({hand_in.entry.student for hand_in in hand_ins}),
         fingerprint=fingerprint,
     )
 

@@ -93,13 +93,9 @@ class Grading:
                     closing(display.watcher(Console(stderr=True), json_lines=False, quiet=self.config.get_verbosity() < 0))
                 )
                 try:
+                    same = ("rubric", "budget", "device", "sandbox", "backend", "seed")
                     options = pipeline.Options(
-                        rubric=option.grade_rubric,
-                        budget=option.grade_budget,
-                        device=option.grade_device,
-                        sandbox=option.grade_sandbox,
-                        backend=option.grade_backend,
-                        seed=option.grade_seed,
+                        **{name: getattr(option, f"grade_{name}") for name in same},
                         deadline_s=option.grade_deadline,
                         limits=Limits.of(option.grade_memory, option.grade_cell_timeout, option.grade_timeout),
                         formats=("json",),

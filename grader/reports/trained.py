@@ -152,10 +152,11 @@ RUN_HEADER = ("Seed", "Outcome", "Images", "Accuracy", "95 % interval", "Trainin
 
 def run_rows(training: ReportTraining) -> tuple[tuple[str, ...], ...]:
     """One row a seed, under `RUN_HEADER`."""
-    return tuple(
-        (str(run.seed), ENDINGS[run.ending], count_text(run.images), _number(run.accuracy), interval_text(run), _number(run.train_loss))
-        for run in training.runs
-    )
+    return tuple((*_cells(run), _number(run.train_loss)) for run in training.runs)
+
+
+def _cells(run: Rerun) -> tuple[str, ...]:
+    return (str(run.seed), ENDINGS[run.ending], count_text(run.images), _number(run.accuracy), interval_text(run))
 
 
 TRIED_HEADER = ("Change", "Seed", "Result", "Images", "Accuracy", "95 % interval", "Cured")
@@ -163,20 +164,11 @@ TRIED_HEADER = ("Change", "Seed", "Result", "Images", "Accuracy", "95 % interval
 
 def tried(training: ReportTraining) -> tuple[tuple[Counterfactual, tuple[str, ...]], ...]:
     """Each change that was tried, with the cells of its row after the first, under `TRIED_HEADER`."""
-    return tuple(
-        (
-            found,
-            (
-                str(found.rerun.seed),
-                ENDINGS[found.rerun.ending],
-                count_text(found.rerun.images),
-                _number(found.rerun.accuracy),
-                interval_text(found.rerun),
-                "✓ yes" if found.cures else "not dead, but slow" if found.lives else "not known" if found.rerun.ending == "cut" else "no",
-            ),
-        )
-        for found in training.counterfactuals
-    )
+
+    def cured(found: Counterfactual) -> str:
+        return "✓ yes" if found.cures else "not dead, but slow" if found.lives else "not known" if found.rerun.ending == "cut" else "no"
+
+    return tuple((found, (*_cells(found.rerun), cured(found))) for found in training.counterfactuals)
 
 
 def evidence(training: ReportTraining) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from grader.batch.export.common import (
     Exported,
@@ -21,12 +22,12 @@ from grader.batch.export.common import (
     defused,
     notes_on,
     number,
+    numbered,
     others_mark,
     require,
     scaled,
     two_decimals,
 )
-from grader.batch.identities import Identity
 from grader.batch.records import Standing
 from grader.errors import UsageError
 from grader.reports.text import clean
@@ -67,7 +68,8 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
         )
     book = _gradebook(options, match[1]) if options.source is not None else None
     header = book.header if book is not None else _HEADER
-    found, left_out = addressed(standings, names, options, _user, "a numeric Canvas user id (anonymous submissions have none)")
+    user_of = partial(numbered, platform="canvas", key="uid")
+    found, left_out = addressed(standings, names, options, user_of, "a numeric Canvas user id (anonymous submissions have none)")
     rows, marks = [], {}
     replaced: list[str] = []
     for user, recipient in found.items():
@@ -100,11 +102,6 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
         left_out=tuple(left_out),
         notes=(*_notes(found, book, title), *notes_on(found.values(), replaced)),
     )
-
-
-def _user(identity: Identity) -> str:
-    own = identity.ids.get("uid", "") or (identity.student if identity.platform == "canvas" else "")
-    return own if own.isascii() and own.isdigit() else ""
 
 
 def _shown(recipient: Recipient, options: Options) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from grader.batch.export.common import Exported, Names, Options, addressed, notes_on, number, others_mark, scaled, two_decimals
+from grader.batch.export.common import Exported, Names, Options, addressed, notes_on, number, numbered, others_mark, scaled, two_decimals
 from grader.batch.export.worksheet import Row, Worksheet, read
 from grader.batch.identities import Identity
 from grader.batch.records import Standing
@@ -97,8 +97,7 @@ def export(standings: Iterable[Standing], names: Names, options: Options) -> Exp
 
 
 def _participant(identity: Identity) -> str:
-    own = identity.ids.get("participant", "") or (identity.student if identity.platform == "moodle" else "")
-    return own.lstrip("0") if own.isascii() and own.isdigit() else ""
+    return numbered(identity, "moodle", "participant").lstrip("0")
 
 
 def _number_of(row: Row, column: int) -> str:

@@ -155,6 +155,12 @@ def addressed(
     return found, left_out
 
 
+def numbered(identity: Identity, platform: str, key: str) -> str:
+    """A student's number on a platform: one of its `ids`, or the identifier of who handed in there; empty where it is no number."""
+    own = identity.ids.get(key, "") or (identity.student if identity.platform == platform else "")
+    return own if own.isascii() and own.isdigit() else ""
+
+
 def defused(text: str) -> str:
     """Text for a cell of a spreadsheet: one line, and never the beginning of a formula."""
     begins = text.startswith(_FORMULA)
