@@ -472,7 +472,7 @@ def test_the_untouched_template_is_unfilled_where_there_is_something_to_fill(anc
     notebook = read(pack(*template_cells(maker)), anchors)
     assert [cell.unfilled for cell in notebook.code] == [True, True, True, False, True]
     facts = recognise(notebook, anchors)
-    assert (facts.code_cells, facts.unfilled_cells, facts.template_score) == (5, 4, 1.0)
+    assert (facts.code_cells, facts.template_score) == (5, 1.0)
     assert notebook.answers == ()
 
 
@@ -647,20 +647,6 @@ def test_other_data_sets(source, names, anchors):
 
 def test_another_framework(anchors):
     assert facts(anchors, "import torch.nn as nn").imports_torch
-
-
-@pytest.mark.parametrize(
-    ("source", "old"),
-    [
-        ("print 'x'", True),
-        ("import os\nprint x, y", True),
-        ("print('x')", False),
-        ("print ('x', y", False),
-        ("# print x\nif", False),
-    ],
-)
-def test_python_2(source, old, anchors):
-    assert facts(anchors, source).python2 is old
 
 
 def test_cells_that_do_not_parse_are_counted(anchors):

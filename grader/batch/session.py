@@ -70,14 +70,12 @@ class Class:
     key_id: int
     run_id: int
     contents: dict[str, _HandIn] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    students: int = 0
     fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What a run came to: what was done in it, how many students' standings have each status now, and what of the hand-ins a person has to settle.
+    """What a run came to: what was done in it, and how many students' standings have each status now.
 
     `left`: contents that were to be graded in this run and were not, for the machine's reasons.
     """
@@ -85,8 +83,6 @@ class Ended:
     progress: Progress
     left: int
     counts: Mapping[str, int]
-    students: int
-    problems: tuple[str, ...]
     summary: tuple[Said, ...] = ()
 
     @property
@@ -161,8 +157,6 @@ def open_class(plan: Plan, fingerprint: str, tell: Callable[[str], None]) -> Cla
         key_id=key_id,
         run_id=run_id,
         contents={hand_in.entry.content: hand_in for hand_in in hand_ins},
-        problems=found.problems,
-        students=len({hand_in.entry.student for hand_in in hand_ins}),
         fingerprint=fingerprint,
     )
 
@@ -382,7 +376,7 @@ def grade_class(plan: Plan, watch: Callable[[Progress], Watching]) -> Ended:
             )
             counts = opened.book.counts(opened.key_id)
             left = len(opened.book.unfinished(opened.key_id, (work.content for work in works)))
-            return Ended(progress=progress, left=left, counts=counts, students=opened.students, problems=tuple(problems), summary=summary)
+            return Ended(progress=progress, left=left, counts=counts, summary=summary)
         finally:
             opened.book.close()
 

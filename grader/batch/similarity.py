@@ -95,11 +95,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Similar:
-    """What was found among `works` works of which `different` differ. `null` says what chance was taken to be; `hidden`: pairs beyond the `MOST_PAIRS` kept."""
+    """What was found among `works` works. `null` says what chance was taken to be; `hidden`: pairs beyond the `MOST_PAIRS` kept."""
 
     pairs: tuple[Pair, ...]
     works: int
-    different: int
     null: tuple[str, ...]
     hidden: int = 0
 
@@ -210,7 +209,6 @@ def similar(
     return Similar(
         pairs=tuple(listed[:MOST_PAIRS]),
         works=len(works),
-        different=len(different),
         null=tuple(null),
         hidden=max(0, len(listed) - MOST_PAIRS),
     )

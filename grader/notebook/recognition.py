@@ -37,27 +37,21 @@ _SHOWN = frozenset(
 )
 _IMPORT = re.compile(r"^[ \t]*+(?:import|from)[ \t]++([A-Za-z_][\w.]*+)(?:[ \t]++import[ \t]++([\w, ]++))?", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
-_PRINT = re.compile(
-    r"^[ \t]*+(?:print(?:[ \t]*+$|[ \t]++(?![=(.,\[\]) \t])|[ \t]*+>>)|except[ \t]++[\w.]++[ \t]*+,[ \t]*+\w++[ \t]*+:)", re.MULTILINE
-)
-r"""Possessive, and never over a line's end: `^\s*` looks through what is left of a cell of blank lines from each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognition:
     """What the code of a notebook says about itself; facts, no verdict.
 
-    `other_datasets` are sorted names. `code_cells` counts code cells that are not blank, `unfilled_cells` those of them that hold only the template.
-    `template_score` is the fraction, 0 to 1, of the exercise's template lines (text and code) that were found in the notebook.
+    `other_datasets` are sorted names. `code_cells` counts code cells that are not blank. `template_score` is the fraction, 0 to 1, of the exercise's
+    template lines (text and code) that were found in the notebook.
     """
 
     imports_keras: bool = False
     imports_torch: bool = False
     mentions_cifar10: bool = False
     other_datasets: tuple[str, ...] = ()
-    python2: bool = False
     code_cells: int = 0
-    unfilled_cells: int = 0
     template_score: float = 0.0
 
 
@@ -67,16 +61,9 @@ def recognise(notebook: Notebook, anchors: Anchors) -> Recognition:
     modules: set[str] = set()
     names: set[str] = set()
     strings: set[str] = set()
-    python2 = False
     for cell in cells:
         tree = parse(cell.source)
-        if isinstance(tree, ast.Module):
-            words = _from_tree(tree)
-        else:
-            text = python_of(cell.source)
-            words = _from_text(text)
-            python2 = python2 or _PRINT.search(strings_and_names(text)[1]) is not None
-        for kind, word in words:
+        for kind, word in _from_tree(tree) if isinstance(tree, ast.Module) else _from_text(python_of(cell.source)):
             {"module": modules, "name": names, "string": strings}[kind].add(word)
     roots = {module.split(".")[0] for module in modules}
     said = names | {part for module in modules for part in module.split(".")} | {word for text in strings for word in _words(text)}
@@ -85,9 +72,7 @@ def recognise(notebook: Notebook, anchors: Anchors) -> Recognition:
         imports_torch=bool(roots & _TORCH),
         mentions_cifar10=any(_CIFAR10.search(word) for word in said),
         other_datasets=tuple(name for name, pattern in sorted(_OTHER_DATA.items()) if any(pattern.search(word) for word in said)),
-        python2=python2,
         code_cells=len(cells),
-        unfilled_cells=sum(cell.unfilled for cell in cells),
         template_score=_template_score(notebook, anchors),
     )
 

@@ -85,7 +85,7 @@ def test_a_class_is_graded_once_and_told_by_pseudonym(where, tmp_path):
     (folder / "moe_text.ipynb").write_text("no notebook", encoding="utf-8")
     put(folder, "loe_other", "print('hello')")
     ended, heard = run(folder, where, out)
-    assert (ended.exit_code, ended.students, ended.progress.done) == (0, 5, 4), heard.said
+    assert (ended.exit_code, ended.progress.done) == (0, 4), heard.said
     assert ended.counts == {"graded": 3, "ungradable": 2}
     found = standings(where)
     single = grade_file(folder / "doe_jane.ipynb", store=small_store()).report

@@ -32,7 +32,6 @@ PAIRS = Similar(
         ),
     ),
     works=5,
-    different=5,
     null=("Curves: so and so.",),
 )
 CLASS = [

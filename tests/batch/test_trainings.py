@@ -29,7 +29,7 @@ def test_notebooks_with_one_model_train_it_once_though_they_are_graded_side_by_s
     plan = session.Plan(paths=(folder,), gradebook=str(tmp_path / "class.db"), options=options, out=tmp_path / "out", jobs=2)
     heard, watch = watching()
     ended = session.grade_class(plan, watch)
-    assert (ended.exit_code, ended.students, ended.progress.done) == (0, 4, 3), heard
+    assert (ended.exit_code, ended.progress.done) == (0, 3), heard
     assert (ended.progress.trained, ended.progress.reused) == (1, 2)
     found = standings(tmp_path / "class.db").values()
     verdicts = {tuple((check.role, check.verdict, check.curve) for check in standing.report.training) for standing in found}
