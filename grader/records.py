@@ -264,6 +264,7 @@ class DataClaim:
     container: Literal["array", "tf.data", "generator", "unknown"]
     dataset: str | None = None  # cifar10 | cifar100 | mnist | fashion_mnist | None: not recognised
     split: Literal["train", "test", "mixed"] | None = None
+    matched: float | None = None  # of the sampled images of no data set, the share that is like a stored one
     rows: int | None = None
     shape: tuple[int | None, ...] = ()
     dtype: str = ""

@@ -119,21 +119,23 @@ def _trained_on(claim: ModelClaim, fits: tuple[FitClaim, ...], notebook: Noteboo
     """The images that the training calls of one model ask for. None where that is not known, or where a failure kept its training from being seen.
 
     A call that ended its cell with an error counts as it was asked for; one whose error the notebook caught trained nothing. Another data set's images
-    are none.
+    are none, and so are arrays of which no image is like a stored one (noise) where another call's images are.
     """
     if not fits:
         return None if training_lost(notebook, record, claim.names) else 0
     failing = {run.index for run in record.cells if run.status != "ok"}
-    counted = [
-        0
-        if (fit.error is not None and fit.cell not in failing) or (fit.train is not None and fit.train.dataset not in (None, "cifar10"))
-        else None
-        if fit.rows is None
-        else fit.rows * (fit.epochs or 1)
-        for fit in fits
-    ]
-    known = [images for images in counted if images is not None]
-    return sum(known) if len(known) == len(counted) else None
+    known = any(fit.train is not None and fit.train.dataset == "cifar10" for fit in record.fits)
+    images = 0
+    for fit in fits:
+        train, caught = fit.train, fit.error is not None and fit.cell not in failing
+        other = train is not None and train.dataset not in (None, "cifar10")
+        noise = train is not None and train.dataset is None and train.matched == 0 and train.container == "array" and known
+        if caught or other or noise:
+            continue
+        if fit.rows is None:
+            return None
+        images += fit.rows * (fit.epochs or 1)
+    return images
 
 
 def _compiled(claim: ModelClaim, fits: tuple[FitClaim, ...], record: RunRecord) -> CompileClaim | None:

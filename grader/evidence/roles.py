@@ -102,13 +102,18 @@ def _is_decoy(model: Model, other: Model) -> bool:
     """Whether `model` was trained on next to nothing and `other` really: less than a twentieth of its images, and less than one epoch of them.
 
     It is next to nothing where it cannot suffice to be above chance (`_TIMES`, `_PART`), or where the notebook follows the other's training more. A model
-    that was never trained stays what its variants are made from, and section 1's own answer.
+    that was never trained stays section 1's own answer, and none is a decoy beside what was made of it for a later section.
     """
     images = _PASS if other.images is None else other.images
-    if model.images is None or _TIMES * model.images >= images or all(fit.error is not None for fit in other.fits):
+    if (
+        model.images is None
+        or _TIMES * model.images >= images
+        or all(fit.error is not None for fit in other.fits)
+        or _is_variant(other, model)
+    ):
         return False
     if not model.fits:
-        return other.graph is not None and not _is_variant(other, model) and not model.section == 1 != other.section
+        return other.graph is not None and not model.section == 1 != other.section
     epoch = max((fit.rows or _PASS for fit in other.fits), default=_PASS)
     rows = max((fit.rows or 0 for fit in model.fits), default=0)
     little = _TIMES * model.images < epoch or _PART * rows < epoch or model.shown < other.shown
@@ -116,11 +121,20 @@ def _is_decoy(model: Model, other: Model) -> bool:
 
 
 def _is_variant(model: Model, base: Model) -> bool:
-    """Whether `model` is as close to the required network as `base`, with the later sections' additions that `base` has not."""
+    """Whether `model` is `base` with the additions of a later section, and nothing else."""
     if model.graph is None or base.graph is None:
         return False
-    added = [bool(find(model.graph)) and not find(base.graph) for find in (graphs.dropout_layers, graphs.augmentation_layers)]
-    return any(added) and likeness(model.graph) >= likeness(base.graph)
+    return _added(model.graph) != _added(base.graph) and _core(model.graph) == _core(base.graph)
+
+
+def _added(graph: Graph) -> tuple[bool, bool]:
+    return bool(graphs.dropout_layers(graph)), bool(graphs.augmentation_layers(graph))
+
+
+def _core(graph: Graph) -> list[object]:
+    without = graphs.DROPOUTS | graphs.AUGMENTATION | {"InputLayer"}
+    nodes = [node for node in graphs.live(graph) if node.class_name not in without]
+    return [(node.class_name, node.output_shape, node.parameters, graphs.activation(node)) for node in nodes]
 
 
 def _progress(model: Model) -> float:

@@ -142,6 +142,10 @@ SMALL = replace(IMAGES, rows=100, std=0.2)
         ([{"train": None, "call": "custom_loop"}, {}], None),
         ([{"train": replace(SMALL, std=0.0)}], 0),  # black images
         ([{"train": replace(SMALL, dataset="mnist")}, {"epochs": 1}], 100),
+        ([{"train": replace(SMALL, dataset=None, matched=0.0)}, {"epochs": 1}], 100),  # noise, where another call has images
+        ([{"train": replace(SMALL, dataset=None, matched=0.0)}], 3_000),  # changed beyond recognition, all of it
+        ([{"train": replace(SMALL, dataset=None, matched=0.5)}, {"epochs": 1}], 3_100),  # half of them mirrored
+        ([{"train": replace(SMALL, dataset=None, matched=0.0, container="generator")}, {"epochs": 1}], 3_100),
         ([{"error": WRONG}], 0),  # its cell ran through: the notebook caught it
         ([{"error": WRONG, "cell": 9}], 3_000),
         ([], 0),

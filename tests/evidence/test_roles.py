@@ -14,6 +14,7 @@ MLP = chain(("Flatten", (3072,), {}), ("Dense", (512,), {"units": 512, "activati
 VGG = chain(conv((32, 32, 64)), ("MaxPooling2D", (16, 16, 64), {"pool_size": [2, 2]}), ("Flatten", (16384,), {}), DENSE)
 BASE = chain(*BODY, SCORES, AVERAGE, DENSE)
 WITH_DROPOUT = chain(*BODY, SCORES, AVERAGE, DROPOUT, DENSE)
+OTHER_WITH_DROPOUT = chain(conv((16, 16, 96), stride=2), SCORES, AVERAGE, DROPOUT, DENSE)
 AUGMENTED = chain(FLIP, *BODY, SCORES, AVERAGE, DENSE)
 
 
@@ -140,6 +141,8 @@ def worked(graph, images, *, rows=EPOCH, shown=0, section=0, error=False, serial
         (worked(BASE, 30 * EPOCH, shown=0), worked(VGG, 30 * EPOCH, shown=3), True),  # two whole attempts: the better one
         (worked(BASE, 30 * EPOCH, error=True), worked(VGG, 30 * EPOCH, shown=3), True),
         (worked(BASE, 0, section=2), worked(WITH_DROPOUT, 30 * EPOCH, shown=3, section=5), True),  # what its variant is made from
+        (worked(BASE, 100, rows=100, section=2), worked(WITH_DROPOUT, 30 * EPOCH, shown=3, section=5), True),
+        (worked(BASE, 0, section=2), worked(OTHER_WITH_DROPOUT, 30 * EPOCH, shown=3, section=5), False),
     ],
 )
 def test_a_model_trained_on_next_to_nothing_is_a_decoy_beside_one_that_was_trained(right, poor, right_one_counts):

@@ -67,8 +67,13 @@ def test_layouts(change, store):
     assert identify(change(TEST / 255), TEST_LABELS, store)["dataset"] == "cifar10"
 
 
-def test_strangers_are_not_recognised(store):
-    assert identify(GENERATOR.random((500, 32, 32, 3)), None, store)["dataset"] is None
+@pytest.mark.parametrize(("known", "low", "high"), [(0, 0, 0), (250, 0.3, 0.7)])
+def test_strangers_are_not_recognised(known, low, high, store):
+    images = GENERATOR.random((500, 32, 32, 3))
+    images[:known] = TRAIN[:known] / 255
+    found = identify(images, None, store)
+    assert found["dataset"] is None
+    assert low <= found["matched"] <= high
 
 
 @pytest.mark.parametrize("images", [np.zeros((50, 32, 32, 3)), np.full((50, 32, 32, 3), np.nan), np.zeros((50, 7)), np.array(["a"] * 50)])

@@ -467,12 +467,15 @@ class Recorder:
             self.positions.clear()
         positions = self.positions.setdefault((place, total), recipe.chosen(total))
         whole = None if labels is None or _length(labels) != total else np.asarray(labels)
-        claim = self._examined(_pick(images, positions), whole, positions, total)
+        claim = self._examined(_pick(images, positions), whole, positions, total, images)
         kind = str(getattr(images, "dtype", claim["dtype"])).replace("<dtype: '", "").replace("'>", "")[:20]
         return {**claim, "container": container, "rows": total, "dtype": kind, "variable": variable}
 
-    def _examined(self, picked, labels, positions, total, parts=()):
-        """The fields of a DataClaim that looking at `picked` images gives: rows `positions` of `total`, so many of each batch (`parts`). `labels`: theirs, or all `total`."""
+    def _examined(self, picked, labels, positions, total, there, parts=()):
+        """The fields of a DataClaim that looking at `picked` images gives: rows `positions` of `total`, so many of each batch (`parts`), of all that are `there`.
+
+        `labels`: theirs, or all `total`. The range is that of all images where no rule gives it: that of a few is chance.
+        """
         if picked.dtype.name == "bfloat16":  # NumPy knows it as raw bytes only
             picked = picked.astype(np.float32)
         digest = (*(zlib.crc32(np.ascontiguousarray(part).tobytes()) for part in (picked, positions)), total, len(self.store.sets))
@@ -483,7 +486,8 @@ class Recorder:
         claim = {"shape": [int(size) for size in picked.shape[1:]], "dtype": str(picked.dtype)[:20], **self.cache[digest, labelled]}
         if picked.dtype.kind in "fiub" and picked.size:
             numbers = picked.astype(np.float64)
-            claim.update(minimum=float(numbers.min()), maximum=float(numbers.max()), mean=float(numbers.mean()), std=float(numbers.std()))
+            ranging = numbers if (claim["recipe"] or {}).get("kind") in ("identity", "affine", "per_pixel") else np.asarray(there)
+            claim.update(minimum=float(ranging.min()), maximum=float(ranging.max()), mean=float(numbers.mean()), std=float(numbers.std()))
         return claim
 
     def _batch(self, data, batches, container, most, *, rows=None, steps=-1, complete=None):
@@ -502,14 +506,14 @@ class Recorder:
             parts = [part for part in parts if part[1].shape[1:] == leaf.shape[1:] and (part[2] is None) == (labels is None)]
             if len(self.pooled) > 1:  # a call has training and validation data
                 self.pooled.clear()
-            self.pooled[id(data)] = np.concatenate([part for _, part, _ in parts])
+            there = self.pooled[id(data)] = np.concatenate([part for _, part, _ in parts])
             chosen = [recipe.chosen(len(part), -(-recipe.SAMPLES // len(parts))) for _, part, _ in parts]
             rows_of = list(zip(parts, chosen, strict=True))
             picked = np.concatenate([part[places] for (_, part, _), places in rows_of])
             theirs = None if labels is None else np.concatenate([part[places] for (*_, part), places in rows_of])
             positions = np.concatenate([at * size + places for (at, *_), places in rows_of])
             total = max(rows or 0, int(positions.max()) + 1)
-            claim = self._examined(picked, theirs, positions, total, [len(places) for places in chosen])
+            claim = self._examined(picked, theirs, positions, total, there, [len(places) for places in chosen])
             claim.update(container=container, rows=rows)
             with contextlib.suppress(Exception):  # weights of another form, for several outputs say
                 weights = [part for *_, part in looked if part is not None]

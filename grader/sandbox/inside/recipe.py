@@ -79,7 +79,8 @@ def layouts(images):
 
 
 def _match(images, positions, total, store):
-    """The data set, split and stored rows of `images` (m, H, W, C), or None. Rows may come from both splits (`mixed`)."""
+    """The data set, split and stored rows of `images` (m, H, W, C), where four in five are found; else the share that is. Rows may come from both splits (`mixed`)."""
+    most = 0.0
     for (name, split), (stored, _) in store.sets.items():
         reference = stored if stored.ndim == 4 else stored[..., None]
         if reference.shape[1:] == images.shape[1:] and total <= len(reference):
@@ -96,12 +97,13 @@ def _match(images, positions, total, store):
         scores = [_features(images) @ store.features((name, split)).T for split in splits]
         values = np.stack([score.max(axis=1) for score in scores])
         rows, best, alike = np.stack([score.argmax(axis=1) for score in scores]), values.argmax(axis=0), values.max(axis=0) > 0.97
-        if alike.mean() >= 0.8:
+        most = max(most, float(alike.mean()))
+        if most >= 0.8:
             found = [(name, splits[at], int(rows[at, index])) if alike[index] else None for index, at in enumerate(best)]
             tell = alike & ((values > values.max(axis=0) - _TWINS).sum(axis=0) == 1)  # CIFAR-10 has twins across its splits
             own = {splits[at] for at in best[tell if tell.any() else alike]}
             return name, own.pop() if len(own) == 1 else "mixed", found
-    return None
+    return most
 
 
 def _as_given(stored):
@@ -213,7 +215,8 @@ def identify(images, labels, positions, total, store, parts=()):
         tries = [(batch, None), *_resize_candidates(batch)]
         for candidate, resized in tries:
             found = _match(candidate, positions, total, store)
-            if found is None:
+            if isinstance(found, float):
+                result["matched"] = max(found, result.get("matched", 0.0))
                 continue
             name, split, rows = found
             picked = np.array([index for index, row in enumerate(rows) if row])
@@ -223,6 +226,7 @@ def identify(images, labels, positions, total, store, parts=()):
                 recipe = _of_batches(pixels, candidate[picked], np.repeat(np.arange(len(parts)), parts)[picked]) or recipe
             if resized and recipe["kind"] == "unknown" and recipe["residual"] < 0.35:
                 recipe = _loose(pixels, candidate[picked], recipe["residual"])
+            result.pop("matched", None)
             result.update(dataset=name, split=split, recipe={**recipe, **done, "resized": list(resized) if resized else None})
             if whole is not None and rows == [(name, split, int(row)) for row in positions]:  # in the stored order, all of it
                 result["labels"] = _labels(whole, store.sets[name, split][1][:total])
