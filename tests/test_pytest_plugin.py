@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from harness import ROOT, grade_file, small_store
@@ -15,6 +16,7 @@ from test_endings import MODEL, write
 
 from grader import rubric
 from grader.pytest_plugin.grading import Graded
+from grader.pytest_plugin.items import outcome
 from grader.records import Audit, BandPoint, CurvePoint, Rerun, Training
 from grader.reports.text import cleaned
 
@@ -143,6 +145,20 @@ def test_losses_defects_and_a_students_text(course, pytester):
     assert (suite["status"], suite["cell.1"].split(":")[0]) == ("needs_review", re.search("(Cell 1 .*?):", text)[1])
     assert status["test_claims"] is None
     assert found["test_claims"].result == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "code"), [("pass", 0), ("fail", 1)])
+def test_a_result_that_needs_review_passes_or_fails_as_asked(course, asked, code):
+    """Only a criterion that is passed is chosen; the network itself cannot be judged."""
+    notebook = ROOT / "tests/notebooks/hostile_hidden_get_config/submission.ipynb"
+    done = course(f"--submission={notebook}", "--budget=none", "-k", "cifar10", f"--on-review={asked}", here=False)
+    assert done.ret == code, done.stdout.str()
+
+
+def test_points_that_rest_on_the_record_say_so():
+    facts = {"earned": 6.0, "points": 6.0, "status": "pass", "basis": "recorded, not measured"}
+    assert outcome(SimpleNamespace(outcome="passed"), facts)[2] == "PASSED 6/6 (recorded, not measured)"
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ BINS = 10
 OUTCOMES = ("pass", "partial", "fail", "undecided", "manual")
 """What may become of a criterion: passed, partly, failed, not decided (skipped or not judged), to be read by a person."""
 _CAUSES = {
-    "fit_call": "What fit was asked for: few images, weights, or a rate of zero",
+    "fit_call": "What fit was asked for: weights, or a learning rate of zero",
+    "few_images": "Training on few images",
     "silent_score_maps": "A ReLU on the 10 score maps: all maps went silent",
     "relu_before_softmax": "A ReLU between the last Dense layer and its softmax",
     "wrong_labels": "Labels that are not those of their images",

@@ -76,11 +76,13 @@ def told(training: Training, specification: Specification, failing: Rerun, *, ou
     """`training` with the diagnosis in words, from its counterfactuals; where it ended `out_of_time`, what is suspected may not have been tried.
 
     A run that is at guessing when the budget ends, and not dead, fails only for a cause that its specification shows and a change proves.
-    Everything else is *slow*: it trains, and a short run cannot tell how far it gets.
+    Everything else is *slow*: it trains, and a short run, or one on as few images as the notebook's own, cannot tell how far it gets.
     """
     cured = named_by(training.counterfactuals)
     named = cured is not None and cured.cause in {found.cause for found in suspected(specification)}
-    slow = cured is not None and cured.cause in ("optimizer", "rate_too_low") and within_reach(specification)
+    slow = cured is not None and (
+        (cured.cause in ("optimizer", "rate_too_low") and within_reach(specification)) or cured.cause == "few_images"
+    )
     verdict: Verdict = "slow" if training.verdict == "stuck" and (slow or not named) else training.verdict
     if cured is None:
         whole = dict.fromkeys(found.change for found in training.counterfactuals if found.rerun.ending != "cut")
@@ -167,7 +169,7 @@ def fit_call(s: Specification) -> Iterator[Intervention]:
             s, rows=EPOCH_IMAGES, epoch_images=EPOCH_IMAGES, images=s.epochs * EPOCH_IMAGES, class_weights=(), sample_weights=()
         )
         yield Intervention(
-            cause="fit_call",
+            cause="fit_call" if s.class_weights or s.sample_weights or low else "few_images",
             because=f"what fit was asked for: {', '.join(parts + low)}",
             change="fit called on all training images, without weights" + f" and at a learning rate of {usual:g}" * bool(low),
             cure="Call fit on all training images, for the epochs that the exercise asks for, and without weights or callbacks that keep it from learning.",

@@ -307,6 +307,8 @@ def _review(training: Training) -> str:
             if low <= limit <= high:
                 return f"The accuracy's 95 % interval, {low:.3f} to {high:.3f}, contains the limit {limit:.3f}."
         return "The network learns more slowly than every reference run; a short check cannot tell how far it gets."
+    if training.cause == "few_images":
+        return "The notebook trains on too few images to tell how far the network gets."
     if training.verdict == "slow":
         return "The network trains too slowly for a short check to tell how far it gets."
     return ""

@@ -10,6 +10,7 @@ from told import HOSTILE, NO_SCORE, People, Person, hostile, override, report, s
 
 from grader.batch.export import Options, export
 from grader.batch.export.common import defused
+from grader.batch.tally import Tally
 from grader.errors import UsageError
 
 PEOPLE = People(
@@ -50,6 +51,20 @@ def test_one_row_a_student_and_one_column_a_criterion():
         assert first[line.id] == ("" if line.earned is None else f"{line.earned:.2f}"), "not decided is empty, never zero"
     assert sum(float(first[line.id] or 0) for line in found.criteria) == pytest.approx(found.score)
     assert (exported.written, exported.left_out) == (3, ())
+
+
+def resting(**more):
+    """A standing whose points for accuracy rest on the record."""
+    found = standing("sub_a", **more)
+    criteria = tuple(replace(line, earned=6.0, basis="recorded") if line.id == "train.accuracy" else line for line in found.report.criteria)
+    return replace(found, report=replace(found.report, criteria=criteria))
+
+
+def test_points_that_rest_on_the_record_are_named():
+    assert records(export("csv", [resting()], PEOPLE, Options()))[0]["recorded, not measured"] == "train.accuracy"
+    assert records(export("csv", CLASS, PEOPLE, Options()))[0]["recorded, not measured"] == ""
+    assert Tally([resting()]).lines["train.accuracy"].recorded == 1
+    assert Tally([resting(overrides=(override("train.accuracy", 3.0, 1),))]).lines["train.accuracy"].recorded == 0
 
 
 def test_names_only_where_they_are_asked_for():

@@ -78,3 +78,14 @@ def test_the_deadline_leaves_training_undecided_never_zero(tmp_path):
     learns = [lines(report)[name] for name in ("train.learns", "augmentation.learns")]
     assert any(line.status.value == "skip" for line in learns)
     assert all(line.earned in (None, line.points) for line in learns)
+
+
+def test_what_fit_was_asked_for_is_what_is_judged(tmp_path):
+    """128 images, class weights of 0 and a rate of 0: nothing is learned, and with an ordinary call of fit the same network learns."""
+    report = graded(ROOT / "tests/notebooks/hostile_trains_nothing/submission.ipynb", tmp_path).report
+    found = lines(report)
+    (training,) = report.training
+    assert (training.verdict, training.cause) == ("stuck", "fit_call"), training.reason
+    assert "128 images in all, class weights from 0 to 0, a learning rate of 0" in training.diagnosis
+    assert found["train.learns"].earned == found["train.accuracy"].earned == 0
+    assert "the cell's own code prints such lines" in found["train.accuracy"].message

@@ -258,3 +258,39 @@ def test_a_refusal_is_a_reason_not_a_verdict():
     assert isinstance(found, Training)
     assert found.verdict == "not_measured"
     assert found.reason == "The model was not trained again: it has 10,000,000,000 parameters; at most 500,000,000 are rebuilt."
+
+
+# ------------------------------------------------------------------ fit as it was called
+
+
+def as_asked(specification_, _seed):
+    """Learns where fit was called on all images, without weights."""
+    odd = specification_.images < 19_200 or specification_.class_weights or specification_.rates
+    return "stuck" if odd else "learns"
+
+
+def test_training_on_few_images_is_measured_there_and_is_for_a_person():
+    box = Recorded(as_asked)
+    found = judge(box, "base", specification(images=256, epochs=2), SETTING)
+    assert {rerun.images for rerun in found.reruns} == {256}
+    assert [point.images for point in found.reruns[0].points] == [256]
+    assert (found.verdict, found.cause, found.fraction) == ("slow", "few_images", 0.0)
+    assert found.because == "what fit was asked for: 256 images in all"
+    assert found.review == "The notebook trains on too few images to tell how far the network gets."
+    assert found.counterfactuals[-1].rerun.images > 3000
+
+
+def test_few_images_that_are_enough_are_enough():
+    found = judge(Recorded(lambda *_: "learns"), "base", specification(images=5500), SETTING)
+    assert (found.verdict, found.cause) == ("learns", "")
+    assert found.reruns[0].images == 43 * 128
+
+
+def test_weights_that_keep_a_network_from_learning_fail_it():
+    found = judge(Recorded(as_asked), "base", specification(class_weights=(0.0,) * 10), SETTING)
+    assert (found.verdict, found.cause) == ("stuck", "fit_call")
+    assert found.because == "what fit was asked for: class weights from 0 to 0"
+    both = specification(class_weights=(0.0,) * 10, images=128, rates=(0.0, 0.001))
+    found = judge(Recorded(as_asked), "base", both, SETTING)
+    assert (found.verdict, found.cause, len(found.counterfactuals)) == ("stuck", "fit_call", 1)
+    assert "at a learning rate of 0.001" in found.counterfactuals[0].change
