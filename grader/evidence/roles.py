@@ -158,14 +158,14 @@ def _as_base(model: Model, able: tuple[Model, ...]) -> float:
     return score
 
 
-def _described(model: Model, classes: frozenset[str]) -> bool:
-    """Whether a model that could not be rebuilt says that it has such layers: its part is for a person then, not missing."""
-    return model.graph is None and any(layer.class_name in classes for layer in model.claim.layers)
+def _described(model: Model, classes: frozenset[str], section: int) -> bool:
+    """Whether a model that could not be rebuilt may have such layers, by their names or as its section asks for them: then its part needs manual review."""
+    return model.graph is None and (model.section == section or any(layer.class_name in classes for layer in model.claim.layers))
 
 
 def _as_dropout(model: Model) -> float:
     if model.graph is None:
-        return (1.0 + 3.0 * (model.section == 5)) * _described(model, graphs.DROPOUTS)
+        return (1.0 + 3.0 * (model.section == 5)) * _described(model, graphs.DROPOUTS, 5)
     if not graphs.dropout_layers(model.graph):
         return 0.0
     score = (
@@ -177,7 +177,7 @@ def _as_dropout(model: Model) -> float:
 
 
 def _as_augmentation(model: Model) -> float:
-    inside = _described(model, graphs.AUGMENTATION) or (model.graph is not None and bool(graphs.augmentation_layers(model.graph)))
+    inside = _described(model, graphs.AUGMENTATION, 6) or (model.graph is not None and bool(graphs.augmentation_layers(model.graph)))
     outside = any(fit.train is not None and fit.train.augmentation for fit in model.fits)
     if not inside and not outside:
         return 0.0

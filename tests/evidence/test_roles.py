@@ -63,6 +63,12 @@ def test_an_augmented_model_with_dropout_is_no_dropout_model_where_there_is_anot
     assert roles(BASE, WITH_DROPOUT, both) == {"base": 0, "dropout": 1, "augmentation": 2}
 
 
+@pytest.mark.parametrize(("section", "role"), [(5, "dropout"), (6, "augmentation")])
+def test_a_model_of_a_section_that_could_not_be_rebuilt_may_have_what_the_section_asks_for(section, role):
+    assert roles(BASE, None, sections=(2, section))[role] == 1
+    assert roles(BASE, None, sections=(2, 3))[role] is None
+
+
 def test_one_model_for_everything_is_no_second_model():
     both = chain(FLIP, *BODY, SCORES, AVERAGE, DROPOUT, DENSE)
     assert roles(both) == {"base": 0, "dropout": None, "augmentation": 0}

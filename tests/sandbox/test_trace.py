@@ -49,6 +49,30 @@ def followed(own, inner):
     model(pixels[:2])
     return trace.snapshot(model, (8, 8, 3))["unbuildable"]
 
+class Counting(keras.layers.Dropout):
+    count = 0
+
+    def call(self, inputs, training=False):
+        self.count += 1
+        return super().call(inputs, training=training)
+
+class Drawn(keras.layers.Layer):
+    def __init__(self, rate, whole=False, always=False, scaled=True):
+        super().__init__()
+        self.rate, self.whole, self.always, self.scaled = rate, whole, always, scaled
+
+    def call(self, x, training=None):
+        if not training and not self.always:
+            return x
+        shape = (keras.ops.shape(x)[0], 1) if self.whole else keras.ops.shape(x)
+        kept = keras.ops.cast(keras.random.uniform(shape) >= self.rate, x.dtype)
+        return x * kept / ((1 - self.rate) if self.scaled else 1.0)
+
+def dropping(*layers):
+    ends = [keras.layers.GlobalAveragePooling2D(), *layers, keras.layers.Dense(10)]
+    config = trace.snapshot(keras.Sequential([keras.Input((8, 8, 12)), *ends]))["config"]
+    return config and [layer["config"]["rate"] for layer in config["config"]["layers"] if layer["class_name"] == "Dropout"]
+
 shear = trace.snapshot(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.RandomShear(0.2, 0.1)]))
 print(json.dumps({
     "last axis": told(adapted()),
@@ -57,6 +81,8 @@ print(json.dumps({
     "never": told(keras.layers.Normalization()),
     "given": told(keras.layers.Normalization(mean=[120.0, 120.0, 120.0], variance=[5400.0, 5400.0, 5400.0])),
     "own weights": [followed(own, inner) for own in (True, False) for inner in (True, False)],
+    "dropping": [dropping(Counting(0.3)), dropping(Drawn(0.25)), dropping(Drawn(0.1), Drawn(0.5))],
+    "other": [dropping(Drawn(0.2, whole=True)), dropping(Drawn(0.2, always=True)), dropping(Drawn(0.2, scaled=False)), dropping(Drawn(0.0))],
     "shear": list(keras.saving.deserialize_keras_object(shear["config"]).layers[0].x_factor),
 }))
 """
@@ -93,3 +119,8 @@ def test_weights_that_no_layer_has_are_not_taken_for_constants():
     assert "Scaled has weights of its own" in with_inner
     assert "Scaled has weights of its own" in alone
     assert without == [None, None]
+
+
+def test_a_layer_of_the_notebooks_own_that_drops_values_by_chance_is_dropout():
+    assert told()["dropping"] == [[0.3], [0.25], [0.1, 0.5]]
+    assert not any(told()["other"]), "all values of an image, in inference too, without scaling, or never"

@@ -162,6 +162,32 @@ def _lambda_stand_in(layer, tensor):
     return None
 
 
+def _dropout_stand_in(layer, tensor):
+    """Dropout where a layer of the notebook's own is one, for inputs shaped like `tensor`; else None.
+
+    That is: in training it sets a share of the values to zero, each by chance for itself, and scales up the others; else it changes nothing.
+    """
+    import keras
+
+    shape = tuple(tensor.shape[1:])
+    if layer.weights or None in shape or "training" not in inspect.signature(layer.call).parameters:
+        return None
+    ones = np.ones((max(2, _DRAWN // int(np.prod(shape))), *shape), "float32")
+    try:
+        still, drawn = (np.asarray(layer.call(keras.ops.convert_to_tensor(ones), training=on)) for on in (False, True))
+    except Exception:
+        return None
+    if drawn.shape != ones.shape or not np.array_equal(still, ones):
+        return None
+    dropped = drawn == 0
+    rate, stated = float(dropped.mean()), getattr(layer, "rate", None)
+    each = all((dropped.any(axis) & ~dropped.all(axis)).any() for axis, size in enumerate(dropped.shape) if size > 1)  # not whole images or channels
+    if not 0 < rate < 1 or not each or not np.allclose(drawn[~dropped], 1 / (1 - rate), rtol=0.05):
+        return None
+    near = isinstance(stated, float) and abs(stated - rate) < 0.02
+    return keras.layers.Dropout(stated if near else round(rate, 2), name=layer.name)
+
+
 def _one_or_each(values):
     """A number for each channel or each value of a map, as one where it is the same for all."""
     values = np.asarray(values, dtype="float64")
@@ -258,6 +284,7 @@ _WITH_NUMBERS = {
 }
 """Arithmetic with a number, or one for each channel or value of an image, which may come first -> scale and offset."""
 _MOST_NUMBERS = 4096
+_DRAWN = 20_000  # values that tell a rate to 0.01
 
 
 def _operation_stand_in(op, args, kwargs):
@@ -339,6 +366,10 @@ def _through_custom_layers():
             for layer in self.layers:
                 tensor = layer(tensor)
             return tensor
+        if not isinstance(self, keras.Model) and isinstance(args[0] if args else None, keras.KerasTensor):
+            stand_in = _dropout_stand_in(self, args[0])
+            if stand_in is not None:
+                return original(stand_in, args[0], **kwargs)
         if not type(self).call.__module__.startswith("keras.src."):
             _refuse_own_weights(self)
         return _plain_call(self, *args, **kwargs)
