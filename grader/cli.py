@@ -1,6 +1,5 @@
 """The `grade` command. Nothing heavy is imported before a command needs it: `grade --help` answers at once."""
 
-import difflib
 import re
 import signal
 import sys
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from grader.errors import GraderError
-from grader.words import counted
+from grader.words import counted, meant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,8 +48,7 @@ class _Group(click.Group):
 
     def meant(self, word: str) -> str:
         """Which command a mistyped one may be."""
-        near = difflib.get_close_matches(word.lower(), self.commands, n=1)
-        return f"Did you mean {near[0]!r}?" if near else f"The commands are {', '.join(self.commands)}."
+        return meant(word, self.commands).strip() or f"The commands are {', '.join(self.commands)}."
 
 
 class _Commands(_Group):

@@ -1,5 +1,8 @@
 """How anything is worded, whoever says it: a count with its noun, one line of a text, a cut that shows."""
 
+import difflib
+from collections.abc import Iterable
+
 _MANY = {"criterion": "criteria", "pass": "passes"}
 
 
@@ -7,6 +10,12 @@ def counted(count: float, one: str, many: str = "") -> str:
     """The count with its word, by default with an s where it is not 1: 1 student; 1,200 students; 2.5 points; 0 criteria."""
     number = f"{count:,}" if isinstance(count, int) else f"{count:,g}"
     return f"{number} {one if count == 1 else many or _MANY.get(one, f'{one}s')}"
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """What a mistyped word may have been, as a sentence to add; empty where none of the known ones is near."""
+    near = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def cut(text: str, most: int) -> str:

@@ -402,14 +402,10 @@ class Cluster(Closing):
             return
         while self._most is None or len(self._slots) < self._most:
             taken = {id_: sum(slot.node.id == id_ for slot in self._slots) for id_ in self._nodes}
-            roomy = [node for node in self._nodes.values() if taken[node.id] < min(node.room or 0, self._most_of(node))]
+            roomy = [node for node in self._nodes.values() if taken[node.id] < min(node.room or 0, node.cpus if node.fit else 1)]
             if not roomy:
                 return
             self._slots.append(self._started(min(roomy, key=lambda node: taken[node.id])))
-
-    @staticmethod
-    def _most_of(node: _Node) -> int:
-        return node.cpus if node.fit else 1
 
     def _started(self, node: _Node) -> _Slot:
         name = f"{node.name}-{next(node.numbers)}"

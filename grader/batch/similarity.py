@@ -203,7 +203,7 @@ def similar(
     listed = [
         Pair(students=(works[a].student, works[b].student), found=tuple(sorted(found, key=_strength)))
         for (a, b), found in pairs.items()
-        if not _together(works[a], works[b])
+        if works[a].members.isdisjoint(works[b].members)  # of those who are, or share, a group there is nothing to tell
     ]
     listed.sort(key=lambda pair: (_strength(pair.found[0]), -len(pair.found), pair.students))
     return Similar(
@@ -231,11 +231,6 @@ def _work(standing: Standing, prints: Prints) -> _Work:
         layers=layers,
         built=report is None or bool(report.models),
     )
-
-
-def _together(one: _Work, other: _Work) -> bool:
-    """Whether they are, or share, a group: then there is nothing to tell."""
-    return not one.members.isdisjoint(other.members)
 
 
 # ------------------------------------------------------------------ equal contents

@@ -4,7 +4,6 @@ To add one: write `as_<name>.py` with those three, add its line to `MODULES`, an
 `notebook` stands for two files, of which `page` is the second.
 """
 
-import difflib
 import errno
 import os
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from grader.errors import InfrastructureError, UsageError
 from grader.records import Executed, Report, ReportRubric, ReportSubmission, RunStatus
+from grader.words import meant
 
 __all__ = ["DRAWN", "FORMATS", "MODULES", "Format", "check", "files", "replace_file", "write", "write_started"]
 
@@ -58,9 +58,7 @@ def check(formats: Iterable[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name for given in formats for name in ((given, "page") if given == "notebook" else (given,))))
     for name in names:
         if name not in MODULES:
-            near = difflib.get_close_matches(name.lower(), MODULES, n=1)
-            suggestion = f" Did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"--format: expected one of {', '.join(MODULES)}; found {name!r}.{suggestion}")
+            raise UsageError(f"--format: expected one of {', '.join(MODULES)}; found {name!r}.{meant(name, MODULES)}")
     return names
 
 

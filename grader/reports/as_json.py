@@ -3,12 +3,10 @@
 import json
 import math
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from grader.errors import UsageError
+from grader.decode import to_record
+from grader.errors import FrameError, UsageError
 from grader.records import Executed, Json, Report
 from grader.reports.text import cleaned
 
@@ -45,18 +43,12 @@ def parse(text: str) -> Report:
             raise UsageError(f"schema: expected 'grader/report/v1', found {data.get('schema')!r}. Read it with the version that wrote it.")
         for curve in data.get("recorded", ()):
             curve["values"] = {key: [math.nan if value is None else value for value in values] for key, values in curve["values"].items()}
-        return _adapter().validate_json(json.dumps(data))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "report"
-        raise UsageError(f"{where}: {first['msg']}. Expected a report of schema grader/report/v1; grade the submission again.") from error
+        return to_record(Report, data)
+    except FrameError as error:
+        found = str(error).removeprefix("Report.")
+        raise UsageError(f"{found}. Expected a report of schema grader/report/v1; grade the submission again.") from error
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise UsageError("The file is not a report: expected JSON of schema grader/report/v1. Grade the submission again.") from error
-
-
-@cache
-def _adapter() -> TypeAdapter[Report]:
-    return TypeAdapter(Report)
 
 
 def load(path: Path) -> Report:

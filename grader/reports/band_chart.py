@@ -92,7 +92,9 @@ def figure(name: str, title: str, training: ReportTraining) -> Figure | None:
         area=_outline(under, place) if under and len(under.images) > 1 else "",
         median=_path(under.images, under.median, place) if under and len(under.images) > 1 else "",
         bar=(*place(under.images[0], under.low[0]), place(0, under.high[0])[1]) if under and len(under.images) == 1 else None,
-        lines=tuple(_line(curve, place) for curve in sorted(curves, key=_order)),
+        lines=tuple(
+            _line(curve, place) for look in ("seed", "cure2", "cure", "own") for curve in curves if curve.look == look
+        ),  # ours on top
         deaths=tuple(place(images, accuracy) for images, accuracy in deaths),
         legend=_legend(curves, under),
         header=(
@@ -129,11 +131,6 @@ def _measured(points: Sequence[CurvePoint]) -> _Measured:
     return tuple(
         (images, value) for images, value in sorted(found.items()) if 0 < images < _FARTHEST and value is not None and 0 <= value <= 1
     )
-
-
-def _order(curve: _Curve) -> int:
-    """Other seeds are drawn first and this model last, so that it lies on top."""
-    return ("seed", "cure2", "cure", "own").index(curve.look)
 
 
 def _top(best: float) -> tuple[float, float]:

@@ -4,7 +4,6 @@ No export writes a score where there is none: what could not be graded is left o
 known is left out too. To add a format: write its module with that function, and add its line to `MODULES`.
 """
 
-import difflib
 from collections.abc import Iterable
 from importlib import import_module
 from typing import cast
@@ -12,6 +11,7 @@ from typing import cast
 from grader.batch.export.common import Exported, Names, Options
 from grader.batch.records import Standing
 from grader.errors import UsageError
+from grader.words import meant
 
 __all__ = ["MODULES", "Exported", "Names", "Options", "export"]
 
@@ -30,7 +30,5 @@ def export(to: str, standings: Iterable[Standing], names: Names, options: Option
         UsageError: no such format, an option that it needs is missing, or a file that it needs is not what it should be.
     """
     if to not in MODULES:
-        near = difflib.get_close_matches(to.lower(), MODULES, n=1)
-        suggestion = f" Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"--to: expected one of {', '.join(MODULES)}; found {to!r}.{suggestion}")
+        raise UsageError(f"--to: expected one of {', '.join(MODULES)}; found {to!r}.{meant(to, MODULES)}")
     return cast("Exported", import_module(f"grader.batch.export.{MODULES[to]}").export(standings, names, options))
