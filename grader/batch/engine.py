@@ -90,11 +90,6 @@ class Local(Closing):
         """See `Engine`."""
         return self._workshop.lacks
 
-    @property
-    def residents(self) -> tuple[int, ...]:
-        """The processes that stay between boxes 1."""
-        return self._workshop.residents
-
     def submit(self, item: Item, *, avoid: str = "") -> None:
         """See `Engine`; there is one worker only."""
         del avoid

@@ -82,11 +82,6 @@ class Workshop(Closing):
         """Why boxes are started cold, where they are."""
         return tuple(dict.fromkeys((*self._pool.lacks, *self._pages.lacks)))
 
-    @property
-    def residents(self) -> tuple[int, ...]:
-        """The processes that stay between boxes."""
-        return (*self._pool.residents, *self._pages.residents)
-
     def close(self) -> None:
         """End every box. Whoever is in `grade` gets an infrastructure error."""
         self._closing.set()

@@ -297,11 +297,6 @@ class WarmPool(Closing):
         return tuple(dict.fromkeys(warm.lack for warm in self._all if isinstance(warm, Warm) and warm.lack))
 
     @property
-    def residents(self) -> tuple[int, ...]:
-        """The processes that stay between boxes."""
-        return tuple(pid for warm in self._all if isinstance(warm, Warm) for pid in warm.residents)
-
-    @property
     def taken(self) -> int:
         """How many boxes are in use."""
         return len(self._all) - self._free.qsize()

@@ -224,24 +224,20 @@ class Gradebook(Closing):
 
     # ------------------------------------------------------------------ a person's decisions
 
-    def override(
-        self, student: str, criterion: str, points: float | None, *, reason: str, author: str, attempt: int | None = None
-    ) -> Override:
-        """Set a criterion's points for one attempt (`attempt` from 1 as in `Standing`; None: the one that counts); `points` None withdraws an earlier decision.
+    def override(self, student: str, criterion: str, points: float | None, *, reason: str, author: str) -> Override:
+        """Set a criterion's points for the attempt that counts; `points` None withdraws an earlier decision.
 
         Raises:
-            UsageError: no reason or author, an unknown student, attempt or criterion, an attempt without a report, or points that the criterion does not have.
+            UsageError: no reason or author, an unknown student or criterion, an attempt without a report, or points that the criterion does not have.
         """
         if not reason.strip() or not author.strip():
             raise UsageError("An override needs a reason and the name of who makes it; one of the two is empty.")
         made = Override(criterion=criterion, points=points, reason=_clean(reason.strip()), author=_clean(author.strip()), made_at=_now())
         with self._database.writing() as connection:
-            places = _places(connection, student)
-            if not places:
+            attempts = _places(connection, student)
+            if not attempts:
                 raise UsageError("No such student is in the gradebook. Give the pseudonym as the standings show it.")
-            if attempt is not None and not 1 <= attempt <= len(places):
-                raise UsageError(f"This student has {len(places)} attempts; there is no attempt {attempt}.")
-            chosen = places[-1 if attempt is None else attempt - 1]
+            chosen = attempts[-1]
             if points is not None:
                 made = _with_points(made, self._reported(connection, chosen.content))
             elif criterion not in set(connection.scalars(select(Decision.criterion).where(Decision.attempt_id == chosen.id))):
