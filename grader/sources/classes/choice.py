@@ -25,7 +25,7 @@ def groups(pieces: Iterable[Piece]) -> list[Group]:
     """The hand-ins that the pieces make, in the order of their first pieces."""
     found: dict[tuple[object, ...], Group] = {}
     for piece in pieces:
-        found.setdefault((id(piece.source), piece.platform, piece.student, piece.attempt, piece.submitted_at), []).append(piece)
+        found.setdefault(piece.hand_in, []).append(piece)
     return list(found.values())
 
 

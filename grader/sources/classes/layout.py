@@ -37,7 +37,7 @@ _WORK = re.compile(
 """Names of files that somebody hands in who was asked for a notebook; a `text` may as well be something else."""
 _JUNK = frozenset({"thumbs.db", "desktop.ini"})
 _MOMENT = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?", re.ASCII | re.IGNORECASE
+    r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?", re.ASCII | re.IGNORECASE
 )
 
 
@@ -164,6 +164,11 @@ class Piece:
     member: str = ""
     refusal: str = ""
 
+    @property
+    def hand_in(self) -> tuple[object, ...]:
+        """What the files of one hand-in have in common: student, attempt and given path."""
+        return (id(self.source), self.platform, self.student, self.attempt, self.submitted_at)
+
     def handed_in(self, attempt: int | None) -> HandedIn:
         """The hand-in that this file is."""
         return HandedIn(
@@ -205,14 +210,11 @@ def stem(name: str) -> str:
 def moment(text: str, *, zoned: bool = True) -> datetime | None:
     """A time (`2026-03-01 10:00[:00[.0]] +01:00`, or ISO 8601) in UTC; None where it is none, or has no zone and `zoned` asks for one."""
     match = _MOMENT.fullmatch(text.strip())
-    if match is None or (zoned and not match[8]):
+    if match is None or (zoned and not match[2]):
         return None
-    zone = (match[8] or "Z").upper()
-    zone = "+00:00" if zone in {"Z", "UTC", "GMT"} else zone
-    fraction = (match[7] or "")[:6].ljust(6, "0")
+    zone = "+00:00" if (match[2] or "Z").upper() in {"Z", "UTC", "GMT"} else match[2]
     try:
-        found = datetime.fromisoformat(f"{match[1]}-{match[2]}-{match[3]}T{match[4]}:{match[5]}:{match[6] or '00'}.{fraction}{zone}")
-        return found.astimezone(UTC)
+        return datetime.fromisoformat(f"{match[1]}{zone}").astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

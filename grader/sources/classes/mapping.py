@@ -158,10 +158,10 @@ def apply(rows: Sequence[Row], pieces: Sequence[Piece], where: str) -> tuple[lis
                 if not member:
                     continue
             if exact:
-                settled.add(_hand_in(piece))
+                settled.add(piece.hand_in)
             mapped.append(_given(piece, row, teams, chosen=exact, member=member))
     left = [number for number in range(len(pieces)) if number not in taken]
-    unnamed = [pieces[number] for number in left if _hand_in(pieces[number]) not in settled]
+    unnamed = [pieces[number] for number in left if pieces[number].hand_in not in settled]
     missed = [piece.file.whole for piece in unnamed if piece.platform == "folder"]
     if missed:
         problems.append(f"{where}: no line names {listing(missed)}. They are skipped; add a line for each that is a submission.")
@@ -207,10 +207,6 @@ def _above(path: str) -> Iterator[str]:
             return
         yield path[:end]
         end = path.find("/", end + 1)
-
-
-def _hand_in(piece: Piece) -> tuple[object, ...]:
-    return (id(piece.source), piece.platform, piece.student, piece.attempt, piece.submitted_at)
 
 
 def _given(piece: Piece, row: Row, teams: dict[str, list[str]], *, chosen: bool, member: str) -> Piece:
