@@ -517,7 +517,7 @@ class Checkpoint:
     `train_loss`, `train_accuracy`: means over the window, each batch measured before it was learned from. `gradients`: each variable's
     largest gradient norm in the window (None: not finite). `silent`: for each rectifying layer (name, share of its units that are zero on
     every one of 256 images, units). `feeding`: for each of them without weights of its own, (its name, the layer with weights before it). `settled`: those wholly silent that
-    stay so on 1,024 images while the optimizer's momentum runs out.
+    stay so on 1,024 images while the optimizer's momentum runs out. `still`: no weight has changed since the run began, and nothing changes the learning rate.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -532,6 +532,7 @@ class Checkpoint:
     silent: tuple[tuple[str, float, int], ...] | None = None
     feeding: tuple[tuple[str, str], ...] = ()
     settled: tuple[str, ...] = ()
+    still: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,14 @@ ZERO = 1e-12
 def death(point: Checkpoint) -> str | None:
     """Why the run that stands at `point` can never learn again, as a sentence; None where that is not proved.
 
-    Proved is: a loss or a weight that is not finite; or a rectifying layer whose every unit was silent on 256 images while every gradient
+    Proved is: a loss or a weight that is not finite; no weight that has changed, at a learning rate that stays as it is; or a rectifying layer whose every unit was silent on 256 images while every gradient
     in and before that layer was zero in all steps of the window, and that stays silent on 1,024 images while the optimizer's momentum runs out
     (without that, one run in ten that looked dead woke up again: DECISIONS.md). A ReLU in a layer of its own counts as a part of the layer that feeds it.
     """
     if not point.finite:
         return f"after {point.step} steps the loss or the weights are no finite numbers any more"
+    if point.still:
+        return f"after {point.step} steps not one of the weights has changed, and nothing in what is asked for changes later"
     vanished = 0  # how many variables, in the order of the layers, have had no gradient in this window
     for _, norm in point.gradients:
         if norm is None or norm > ZERO:

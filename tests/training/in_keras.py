@@ -178,7 +178,7 @@ def scores():
 
 
 def called():
-    """{what fit or its optimizer was asked for: [loss of the first step, how far the kernel went in steps 1 to 2, in 3 to 6, different images taken]}."""
+    """{what fit or its optimizer was asked for: [loss of the first step, how far the kernel went in steps 1 to 2, in 3 to 6, different images taken, nothing moved by then]}."""
     dense = keras.layers.Dense
     plain = ask(keras.layers.GlobalAveragePooling2D(), dense(10))
     still = ask(keras.layers.GlobalAveragePooling2D(), dense(10, trainable=False))
@@ -207,11 +207,11 @@ def called():
     for name, changes in asked.items():
         run = trainer.Run(FewImages(), {**plain, **changes}, CAPS)
         kernels = [np.asarray(run.model.layers[-1].kernel)]
-        first = run.advance(1)["train_loss"]
+        first, still = run.advance(1)["train_loss"], []
         for steps in (1, 4):
-            run.advance(steps)
+            still.append(run.advance(steps)["still"])
             kernels.append(np.asarray(run.model.layers[-1].kernel))
-        found[name] = [first, *(float(np.abs(b - a).max()) for a, b in itertools.pairwise(kernels)), len(set(run.order.tolist()))]
+        found[name] = [first, *(float(np.abs(b - a).max()) for a, b in itertools.pairwise(kernels)), len(set(run.order.tolist())), still]
     return found
 
 

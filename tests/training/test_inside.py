@@ -126,12 +126,13 @@ def test_steps_in_pieces_are_the_same_run_however_they_are_compiled(said):
 def test_what_fit_was_asked_for_is_what_is_trained(said):
     """Every pair of pieces: before and after the third step."""
     found = said[1]["called"]
-    loss, first, then, images = found["plain"]
+    loss, first, then, images, still = found["plain"]
+    assert still == [False, False]
     assert (first > 1e-3, then > 1e-3, images) == (True, True, 64)
     for name in ("no class counts", "no image counts"):
-        assert found[name] == [0, 0, 0, 64]
+        assert found[name] == [0, 0, 0, 64, [True, True]]
     for name in ("a rate of 0", "not trainable"):
-        assert found[name] == [pytest.approx(loss), 0, 0, 64]
+        assert found[name] == [pytest.approx(loss), 0, 0, 64, [True, True]]
     assert found["half"][:2] == [pytest.approx(loss / 2), pytest.approx(first / 2, rel=0.05)]
     assert 0 < found["one class counts"][0] < loss / 3
     assert 0 < found["some images count"][0] < loss * 0.7
@@ -141,6 +142,8 @@ def test_what_fit_was_asked_for_is_what_is_trained(said):
     assert found["five images"][3] == 5
     assert max(*found["clipped"][1:3], *found["clipped to 0"][1:3]) < 1e-7
     assert found["gathered"][1] == 0 < found["gathered"][2]
+    for name in ("gathered", "first a rate of 0", "then a rate of 0", "decayed"):
+        assert found[name][-1] == [False, False], "it moved, or will"
     assert found["decayed"][1] > 0.05
 
 

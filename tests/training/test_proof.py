@@ -53,3 +53,9 @@ def test_suspicion_is_a_first_variable_without_gradient():
     assert suspicious(checkpoint(1024, gradients=VANISHED))
     assert not suspicious(checkpoint(1024, gradients=LIVING))
     assert not suspicious(checkpoint(1024, gradients=()))
+
+
+def test_weights_that_never_moved_never_will():
+    said = death(replace(checkpoint(1024), still=True))
+    assert said == "after 8 steps not one of the weights has changed, and nothing in what is asked for changes later"
+    assert death(checkpoint(1024)) is None

@@ -4,8 +4,10 @@ The loop over many steps is compiled as one program (`loop_tensorflow`, `loop_ja
 before it is learned from. In the first pass over the images that is an honest measure of what the model knows of images it has never seen.
 """
 
+import functools
 import math
 import time
+import zlib
 
 import numpy as np
 
@@ -57,6 +59,8 @@ class Run:
         self._optimizer_start = [np.asarray(variable) for variable in self.optimizer.variables]
         self.one_hot = ask["labels"]["encoding"] == "one_hot"
         self.loss = _loss(ask["loss"])
+        config = ask["optimizer"]["config"]
+        self.steady = not (ask["rates"] or isinstance(config.get("learning_rate"), dict) or config.get("gradient_accumulation_steps"))
         self.loop = loops.Loop(self)
         self._start(ask["seed"])
 
@@ -82,6 +86,7 @@ class Run:
         self.order = self.pool.order(int(self.ask["most_steps"]) * self.batch, seed, int(self.ask["rows"]))
         self.steps = 0
         self.initial = _moving_statistics(self.model)
+        self.begun = _digest([np.asarray(variable) for variable in self.model.trainable_variables])
         self.loop.start(self.order, labels, self.pool.weights(labels, self.ask["class_weights"], self.ask["sample_weights"]))
 
     # ------------------------------------------------------------------ what both loops call
@@ -108,8 +113,8 @@ class Run:
         began = time.monotonic()
         steps = min(steps, len(self.order) // self.batch - self.steps)
         loss, accuracy, gradients = self._trained(steps)
-        weights = all(bool(np.isfinite(np.asarray(variable)).all()) for variable in self.model.trainable_variables)
-        finite = weights and math.isfinite(loss)
+        weights = [np.asarray(variable) for variable in self.model.trainable_variables]
+        finite = all(bool(np.isfinite(weight).all()) for weight in weights) and math.isfinite(loss)
         names = [variable.path for variable in self.model.trainable_variables]
         return {
             "step": self.steps,
@@ -117,6 +122,7 @@ class Run:
             "train_loss": loss if math.isfinite(loss) else None,
             "train_accuracy": accuracy,
             "finite": finite,
+            "still": self.steady and self.steps > 0 and _digest(weights) == self.begun,
             "gradients": [
                 [name[:120], float(value) if math.isfinite(value) else None] for name, value in zip(names, gradients, strict=True)
             ],
@@ -192,6 +198,11 @@ class Run:
                 if fed is not None:
                     found.append([layer.name[:120], fed.name[:120]])
         return found[:MOST_LAYERS_PROBED]
+
+
+def _digest(weights):
+    """A number that changes with any weight."""
+    return functools.reduce(lambda number, weight: zlib.crc32(np.ascontiguousarray(weight), number), weights, 0)
 
 
 def estimate_mib(graph, batch):
