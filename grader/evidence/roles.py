@@ -171,7 +171,7 @@ def _as_dropout(model: Model) -> float:
     score = (
         4.0 + 3.0 * bool(graphs.head(model.graph).dropouts) + 3.0 * (model.section == 5) + 0.5 * _structure(model) + 0.5 * _progress(model)
     )
-    rates = [float(node.config.get("rate", 0.0)) for node in graphs.head(model.graph).dropouts]
+    rates = [float(node.config.get("rate", 0.0)) for node in graphs.head(model.graph).dropouts if graphs.activity(node) == "training"]
     score += 0.4 * any(0.1 <= rate <= 0.3 for rate in rates)  # of several rates tried, one from the suggested range
     return score - (6.0 if graphs.augmentation_layers(model.graph) else 0.0) - (5.0 if model.section == 6 else 0.0)
 
@@ -186,9 +186,10 @@ def _as_augmentation(model: Model) -> float:
 
 
 def _is_extreme(layer: Node) -> bool:
-    """Whether a random layer changes images beyond what photographs of a thing differ in: of several models tried, an experiment, not the answer."""
+    """Whether a random layer changes images beyond what photographs of a thing differ in, or not at all: of several models tried, an experiment, not the answer."""
     factors = [value for key, setting in layer.config.items() if key.endswith("factor") for value in _numbers(setting)]
-    return bool(factors) and max(abs(value) for value in factors) > _MODERATE.get(layer.class_name, 1.0)
+    largest = max((abs(value) for value in factors), default=0.5)
+    return not 0 < largest <= _MODERATE.get(layer.class_name, 1.0) or graphs.activity(layer) != "training"
 
 
 def _numbers(setting: object) -> list[float]:

@@ -87,6 +87,7 @@ MODELS = ("model", "dropout", "augmentation")
 COMPILING = ("train", "dropout", "augmentation")
 CODE = ("model", "data", "train", "plot", "dropout", "augmentation")
 
+IMPORT = "from tensorflow import keras"
 INPUT = "    keras.Input(shape=(32, 32, 3)),"
 GAP = "    keras.layers.GlobalAveragePooling2D(),"
 DENSE = '    keras.layers.Dense(units=10, activation="softmax"),'
@@ -616,6 +617,184 @@ AUGMENTED = (
     ),
 )
 
+# ------------------------------------------------------------------ defects of effect: the right names that do nothing, the wrong thing by other words
+
+
+def body(cell: str) -> list[str]:
+    """The layers of a model cell as expressions, the input first."""
+    lines = SOURCE[cell].split("keras.Sequential([\n")[1].split("\n])")[0].splitlines()
+    return [line.split("  # ")[0].strip().removesuffix(",") for line in lines]
+
+
+def model_statement(cell: str) -> str:
+    """The statement that makes the model of a cell."""
+    start = SOURCE[cell].index("model = keras.Sequential([")
+    return SOURCE[cell][start : SOURCE[cell].index("\n])") + 3]
+
+
+def functional(layers: list[str]) -> str:
+    """The functional way, with one name for all tensors."""
+    calls = [f"x = {layer}({'inputs' if number == 0 else 'x'})" for number, layer in enumerate(layers[1:])]
+    return "\n".join([f"inputs = {layers[0]}", *calls, "model = keras.Model(inputs, x)"])
+
+
+def behind(*numbers: int, step: str, cell: str = "model") -> Edit:
+    """The functional way, with a step (an expression that is called with a tensor) behind these layers; the input is 0, the first layer 1."""
+    layers = [part for number, layer in enumerate(body(cell)) for part in (layer, *[step] * (number in numbers))]
+    return (cell, model_statement(cell), functional(layers))
+
+
+def replaced(number: int, *steps: str, cell: str = "model") -> Edit:
+    """The functional way, with other steps in the place of a layer; -1 is the last."""
+    layers = body(cell)
+    layers[number : number + 1 or None] = steps
+    return (cell, model_statement(cell), functional(layers))
+
+
+def bent(number: int, *layers: str) -> Edit:
+    """Other layers in the place of one convolution's ReLU."""
+    return conv(number, f", {RELU}),", f"), {', '.join(layers)},")
+
+
+AVERAGING = (
+    "keras.layers.DepthwiseConv2D(2, strides=2, depthwise_initializer=keras.initializers.Constant(0.25), use_bias=False, trainable=False)"
+)
+LARGEST_OF_SLICES = "(lambda x: keras.ops.maximum(keras.ops.maximum(x[:, ::2, ::2], x[:, 1::2, ::2]), keras.ops.maximum(x[:, ::2, 1::2], x[:, 1::2, 1::2])))"
+SMALLER = {
+    "max_of_one": "keras.layers.MaxPooling2D(1, strides=2)",
+    "average_of_one": 'keras.layers.AveragePooling2D(pool_size=1, strides=4, padding="same")',
+    "slices": "(lambda x: x[:, ::2, ::2])",
+    "slices_with_channels": "(lambda x: x[:, 1::2, 1::2, :])",
+    "largest_of_a_block": "(lambda x: keras.ops.max(keras.layers.Reshape((16, 2, 16, 2, 96))(x), axis=(2, 4)))",
+    "mean_of_a_block": "(lambda x: keras.ops.mean(keras.ops.reshape(x, (-1, 16, 2, 16, 2, 96)), axis=(2, 4)))",
+    "largest_of_slices": LARGEST_OF_SLICES,
+    "an_operation": "(lambda x: keras.ops.max_pool(x, 2))",
+    "resizing": "keras.layers.Resizing(16, 16)",
+    "resizing_to_the_nearest": 'keras.layers.Resizing(16, 16, interpolation="nearest")',
+    "an_averaging_convolution": AVERAGING,
+    "a_sequence": "(lambda x: keras.layers.Reshape((16, 16, 96))(keras.layers.MaxPooling1D(4)(keras.layers.Reshape((1024, 96))(x))))",
+}
+FLATTENED = {
+    "to_one_position": ("keras.layers.Reshape((1, 1, 640))", "keras.layers.Flatten()"),
+    "channels_first": ("keras.layers.Permute((3, 1, 2))", "keras.layers.Reshape((-1,))"),
+    "by_an_operation": ("(lambda x: keras.ops.reshape(x, (-1, 640)))",),
+    "by_a_lambda": ("keras.layers.Lambda(lambda x: keras.ops.reshape(x, (-1, 640)))",),
+}
+UNBENT = {
+    "leaky_slope_1": ("keras.layers.LeakyReLU(negative_slope=1.0)",),
+    "slope_1": ("keras.layers.ReLU(negative_slope=1.0)",),
+    "prelu_of_ones": ('keras.layers.PReLU(alpha_initializer="ones", shared_axes=[1, 2])',),
+    "relu_up_to_0": ("keras.layers.ReLU(max_value=0.0)",),
+    "relu_of_an_offset": ("keras.layers.Rescaling(scale=1.0, offset=1000.0)", "keras.layers.ReLU()"),
+    "lambda": ("keras.layers.Lambda(lambda x: 1.0 * x)",),
+    "never_clipped": ("keras.layers.Lambda(lambda x: keras.ops.clip(x, -1e6, 1e6))",),
+}
+IDLE_IN_FRONT = {
+    "normalization": ("keras.layers.Normalization(mean=0.0, variance=1.0)",),
+    "rescaling_by_1": ("keras.layers.Rescaling(scale=1.0)",),
+    "rescaling_and_back": ("keras.layers.Rescaling(scale=1 / 255)", "keras.layers.Rescaling(scale=255.0)"),
+    "rescaling_of_two_channels": ("keras.layers.Rescaling(scale=[1.0, 1 / 255, 1 / 255])",),
+}
+IDLE_RANDOM = {
+    "rotation": "keras.layers.RandomRotation(factor=0.0)",
+    "translation": "keras.layers.RandomTranslation(height_factor=0.0, width_factor=0.0)",
+    "zoom": "keras.layers.RandomZoom(height_factor=0.0)",
+    "contrast": "keras.layers.RandomContrast(factor=0.0)",
+    "crop": "keras.layers.RandomCrop(32, 32)",
+    "grayscale": "keras.layers.RandomGrayscale(factor=0.0)",
+}
+DROPOUT_LAYER, FLIP = "keras.layers.Dropout(rate=0.2)", 'keras.layers.RandomFlip(mode="horizontal")'
+OWN_LAYERS = """class Thinned(keras.layers.Layer):
+    def __init__(self, word=None):
+        super().__init__()
+        self.dropout, self.word = keras.layers.Dropout(0.2), word
+
+    def call(self, x, training=None):
+        return self.dropout(x, training=training if self.word is None else self.word)
+
+
+class Halved(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.maximum(x, 0.3 * x)
+
+
+class Averaged(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.mean(x, axis=(1, 2))
+"""
+WITH_OWN = ("model", f"{IMPORT}\n", f"{IMPORT}\n\n\n{OWN_LAYERS}")
+
+EFFECTS = (
+    *(
+        mutant(f"effect_smaller_by_{name}", behind(2, step=step), loses="model.no_pooling", may_lose="model.strided_downsampling")
+        for name, step in SMALLER.items()
+    ),
+    mutant(
+        "effect_max_of_one_for_both_strides",
+        swap(3, convolution(96), SMALLER["max_of_one"]),
+        swap(6, convolution(192), SMALLER["max_of_one"]),
+        loses="model.no_pooling model.strided_downsampling",
+    ),
+    *(mutant(f"effect_flattened_{name}", replaced(10, *steps), loses="model.no_flatten model.head") for name, steps in FLATTENED.items()),
+    mutant("effect_the_middle_of_the_map", replaced(10, "(lambda x: x[:, 4, 4, :])"), loses="model.head", may_lose="model.no_pooling"),
+    mutant(
+        "effect_softmax_over_one_value",
+        replaced(
+            -1, "keras.layers.Dense(units=10)", "keras.layers.Reshape((1, 10))", "keras.layers.Softmax(axis=1)", "keras.layers.Flatten()"
+        ),
+        loses="model.head",
+        may_lose="train.loss",
+    ),
+    *(mutant(f"effect_linear_{name}", bent(4, *layers), loses="model.nonlinear") for name, layers in UNBENT.items()),
+    mutant(
+        "effect_linear_by_a_bias_of_1000",
+        conv(5, RELU, f"{RELU}, bias_initializer=keras.initializers.Constant(1000.0)"),
+        loses="model.nonlinear",
+    ),
+    mutant("effect_linear_by_a_function", conv(6, RELU, "activation=lambda x: x"), loses="model.nonlinear"),
+    *(
+        mutant(
+            f"effect_raw_with_{name}",
+            *data(TRAIN_RAW, TEST_RAW),
+            ("model", INPUT, "\n".join([INPUT, *(f"    {each}," for each in layers)])),
+            loses=RAW,
+        )
+        for name, layers in IDLE_IN_FRONT.items()
+    ),
+    *(mutant(f"effect_augmentation_no_{name}", augmented(layer), loses=NO_AUGMENTATION) for name, layer in IDLE_RANDOM.items()),
+    *(
+        mutant(
+            f"effect_augmentation_called_with_{word}",
+            (
+                "augmentation",
+                model_statement("augmentation"),
+                functional([body("augmentation")[0], f"(lambda x: {FLIP}(x, training={word}))", *body("augmentation")[4:]]),
+            ),
+            loses=NO_AUGMENTATION,
+        )
+        for word in ("False", "True")
+    ),
+    mutant(
+        "effect_augmentation_model_called_with_False",
+        (
+            "augmentation",
+            model_statement("augmentation"),
+            functional([body("augmentation")[0], f"(lambda x: keras.Sequential([{FLIP}])(x, training=False))", *body("augmentation")[4:]]),
+        ),
+        loses=NO_AUGMENTATION,
+    ),
+    mutant(
+        "effect_dropout_called_with_False",
+        replaced(11, f"(lambda x: {DROPOUT_LAYER}(x, training=False))", cell="dropout"),
+        loses=NO_DROPOUT,
+    ),
+    mutant(
+        "effect_dropout_always_on", replaced(11, f"(lambda x: {DROPOUT_LAYER}(x, training=True))", cell="dropout"), loses="dropout.placed"
+    ),
+    mutant("effect_dropout_in_a_layer_that_never_drops", WITH_OWN, dropped("Thinned(word=False)"), loses=NO_DROPOUT),
+    mutant("effect_dropout_of_whole_images", ("dropout", "rate=0.2", "rate=0.2, noise_shape=(None, 1)"), loses="dropout.placed"),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *POOLING,
     *FLATTENING,
@@ -631,36 +810,20 @@ MUTANTS: tuple[Mutant, ...] = (
     *CURVES,
     *DROPPED,
     *AUGMENTED,
+    *EFFECTS,
 )
 
 # ------------------------------------------------------------------ rewrites that keep every point: whole models
 
 
-def body(cell: str) -> list[str]:
-    """The layers of a model cell as expressions, the input first."""
-    lines = SOURCE[cell].split("keras.Sequential([\n")[1].split("\n])")[0].splitlines()
-    return [line.split("  # ")[0].strip().removesuffix(",") for line in lines]
-
-
 def other_model(write: Callable[[list[str]], str]) -> tuple[Edit, ...]:
     """Write all three models anew: `write` gets the layers of `body` and returns statements that end with a `model`."""
-
-    def statement(cell: str) -> str:
-        start = SOURCE[cell].index("model = keras.Sequential([")
-        return SOURCE[cell][start : SOURCE[cell].index("\n])") + 3]
-
-    return tuple((cell, statement(cell), write(body(cell))) for cell in MODELS)
+    return tuple((cell, model_statement(cell), write(body(cell))) for cell in MODELS)
 
 
 def by_adding(layers: list[str]) -> str:
     """One `add` for each layer."""
     return "\n".join(["model = keras.Sequential()", *(f"model.add({layer})" for layer in layers)])
-
-
-def functional(layers: list[str]) -> str:
-    """The functional way, with one name for all tensors."""
-    calls = [f"x = {layer}({'inputs' if number == 0 else 'x'})" for number, layer in enumerate(layers[1:])]
-    return "\n".join([f"inputs = {layers[0]}", *calls, "model = keras.Model(inputs, x)"])
 
 
 def functional_by_keyword(layers: list[str]) -> str:
@@ -697,7 +860,6 @@ for filters, kernel_size, strides in [(96, 3, 1), (96, 3, 1), (96, 3, 2), (192, 
 model.add(keras.layers.Conv2D(10, 1))
 model.add(keras.layers.GlobalAveragePooling2D())
 model.add(keras.layers.Dense(10, activation="softmax"))"""
-IMPORT = "from tensorflow import keras"
 WHOLE_MODEL = SOURCE["model"][len(IMPORT) + 2 : SOURCE["model"].index("\n\nmodel.summary()")]
 
 MODEL_STYLES = (
@@ -1161,6 +1323,99 @@ CELLS = (
     rewrite("idle_model_built_before", reshape=perceptron_built),
 )
 
+# ------------------------------------------------------------------ rewrites: other words for the same effect
+
+
+def instead_of_average(*steps: str) -> tuple[Edit, ...]:
+    """All three models the functional way, with other steps in the place of the global average."""
+    return tuple(
+        (
+            cell,
+            model_statement(cell),
+            functional([part for layer in body(cell) for part in (steps if "GlobalAverage" in layer else (layer,))]),
+        )
+        for cell in MODELS
+    )
+
+
+def instead_of_relu(step: str) -> tuple[Edit, ...]:
+    """All three models the functional way, with another step in the place of each ReLU."""
+    return tuple(
+        (
+            cell,
+            model_statement(cell),
+            functional([part for layer in body(cell) for part in ((layer.replace(f", {RELU}", ""), step) if RELU in layer else (layer,))]),
+        )
+        for cell in MODELS
+    )
+
+
+def in_front(*steps: str) -> tuple[Edit, ...]:
+    """Images as they are stored, and all three models the functional way with steps behind the input."""
+    return (
+        *data(TRAIN_RAW, TEST_RAW),
+        *((cell, model_statement(cell), functional([body(cell)[0], *steps, *body(cell)[1:]])) for cell in MODELS),
+    )
+
+
+SHORTCUT = """(lambda x: keras.layers.ReLU()(keras.layers.Add()([
+    keras.layers.Conv2D(96, 1, strides=2)(x),
+    keras.layers.Conv2D(96, 3, strides=2, padding="same")(x),
+])))"""
+EXCITED = '(lambda x: x * keras.layers.Dense(192, activation="sigmoid")(keras.layers.GlobalAveragePooling2D(keepdims=True)(x)))'
+STATISTICS = "mean=[125.0, 123.0, 114.0], variance=[3970.0, 3890.0, 4450.0]"
+
+
+def dropout_that_stays_on(notebook: NotebookNode) -> None:
+    """A further model whose Dropout is also on in prediction, for an estimate of uncertainty; built only."""
+    steps = [*body("dropout")[:-2], f"(lambda x: {DROPOUT_LAYER}(x, training=True))", body("dropout")[-1]]
+    insert_code(notebook, "dropout", functional(steps).replace("model =", "uncertain ="))
+
+
+SAME_EFFECT = (
+    rewrite("same_average_by_an_operation", *instead_of_average("(lambda x: keras.ops.mean(x, axis=(1, 2)))")),
+    rewrite("same_average_of_averages", *instead_of_average("(lambda x: keras.ops.mean(keras.ops.mean(x, axis=1), axis=1))")),
+    rewrite("same_average_of_a_sequence", *instead_of_average("keras.layers.Reshape((64, 10))", "keras.layers.GlobalAveragePooling1D()")),
+    rewrite("same_average_by_a_lambda", *instead_of_average("keras.layers.Lambda(lambda x: keras.ops.mean(x, axis=[1, 2]))")),
+    rewrite("same_average_by_an_own_layer", WITH_OWN, *in_models("keras.layers.GlobalAveragePooling2D()", "Averaged()")),
+    rewrite("same_average_of_8_and_flatten", *instead_of_average("keras.layers.AveragePooling2D(8)", "keras.layers.Flatten()")),
+    rewrite(
+        "same_average_keeping_dimensions",
+        *instead_of_average("keras.layers.GlobalAveragePooling2D(keepdims=True)", "keras.layers.Reshape((10,))"),
+    ),
+    rewrite("same_shortcut_with_a_strided_1x1", replaced(3, SHORTCUT)),
+    rewrite("same_squeezed_and_excited", behind(7, step=EXCITED)),
+    rewrite("same_pooling_of_one", after(2, "keras.layers.MaxPooling2D(pool_size=1)")),
+    rewrite("same_padded_and_cropped", after(5, "keras.layers.ZeroPadding2D(2)", "keras.layers.Cropping2D(2)")),
+    rewrite("same_relu_by_an_operation", *instead_of_relu("keras.ops.relu")),
+    rewrite("same_leaky_relu_by_an_own_layer", WITH_OWN, *instead_of_relu("Halved()")),
+    rewrite("same_gated_by_itself", *instead_of_relu("(lambda x: x * keras.ops.sigmoid(x))")),
+    rewrite("same_group_normalised_relu", *in_models(f", {RELU}),", "), keras.layers.GroupNormalization(8), keras.layers.ReLU(),")),
+    rewrite("same_scale_by_a_layer", *in_front("keras.layers.Rescaling(scale=1 / 127.5, offset=-1.0)")),
+    rewrite("same_scale_by_an_operation", *in_front("(lambda x: x / 255.0)")),
+    rewrite("same_scale_by_a_lambda", *in_front("keras.layers.Lambda(lambda x: x / 255.0 - 0.5)")),
+    rewrite("same_scale_by_statistics", *in_front(f"keras.layers.Normalization({STATISTICS})")),
+    rewrite("same_noise_in_training", after(4, "keras.layers.GaussianNoise(0.1)")),
+    rewrite("same_dropout_in_an_own_layer", WITH_OWN, dropped("Thinned()")),
+    rewrite(
+        "same_dropout_by_channel",
+        (
+            "dropout",
+            f"{GAP}\n{DROPOUT}",
+            "    keras.layers.GlobalAveragePooling2D(keepdims=True),\n    keras.layers.SpatialDropout2D(0.2),\n    keras.layers.Flatten(),",
+        ),
+    ),
+    rewrite("same_dropout_in_a_further_model", reshape=dropout_that_stays_on),
+    rewrite(
+        "same_augmentation_nested",
+        (
+            "augmentation",
+            model_statement("augmentation"),
+            functional([body("augmentation")[0], f"keras.Sequential([{FLIP}, keras.layers.RandomZoom(0.1)])", *body("augmentation")[4:]]),
+        ),
+    ),
+)
+
 REWRITES: tuple[Rewrite, ...] = (
     *MODEL_STYLES,
     *LAYERS,
@@ -1169,4 +1424,5 @@ REWRITES: tuple[Rewrite, ...] = (
     *TRAINING_STYLES,
     *LATER_SECTIONS,
     *CELLS,
+    *SAME_EFFECT,
 )

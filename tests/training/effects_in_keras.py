@@ -195,6 +195,67 @@ class Guarded(layers.Layer):
         return self.inner(x, training=training) if training else x
 
 
+class Set(layers.Dropout):
+    """A stock layer with its argument."""
+
+    def __init__(self, **given):
+        super().__init__(0.2, **given)
+
+
+class Wide(layers.Conv2D):
+    def __init__(self, filters):
+        super().__init__(filters, 3, padding="same", activation="relu")
+
+    def get_config(self):
+        return {"filters": self.filters}
+
+
+class Largest(layers.Layer):
+    def call(self, x):
+        return ops.max(ops.reshape(x, (-1, 16, 2, 16, 2, 8)), axis=(2, 4))
+
+
+class Whole(keras.Model):
+    """The required network as a subclass, without a 1x1 convolution between."""
+
+    def __init__(self, word=None):
+        super().__init__()
+        self.flip, self.word = layers.RandomFlip(), word
+        self.maps = [layers.Conv2D(8, 3, strides=strides, padding="same", activation="relu") for strides in (1, 2, 1, 2)]
+        self.ending = [layers.Conv2D(10, 1), layers.GlobalAveragePooling2D()]
+        self.drop, self.scores = layers.Dropout(0.2), layers.Dense(10, activation="softmax")
+
+    def call(self, x, training=False):
+        x = self.flip(x, training=training)
+        for layer in (*self.maps, *self.ending):
+            x = layer(x)
+        return self.scores(self.drop(x, training=training if self.word is None else self.word))
+
+
+def subclass(name, word):
+    def make():
+        model = Whole(word)
+        model.build((None, 32, 32, 3))
+        return model
+
+    NETWORKS[name] = SCALED, make
+
+
+subclass("subclass", None)
+subclass("subclass, never", False)
+subclass("subclass, always", True)
+drop("set dropout", Set())
+drop("set dropout, never", Set(), training=False)
+network("own convolution", late=Wide(16))
+mid("own pooling", Largest())
+mid("slices in a lambda", layers.Lambda(lambda x: x[:, ::2, ::2]))
+mid("one number in the kernel", layers.Conv2D(8, 2, strides=2, kernel_initializer="ones", trainable=False))
+act("identity by a function", lambda x: layers.Activation(lambda values: values)(x))
+front("next to no rotation", layers.RandomRotation(1e-9))
+front("one of two", layers.RandomRotation(0.0), layers.RandomFlip())
+network("both ways", late=lambda x: layers.Concatenate()([layers.Conv2D(8, size, padding="same", activation="relu")(x) for size in (1, 3)]))
+raw("less its mean", lambda x: (x - ops.mean(x, axis=(1, 2, 3), keepdims=True)) / 255)
+raw("by its maximum", lambda x: x / ops.max(x, axis=(1, 2, 3), keepdims=True))
 drop("own dropout", Own())
 drop("own dropout, never", Own(word=False))
 drop("own dropout, always", Own(word=True))

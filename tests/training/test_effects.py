@@ -60,6 +60,11 @@ COSTS = {
     ),
     **dict.fromkeys(("no invert", "no erasing", "no perspective", "no blur"), "augmentation_placed"),
     "padded": "model_same_padding",
+    **dict.fromkeys(("subclass, never", "set dropout, never"), "dropout_placed dropout_rate"),
+    "subclass, always": "dropout_placed",
+    **dict.fromkeys(("own pooling", "slices in a lambda", "one number in the kernel"), "model_no_pooling"),
+    "identity by a function": "model_nonlinear",
+    "next to no rotation": "augmentation_placed",
     **dict.fromkeys(("normalised in the batch", "scaled twice"), "data_normalized"),
 }
 """Network -> what it loses; all others lose nothing."""

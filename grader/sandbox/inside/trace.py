@@ -34,6 +34,17 @@ def _is_stock(layer):
     return is_keras_own(type(layer)) and type(layer).__name__ != "Lambda" and not has_own(layer, "call")
 
 
+def _computes_as(layer):
+    """The stock class that computes what a layer does, its activation aside: its own, or the one of which a subclass changes the settings only; else None."""
+    import keras
+
+    parents = type(layer).__mro__
+    stock = next((parent for parent in parents if is_keras_own(parent)), keras.layers.Layer)
+    own = {name for parent in parents[: parents.index(stock)] for name in vars(parent)}
+    plain = stock.__module__.startswith("keras.src.layers.") and stock not in (keras.layers.Layer, keras.layers.Lambda)
+    return stock if plain and own.isdisjoint(("call", "build", "__call__")) and not has_own(layer, "call") else None
+
+
 def _own_activation(layer):
     """The activation of a layer where it is no function of Keras' own, else None."""
     function = getattr(layer, "activation", None)
@@ -301,7 +312,7 @@ def _operation_stand_in(op, args, kwargs):
         layer = _OPERATIONS[name](keras.layers, op, tensors[0])
     elif len(tensors) > 1 and not others and name in _OF_SEVERAL:
         layer = getattr(keras.layers, name)(**({"axis": op.axis} if name == "Concatenate" else {}))
-    elif len(tensors) == len(others) == 1:
+    elif len(tensors) == len(others) == 1 and name in ("Maximum", *_WITH_NUMBERS):
         number, shape = np.asarray(others[0], dtype="float64"), tensors[0].shape
         number = number.reshape(
             [size for at, size in enumerate(number.shape) if max(number.shape[: at + 1]) > 1]
@@ -329,14 +340,14 @@ def _through_custom_layers():
         return operate(self, *args, **kwargs) if found is None else original(*found)
 
     def call(self, *args, **kwargs):
-        given = kwargs.pop("training", None)
-        if given is not None and isinstance(given, bool) is not _follows_graph[-1]:
-            kwargs["training"] = int(given)
         symbolic = any(isinstance(value, keras.KerasTensor) for value in [*args, *kwargs.values()]) or (
             args and isinstance(args[0], (list, tuple)) and any(isinstance(value, keras.KerasTensor) for value in args[0])
         )
         if not symbolic:
             return original(self, *args, **kwargs)
+        given = kwargs.pop("training", None)
+        if given is not None and isinstance(given, bool) is not _follows_graph[-1]:
+            kwargs["training"] = int(given)
         if type(self).__name__ == "Lambda" and args:
             stand_in = _lambda_stand_in(self, args[0])
             if stand_in is not None:
@@ -347,16 +358,19 @@ def _through_custom_layers():
                 raise NotTraceable(f"the Lambda layer {self.name!r} does something that no stock layer does") from error
         if not _has_own_parts(self) and not _has_operations(self):
             return original(self, *args, **kwargs)
-        if _is_stock(self) and not isinstance(self, keras.Model):  # its activation is one of the notebook's own
+        stock = _computes_as(self)
+        if stock is not None:  # its activation is one of the notebook's own, or it only sets what the stock class takes
+            function = _own_activation(self)
             if self.name not in plain:
                 original(self, *args, **kwargs)  # builds it
-                with _without_activations([self]):
-                    plain[self.name] = type(self).from_config({**self.get_config(), "activation": "linear"})
-                plain[self.name].build_from_config(self.get_build_config())
+                with _without_activations([self] if function else []):
+                    plain[self.name] = stock.from_config({**stock.get_config(self), **({"activation": "linear"} if function else {})})
+                plain[self.name].build_from_config(self.get_build_config() or {})
                 for variable, value in zip(plain[self.name].weights, self.weights, strict=False):  # an activation's own come last
                     variable.assign(value)
             try:
-                return self.activation(original(plain[self.name], *args, **kwargs))
+                result = original(plain[self.name], *args, **kwargs)
+                return result if function is None else function(result)
             except Exception as error:
                 raise NotTraceable(f"the activation of {self.name!r} computes something that no stock layer does") from error
         if not self.built:

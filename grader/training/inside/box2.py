@@ -59,7 +59,7 @@ class _Answers:
     def measure(self, request):
         from . import effects
 
-        return self.rebuild(request, effects.Measuring(self._spec.get("images"), request["recipe"]))
+        return self.rebuild(request, effects.Measuring(self._spec.get("images"), request["recipe"], request["input_shape"]))
 
     def rebuild(self, request, measure=None):
         try:

@@ -14,6 +14,7 @@ Weights have their initial values. Where all of it was measured, nothing here as
 import math
 
 import numpy as np
+from keras.src.backend.common.stateless_scope import get_stateless_scope
 
 from . import pool, rebuild
 
@@ -21,8 +22,13 @@ keras = rebuild.keras
 
 IMAGES, PAIRS, DEEP = 64, 16, 2
 """Stored images that the input's range is measured on, that random layers are tried on, and that run through the whole network."""
-MOST_VALUES, MOST_PRODUCTS = 4_000_000, 4_000_000_000
-"""Largest activation (values an image) that is drawn; and multiplications an image up to which the network runs on real images: All-CNN-C has 0.3e9."""
+MOST_VALUES, MOST_TOGETHER, MOST_PRODUCTS = 1_000_000, 10_000_000, 3_000_000_000
+"""Largest activation (values an image) that is drawn, and all of them together (All-CNN-C: 0.1 and 0.5 million, ResNet50 on 224x224 pixels: 0.8 and 32 million, which would take 5 s);
+and multiplications an image up to which the network runs on real images: All-CNN-C has 0.3e9."""
+MOST_RUN, MOST_PARAMETERS = 50_000_000, 50_000_000
+"""Values of one step's result for a batch, and parameters of a network that runs on real images."""
+SMALL = 100_000
+"""Values of a weight up to which its initial value is kept: a normalisation reads four, each time it is asked."""
 FEW = 1e-3
 """Share of values that may differ by chance or by rounding."""
 _SEED = 23  # any: of the drawn values and of initial weights
@@ -31,10 +37,10 @@ LINEAR, SAME, UNCHANGED = 1e-2, 1e-3, 5e-3
 
 
 class Measuring:
-    """Measures one model. `folder`: the images' folder, None for drawn ones; `recipe`: how they reach the model (records.Recipe as a dictionary)."""
+    """Measures one model. `folder`: the images' folder, None for drawn ones; `recipe`: how they reach the model (records.Recipe as a dictionary), `shape`: as which."""
 
-    def __init__(self, folder, recipe):
-        self._folder, self._recipe = folder, recipe
+    def __init__(self, folder, recipe, shape=None):
+        self._folder, self._recipe, self._given = folder, recipe, shape
         self._random = np.random.default_rng(_SEED)
         keras.utils.set_random_seed(_SEED)  # the same initial values each time: a verdict must not depend on luck
 
@@ -46,15 +52,21 @@ class Measuring:
             for source in dict.fromkeys(node["inputs"]):
                 self._after[source].append(node["index"])
             node["effect"] = {}
+        scope = get_stateless_scope()
+        for weight in {id(each): each for step in steps if step is not None for each in getattr(step.operation, "weights", ())}.values():
+            if math.prod(weight.shape) <= SMALL:
+                scope.add_update((weight, weight.value))
         self._kernel = [step is not None and _has_kernel(step.operation) for step in steps]
-        shape = body["input_shape"]
+        shape = self._given if body["input_shape"] and None in body["input_shape"] else body["input_shape"]
+        self._shapes = [None] * len(steps)
         images = None if not shape or None in shape else self._images(tuple(shape))
         body["reaching"] = None if images is None else self._reaching(images)
         self._spread = {} if images is None else self._spreads(images[:DEEP])
         self._starts = {index for index, step in enumerate(steps) if step is None or self._kernel[index]}
         self._ends = {}
+        together = sum(math.prod(self._shape(index) or ()) for index in range(len(steps)))
         for index in range(len(steps)):
-            if index in self._starts:  # junctions become starts on the way
+            if index in self._starts and together <= MOST_TOGETHER:  # junctions become starts on the way
                 self._follow(index)
         for index, node in enumerate(self._nodes):
             if self._kernel[index] and self._ends.get(index):
@@ -71,9 +83,11 @@ class Measuring:
             found = np.asarray(pool.prepare(keras.ops, stored, self._recipe), np.float32)
             if found.shape[1:] == shape:
                 return found
-        pixels = self._random.integers(0, 256, (IMAGES, *shape)) if math.prod(shape) <= MOST_VALUES // IMAGES else None
+        if math.prod(shape) > MOST_VALUES:
+            return None
+        pixels = self._random.integers(0, 256, (min(IMAGES, 2 * MOST_VALUES // math.prod(shape)), *shape))
         scale, offset = (np.mean(self._recipe.get(key) or [plain]) for key, plain in (("scale", 1.0), ("offset", 0.0)))
-        return None if pixels is None else (pixels * scale + offset).astype(np.float32)
+        return (pixels * scale + offset).astype(np.float32)
 
     def _reaching(self, images):
         """Smallest, largest and mean value and deviation of what reaches a first layer with a kernel, in inference and where layers normalise by batch as in training."""
@@ -105,12 +119,13 @@ class Measuring:
         """Node -> (mean, standard deviation) of each channel on real images, before a layer's own activation; empty where the network is too large for that."""
         products = sum(node["parameters"] * math.prod(size or 1 for size in (node["output_shape"] or [1])[:-1]) for node in self._nodes)
         found, values = {}, {}
-        if products > MOST_PRODUCTS:
+        if products > MOST_PRODUCTS or sum(node["parameters"] for node in self._nodes) > MOST_PARAMETERS:
             return found
         for index, step in enumerate(self._steps):
             taken = [values.get(source) for source in self._nodes[index]["inputs"]]
             known = step is not None and all(each is not None for each in taken)
             value = values[index] = images if step is None else self._run(index, taken, plain=True) if known else None
+            self._shapes[index] = None if value is None else value.shape[1:]
             if value is not None and value.ndim > 1 and (step is None or self._kernel[index] or len(taken) > 1):
                 channels = 1 + self._channels(index, value.ndim - 2)
                 axes = tuple(axis for axis in range(value.ndim) if axis != channels)
@@ -232,6 +247,8 @@ class Measuring:
         step, operation = self._steps[index], self._steps[index].operation
         given = self._nodes[index]["training"]
         try:
+            if len(taken[0]) * math.prod(self._shape(index) or ()) > MOST_RUN:
+                return None
             inputs = {
                 id(tensor): keras.ops.convert_to_tensor(value) for tensor, value in zip(step.arguments.keras_tensors, taken, strict=True)
             }
@@ -253,8 +270,8 @@ class Measuring:
             return None
 
     def _shape(self, index):
-        shape = self._nodes[index]["output_shape"]
-        return None if shape is None or None in shape or not shape else tuple(shape)
+        shape = self._nodes[index]["output_shape"] or ()
+        return (tuple(shape) or None) if None not in shape else self._shapes[index]
 
     def _channels(self, index, last):
         """The axis of the channels, the batch's left out; `last` where the layer does not say otherwise."""
@@ -306,7 +323,7 @@ class _Place:
         mixed = self.pending is not None or _neither(result[2], result[0], result[1]) > 10 * FEW
         now = np.moveaxis(result, place.channels + 1, -1) if is_map else None
         fewer = is_map and now[0, ..., 0].size <= last[0, ..., 0].size
-        if mixed and (whole := self._whole(result)):
+        if not is_map and (whole := self._whole(result)):
             effect["positions"], place.maps, place.pending = whole, [], None
         elif mixed and is_map:
             if fewer and _neither(result[3], result[0], result[1]) < 0.8:  # else each position depends on all: a normalisation
@@ -322,7 +339,7 @@ class _Place:
         elif size in (shape[-1], shape[0]):
             if size > last.shape[-1]:
                 place.flat = self.flat or effect
-            elif 2 * size <= kept:
+            elif size == last.shape[-1]:
                 effect["positions"], place.maps = "skips", []
         return place
 
