@@ -192,7 +192,9 @@ def _dropout_stand_in(layer, tensor):
         return None
     dropped = drawn == 0
     rate, stated = float(dropped.mean()), getattr(layer, "rate", None)
-    each = all((dropped.any(axis) & ~dropped.all(axis)).any() for axis, size in enumerate(dropped.shape) if size > 1)  # not whole images or channels
+    each = all(
+        (dropped.any(axis) & ~dropped.all(axis)).any() for axis, size in enumerate(dropped.shape) if size > 1
+    )  # not whole images or channels
     if not 0 < rate < 1 or not each or not np.allclose(drawn[~dropped], 1 / (1 - rate), rtol=0.05):
         return None
     near = isinstance(stated, float) and abs(stated - rate) < 0.02
