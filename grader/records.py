@@ -328,6 +328,11 @@ class FitClaim:
         return min((rows for rows in (train.rows, asked) if rows is not None), default=None)
 
     @property
+    def images(self) -> int | None:
+        """Images of all epochs together, each as often as it comes; None where that is not known."""
+        return None if self.rows is None else self.rows * max((self.epochs or 1) - self.initial_epoch, 0)
+
+    @property
     def validates_on_training(self) -> bool:
         """Whether the validation images are rows of the training images. A fifth of them may be: an honest split of CIFAR-10 has twins, about 1 in 1,000 images."""
         return self.shared is not None and self.shared > 0.2

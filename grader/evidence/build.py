@@ -38,7 +38,7 @@ def _trained(record: RunRecord) -> tuple[tuple[ModelClaim, tuple[FitClaim, ...]]
             calls.setdefault(key, []).append(fit)
     kept = {history.fit for history in record.histories} | {index for plot in record.plots for index, _ in plot.curves}
     for made in calls.values():
-        most = max(_images(fit) for fit in made)
+        most = max(fit.images or 0 for fit in made)
         made.sort(key=lambda fit: (_meets(fit, most, kept=fit.index in kept), fit.index))
     fitted = {serial for serial, _ in calls}
     found: dict[int, list[tuple[ModelClaim, tuple[FitClaim, ...]]]] = {
@@ -54,16 +54,12 @@ def _trained(record: RunRecord) -> tuple[tuple[ModelClaim, tuple[FitClaim, ...]]
     )
 
 
-def _images(fit: FitClaim) -> int:
-    return (fit.train.rows or 0 if fit.train else 0) * (fit.epochs or 1)
-
-
 def _meets(fit: FitClaim, most: int, *, kept: bool) -> int:
     """How much of what is asked of a training call this one shows; `most`: images times epochs of the longest call of its model."""
     train = fit.train
     return (
         4 * (fit.error is None)
-        + 2 * (10 * _images(fit) >= most)
+        + 2 * (10 * (fit.images or 0) >= most)
         + (fit.validation is not None or fit.validation_split > 0)
         + kept
         + (train is not None and train.dataset == "cifar10")
@@ -132,9 +128,9 @@ def _trained_on(claim: ModelClaim, fits: tuple[FitClaim, ...], notebook: Noteboo
         noise = train is not None and train.dataset is None and train.matched == 0 and train.container == "array" and known
         if caught or other or noise:
             continue
-        if fit.rows is None:
+        if fit.images is None:
             return None
-        images += fit.rows * (fit.epochs or 1)
+        images += fit.images
     return images
 
 

@@ -297,7 +297,7 @@ def recipe_of(train: DataClaim, notes: list[str]) -> dict[str, Any]:
     return {
         "kind": kind,
         "scale": [_rounded(number, digits) for number in scale],
-        "offset": [round(number, digits - 1) for number in offset],
+        "offset": [round(number, digits - 1) + 0.0 for number in offset],  # a zero has no sign
         "resized": list(found.resized) if found.resized else None,
         "channels_first": found.channels_first,
         "flattened": found.flattened,

@@ -135,6 +135,8 @@ SMALL = replace(IMAGES, rows=100, std=0.2)
     [
         ([{}], 3_000),
         ([{}, {"epochs": 1}, {"epochs": None}], 3_200),
+        ([{"initial_epoch": 20}], 1_000),
+        ([{"initial_epoch": 30}], 0),
         ([{"steps": 2, "batch_size": 32}], 64 * 30),
         ([{"steps": 10, "batch_size": 32}], 3_000),  # no more than there are
         ([{"steps": 2, "batch_size": 32, "train": replace(SMALL, rows=None)}], 64 * 30),

@@ -64,6 +64,7 @@ def box():
     recorder = keras_hooks.Recorder(context.Context(pipe, {}))
     recorder.store.add("cifar10", "train", IMAGES, LABELS)
     recorder.original = dict.fromkeys(("fit", "train_on_batch"), Model.fit)
+    recorder.keras = types.SimpleNamespace(callbacks=types.SimpleNamespace(Callback=object))
     return recorder, pipe
 
 
@@ -184,7 +185,7 @@ def test_a_timeout_ends_examining_too(box, described, monkeypatch):
 
 def test_defects_after_a_cell_and_at_the_end_cost_one_claim_each(box, described, monkeypatch):
     recorder, pipe = box
-    recorder.keras = types.SimpleNamespace(Model=Model)
+    recorder.keras.Model = Model
 
     class Odd(Model):
         @property
