@@ -169,15 +169,12 @@ def _made_by() -> str:
     return json.dumps([own, *(metadata.version(name) for name in ("pygments", "numpy"))])
 
 
-def similar(
-    standings: Iterable[Standing], *, template: str = "", limit: float = LIMIT, fingerprints: Fingerprints | None = None
-) -> Similar:
+def similar(standings: Iterable[Standing], *, template: str = "", fingerprints: Fingerprints | None = None) -> Similar:
     """Compare a class's works with each other, in one pass over the standings.
 
     Args:
         standings: one a student or group; those without code, and those that could not be graded, are not compared.
         template: the code of the exercise's template, where the instructor gives it.
-        limit: the most pairs by chance, basis by basis, for a pair to be listed.
         fingerprints: those of an earlier comparison; what is made anew is in them afterwards.
     """
     fingerprints = fingerprints or Fingerprints()
@@ -197,7 +194,7 @@ def similar(
     pairs: dict[tuple[int, int], list[Found]] = defaultdict(list)
     for one, other, found in _contents(works, different, null):
         pairs[one, other].append(found)
-    for agreements in (_curves(firsts, limit, null), _models(firsts, limit, null), _codes(firsts, limit, null)):
+    for agreements in (_curves(firsts, null), _models(firsts, null), _codes(firsts, null)):
         for one, other, found in agreements:
             pairs[places[min(one, other)], places[max(one, other)]].append(found)
     listed = [
@@ -277,7 +274,7 @@ def _recorded(report: Report | None, *, seeded: bool) -> Iterator[tuple[tuple[in
             yield tuple(sorted(set(tokens))), seeded
 
 
-def _curves(works: Sequence[_Work], limit: float, null: list[str]) -> Iterator[Agreement]:
+def _curves(works: Sequence[_Work], null: list[str]) -> Iterator[Agreement]:
     """Curves of different students that share recorded numbers. Chance: each number is met with its share in the class, independently."""
     owners, curves, seeded = [], [], []
     for place, work in enumerate(works):
@@ -298,7 +295,7 @@ def _curves(works: Sequence[_Work], limit: float, null: list[str]) -> Iterator[A
             continue
         compared = min(curves[a].size, curves[b].size)
         expected = numbers * _tail(shared, compared, _MEETING)
-        if expected > limit:
+        if expected > LIMIT:
             continue
         whole = shared == max(curves[a].size, curves[b].size)
         words = f"the same {shared} recorded numbers of a training, digit for digit" + (
@@ -351,7 +348,7 @@ def _model(report: Report | None) -> tuple[tuple[str, ...], int]:
     return (structure, f"{chosen.optimizer} {chosen.loss}", *settings), len(layers)
 
 
-def _models(works: Sequence[_Work], limit: float, null: list[str]) -> Iterator[Agreement]:
+def _models(works: Sequence[_Work], null: list[str]) -> Iterator[Agreement]:
     """Equal models that few have. Chance: structure, compile, and the rarest layer of that structure are chosen independently, with their shares in the class."""
     having = [place for place, work in enumerate(works) if work.model]
     if len(having) < LEAST_CLASS:
@@ -374,7 +371,7 @@ def _models(works: Sequence[_Work], limit: float, null: list[str]) -> Iterator[A
         rarest = min((layers[model[0]][place, text] for place, text in enumerate(model[2:])), default=structure)
         chance = _share(structure, alike, len(having)) * _share(compiled, alike, len(having)) * _share(rarest, alike, structure)
         expected = numbers * chance**2
-        if expected > limit:
+        if expected > LIMIT:
             continue
         words = (
             f"the same model of {counted(works[owners[0]].layers, 'layer')}, with the same settings and compile; {alike} of {len(having):,} works have it "
@@ -409,7 +406,7 @@ class _Row:
         return self.beyond * math.exp((self.start - weight) / self.scale) if weight > self.start else 1.0
 
 
-def _codes(works: Sequence[_Work], limit: float, null: list[str]) -> Iterator[Agreement]:
+def _codes(works: Sequence[_Work], null: list[str]) -> Iterator[Agreement]:
     """Codes that share rare passages. A pair weighs the bits of the passages shared, times the square of the agreeing share: much, and most of the work.
 
     Chance: the upper tenth of each work's own weights with the rest of the class; a pair must stand out of both works' rows.
@@ -434,12 +431,12 @@ def _codes(works: Sequence[_Work], limit: float, null: list[str]) -> Iterator[Ag
         row = rows[place] = _row(weights, count)
         kept = (agreeing >= LEAST_RARE) & (shares >= (0.2 if known else 0.8))
         for other, share, weight, same in zip(others[kept], shares[kept], weights[kept], agreeing[kept], strict=True):
-            if not known or pairs * row.chance(float(weight)) <= limit:
+            if not known or pairs * row.chance(float(weight)) <= LIMIT:
                 strong.append((place, int(other), float(share), float(weight), int(same)))
     for one, other, share, weight, same in strong:
         first, second = rows[one], rows[other]
         expected = pairs * max(first.chance(weight), second.chance(weight)) if known and first is not None and second is not None else None
-        if one > other or (expected is not None and expected > limit):
+        if one > other or (expected is not None and expected > LIMIT):
             continue
         words = (
             f"{share:.0%} of the rarer passages of one code are in the other ({same} fingerprints that at most {most} of {count:,} works have); "
