@@ -19,7 +19,7 @@ from grader.batch.progress import Watching
 from grader.batch.records import FINISHED, Entry, Graded, GradingKey, Standing
 from grader.batch.shelf import Shelf
 from grader.batch.summary import Said
-from grader.batch.supervisor import Progress, Watcher, Work, supervise
+from grader.batch.supervisor import Progress, Supervisor, Watcher, Work
 from grader.batch.worker import FILE, Item
 from grader.errors import GraderError, InfrastructureError, NothingToGrade, UsageError
 from grader.machine import machine_mib
@@ -324,7 +324,7 @@ def grade_all(opened: Class, plan: Plan, works: Sequence[Work], watcher: Watcher
 
         if crowded := _crowded(plan):
             watcher.tell(crowded)
-        supervise(works, engine, record, watcher, progress, plan.options, shelf)
+        Supervisor(engine, record, watcher, progress, plan.options, shelf).grade(works)
         for lack in engine.lacks:
             watcher.tell(lack)
     finally:

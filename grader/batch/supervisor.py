@@ -105,95 +105,81 @@ class Watcher(Protocol):
         ...
 
 
-def supervise(
-    works: Iterable[Work],
-    engine: Engine,
-    record: Callable[[Graded], bool],
-    watcher: Watcher,
-    progress: Progress,
-    options: pipeline.Options,
-    shelf: Shelf | None = None,
-) -> None:
-    """Grade `works` and give every result to `record`, which keeps it (False: somebody else had kept one for this content).
+@dataclass(slots=True)
+class Supervisor:
+    """Feeds `engine`, and gives every result to `keep` (False: somebody else had kept one for this content) and, as files, to the `shelf`.
 
-    Raises InfrastructureError where the engine cannot go on; what is recorded by then stays recorded.
+    Below: what is with the engine, what has to be tried alone, and what is tried for the last time.
     """
-    run = _Run(engine, record, watcher, progress, options, shelf)
-    queue = deque(works)
-    while queue or run.sent:
-        while queue and len(run.sent) < engine.slots + 1:  # one more, so that no slot waits for this loop
-            run.send(queue.popleft())
-        run.take()
-    for work, done in run.suspects:
-        run.send(work, avoid=done.worker, last=True)
-        while run.sent:
-            run.take()
 
+    engine: Engine
+    keep: Callable[[Graded], bool]
+    watcher: Watcher
+    progress: Progress
+    options: pipeline.Options
+    shelf: Shelf | None = None
+    _sent: dict[str, Work] = field(default_factory=dict)
+    _suspects: list[tuple[Work, Done]] = field(default_factory=list)
+    _last: set[str] = field(default_factory=set)
 
-class _Run:
-    """What `supervise` keeps: what is with the engine, and what has to be tried alone."""
+    def grade(self, works: Iterable[Work]) -> None:
+        """Grade `works`. Raises InfrastructureError where the engine cannot go on; what is recorded by then stays recorded."""
+        queue = deque(works)
+        while queue or self._sent:
+            while queue and len(self._sent) < self.engine.slots + 1:  # one more, so that no slot waits for this loop
+                self._send(queue.popleft())
+            self._take()
+        for work, done in self._suspects:
+            self._send(work, avoid=done.worker, last=True)
+            while self._sent:
+                self._take()
 
-    def __init__(
-        self,
-        engine: Engine,
-        record: Callable[[Graded], bool],
-        watcher: Watcher,
-        progress: Progress,
-        options: pipeline.Options,
-        shelf: Shelf | None,
-    ) -> None:
-        self._engine, self._keep, self._options = engine, record, options
-        self._watcher, self._progress, self._shelf = watcher, progress, shelf
-        self.sent: dict[str, Work] = {}
-        self.suspects: list[tuple[Work, Done]] = []
-        self._last: set[str] = set()
-
-    def send(self, work: Work, *, avoid: str = "", last: bool = False) -> None:
+    def _send(self, work: Work, *, avoid: str = "", last: bool = False) -> None:
         item = work.load()
         if isinstance(item, str):
-            self._progress.total -= 1
-            self._watcher.tell(f"{_named(work)}: {item}")
+            self.progress.total -= 1
+            self.watcher.tell(f"{_named(work)}: {item}")
             return
-        self.sent[work.content] = work
+        self._sent[work.content] = work
         if last:
             self._last.add(work.content)
-        self._engine.submit(item, avoid=avoid)
+        self.engine.submit(item, avoid=avoid)
         self._look()
 
     def _look(self) -> None:
         """What is at work: as many as the engine has slots, in the order in which they were sent."""
-        progress = self._progress
-        progress.slots = self._engine.slots
-        progress.running, progress.training = self._engine.at_work
-        for content in islice(self.sent, progress.slots):
+        progress = self.progress
+        progress.slots = self.engine.slots
+        progress.running, progress.training = self.engine.at_work
+        for content in islice(self._sent, progress.slots):
             progress.began.setdefault(content, time.monotonic())
 
-    def take(self) -> None:
-        for done in self._engine.done(_WAIT_S):
-            work = self.sent.pop(done.item.content)
-            took = time.monotonic() - self._progress.began.pop(work.content, time.monotonic())
+    def _take(self) -> None:
+        for done in self.engine.done(_WAIT_S):
+            work = self._sent.pop(done.item.content)
+            took = time.monotonic() - self.progress.began.pop(work.content, time.monotonic())
             failed_here = done.answer is None or done.answer.graded.status == RunStatus.INFRA_ERROR.value
             if failed_here and work.content not in self._last:
-                self.suspects.append((work, done))
-                self._progress.suspects += 1
-                self._watcher.tell(f"{_named(work)}: {_reason(done)} It is tried again, alone, at the end.")
+                self._suspects.append((work, done))
+                self.progress.suspects += 1
+                self.watcher.tell(f"{_named(work)}: {_reason(done)} It is tried again, alone, at the end.")
             else:
                 self._record(work, done, took)
         self._look()
-        self._watcher.tick(self._progress)
+        self.watcher.tick(self.progress)
 
     def _record(self, work: Work, done: Done, took: float) -> None:
         reason = "The machine failed twice while grading this; it never counts against a student. Run the same command again."
-        answer = done.answer or failed(done.item, RunStatus.INFRA_ERROR, reason, done.lost, self._options, done.worker)
-        if self._shelf is not None:  # first: what is recorded is not graded again, so its report has to be there
-            self._shelf.put(work.students if work.counts_for is None else work.counts_for, work.content, answer.files)
-        self._keep(answer.graded)
-        progress, graded = self._progress, answer.graded
+        answer = done.answer or failed(done.item, RunStatus.INFRA_ERROR, reason, done.lost, self.options, done.worker)
+        if self.shelf is not None:  # first: what is recorded is not graded again, so its report has to be there
+            self.shelf.put(work.students if work.counts_for is None else work.counts_for, work.content, answer.files)
+        self.keep(answer.graded)
+        progress, graded = self.progress, answer.graded
         progress.statuses[graded.status] += 1
         progress.trained += graded.trained
         progress.reused += graded.reused
         progress.took.append(took)
-        self._watcher.recorded(Recorded(students=work.students, graded=graded, score=answer.score, max_score=answer.max_score), progress)
+        self.watcher.recorded(Recorded(students=work.students, graded=graded, score=answer.score, max_score=answer.max_score), progress)
 
 
 def _named(work: Work) -> str:

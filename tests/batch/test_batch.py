@@ -19,7 +19,7 @@ from grader.batch import session
 from grader.batch.engine import Done, Local
 from grader.batch.gradebook import Gradebook
 from grader.batch.shelf import Shelf
-from grader.batch.supervisor import Progress, Recorded, Work, supervise
+from grader.batch.supervisor import Progress, Recorded, Supervisor, Work
 from grader.batch.worker import Item, Workshop
 from grader.errors import InfrastructureError, NothingToGrade, UsageError
 
@@ -277,7 +277,7 @@ def test_what_kills_its_worker_is_tried_alone_then_reported():
     progress = Progress(total=3)
     with Local(options(), jobs=1) as engine:
         losing = Losing(engine, {"a": 1, "b": 2})
-        supervise(works, losing, lambda graded: kept.setdefault(graded.content, graded) is graded, heard, progress, options())
+        Supervisor(losing, lambda graded: kept.setdefault(graded.content, graded) is graded, heard, progress, options()).grade(works)
     assert {name: graded.status for name, graded in kept.items()} == {"a": "ungradable", "b": "infra_error", "c": "ungradable"}
     assert losing.seen[-2:] == [("a", "one"), ("b", "one")]
     assert losing.alone
@@ -304,7 +304,7 @@ def test_as_many_are_said_to_run_as_run():
     ]
     progress = Progress(total=4)
     with Local(options(), jobs=1) as engine:
-        supervise(works, engine, lambda _: True, heard, progress, options())
+        Supervisor(engine, lambda _: True, heard, progress, options()).grade(works)
         assert engine.at_work == (0, 0)
     assert heard.running == {0, 1}
     assert len(progress.took) == 4
@@ -320,7 +320,7 @@ def test_a_hand_in_that_changes_meanwhile_is_told_of_and_takes_nobody_along():
     ]
     progress = Progress(total=2)
     with Local(options(), jobs=1) as engine:
-        supervise(works, engine, lambda graded: kept.setdefault(graded.content, graded) is graded, heard, progress, options())
+        Supervisor(engine, lambda graded: kept.setdefault(graded.content, graded) is graded, heard, progress, options()).grade(works)
     assert (list(kept), heard.said, progress.total, progress.done) == (["b"], ["sub_a: the submission was changed"], 1, 1)
 
 

@@ -24,7 +24,7 @@ from grader import dataset, pipeline, rubric
 from grader.batch import ray_engine
 from grader.batch.engine import Local
 from grader.batch.ray_engine import Cluster, Opened, differs, room_of, share_of
-from grader.batch.supervisor import Progress, Work, supervise
+from grader.batch.supervisor import Progress, Supervisor, Work
 from grader.batch.worker import Item
 from grader.errors import InfrastructureError, UsageError
 from grader.sandbox.process import descendants
@@ -338,7 +338,7 @@ def test_a_node_is_killed_midway_another_joins_and_everything_is_answered_once(c
 
     items = [slow_item(), item("file_empty"), item("wrong_last_layer_relu")]
     works = [Work(content=one.content, students=(f"sub_{one.content}",), load=lambda one=one: one) for one in items]
-    supervise(works, engine, record, told, Progress(total=len(works)), options())
+    Supervisor(engine, record, told, Progress(total=len(works)), options()).grade(works)
     assert kept == dict.fromkeys((one.content for one in items), 1)
     (victim,) = victims
     (sentence,) = told.sentences
@@ -411,7 +411,7 @@ def test_a_head_that_is_gone_ends_the_run_in_order_and_keeps_what_was_recorded(m
         items = [item("file_empty"), slow_item()]
         works = [Work(content=one.content, students=(f"sub_{one.content}",), load=lambda one=one: one) for one in items]
         with pytest.raises(InfrastructureError, match="head .* has not answered for 3 s. What was graded by then is recorded"):
-            supervise(works, engine, record, _Told(), Progress(total=len(works)), options())
+            Supervisor(engine, record, _Told(), Progress(total=len(works)), options()).grade(works)
         assert kept == ["file_empty-0"]
         boxes.update(family(pid))
         before = time.monotonic()
