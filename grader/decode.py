@@ -9,7 +9,7 @@ fields, wrong types. Terminal control sequences, invisible direction marks and t
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -52,6 +52,15 @@ def clean_text(text: str) -> str:
     """`text` without terminal control sequences, control characters (tab and newline stay), direction overrides and this machine's paths."""
     text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
     return _HOST_PATH.sub("", text) if "-packages/" in text or "/inside/" in text else text
+
+
+def without_places(folders: Iterable[str]) -> Callable[[str], str]:
+    """What puts `/…` in the place of this machine's `folders` (absolute paths) in a text."""
+    named = sorted({folder for folder in folders if folder.count("/") > 1 or folder == "/root"}, key=len, reverse=True)
+    if not named:
+        return str
+    found = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, named))})(?![\w-])")
+    return lambda text: found.sub("/…", text) if "/" in text else text
 
 
 def strict_json(data: bytes, limit: int = FRAME_BYTES) -> Any:
@@ -98,16 +107,16 @@ def _number(text: str) -> int | float:
     return value
 
 
-def clean(value: Any, depth: int = 0) -> Any:
-    """Every string inside `value` cleaned by `clean_text`. Raises FrameError where it is nested too deeply, or where cleaning makes keys equal."""
+def clean(value: Any, depth: int = 0, places: Callable[[str], str] = str) -> Any:
+    """Every string inside `value` cleaned by `clean_text`, then by `places`. Raises FrameError where it is nested too deeply, or where cleaning makes keys equal."""
     if isinstance(value, str):
-        return clean_text(value)
+        return places(clean_text(value))
     if isinstance(value, list | dict) and depth >= MAX_DEPTH:
         raise FrameError("a frame is nested too deeply")
     if isinstance(value, list):
-        return [clean(item, depth + 1) for item in value]
+        return [clean(item, depth + 1, places) for item in value]
     if isinstance(value, dict):
-        return _pairs([(clean_text(key), clean(item, depth + 1)) for key, item in value.items()])
+        return _pairs([(places(clean_text(key)), clean(item, depth + 1, places)) for key, item in value.items()])
     return value
 
 
@@ -154,13 +163,14 @@ class TooManyValues(FrameError):
 
 
 class FrameReader:
-    """Cuts a byte stream into decoded frames and checks their sequence numbers. `values`: how many values all frames may hold together."""
+    """Cuts a byte stream into decoded frames and checks their sequence numbers, from `first` on. `values`: how many values all frames may hold together."""
 
-    def __init__(self, limit: int = FRAME_BYTES, *, values: int = 128 * VALUES_A_MIB) -> None:
+    def __init__(self, limit: int = FRAME_BYTES, *, values: int = 128 * VALUES_A_MIB, first: int = 0) -> None:
         self._buffer = bytearray()
         self._limit = limit
         self._values, self._most_values = 0, values
-        self._next = 0
+        self._first = self._next = first
+        self.places: Callable[[str], str] = str
 
     @property
     def pending(self) -> int:
@@ -187,13 +197,13 @@ class FrameReader:
                 or set(frame) != {"seq", "kind", "body"}
                 or type(frame["seq"]) is not int
                 or frame["seq"] != self._next
-                or self._next >= TOTAL_FRAMES
+                or self._next >= self._first + TOTAL_FRAMES
             ):
-                raise FrameError(f"frame {self._next} is out of order or has the wrong parts")
+                raise FrameError(f"frame {self._next - self._first} is out of order or has the wrong parts")
             if not isinstance(frame["kind"], str):
                 raise FrameError("a frame's kind is not text")
             self._next += 1
-            yield frame["kind"], clean(frame["body"])
+            yield frame["kind"], clean(frame["body"], places=self.places)
 
 
 _KINDS: Mapping[str, tuple[str, type[Any], int]] = {

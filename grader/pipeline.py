@@ -477,7 +477,7 @@ def _report(draft: _Draft, lines: rubric.Rubric, found: Evidence, results: tuple
         recorded=_recorded(found),
         answers=found.notebook.answers,
         flags=raised,
-        notes=(*record.notes,),
+        notes=tuple(note for note in record.notes if note.kind not in evidence.SEEN),
     )
 
 

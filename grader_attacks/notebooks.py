@@ -22,7 +22,7 @@ from grader.records import Report, RunStatus
 from grader.sandbox import Limits, Sandbox
 from grader.training.box2 import Box2
 from grader_attacks.records import Attack, Outcome
-from grader_attacks.suite import ARCHIVE, DATA, EXHAUST, FORGE, LIE, POISON
+from grader_attacks.suite import ARCHIVE, DATA, EXHAUST, FORGE, LIE, POISON, SEMANTICS
 
 FORMATS = ("json", "html", "md", "junit", "gradescope", "github", "notebook")
 LIMITS = Limits(cell_s=60, wall_s=180, memory_mib=3072)
@@ -79,6 +79,72 @@ def _forge(name: str, what: str, family: str = FORGE, **parts: Any) -> Hostile:
     return Hostile(attack=Attack(id=f"notebook.{name}", family=family, what=what, proof="points", alone=True, control=False), **parts)
 
 
+_WITH_GOOD = MODEL + "\nimport keras as _keras\n" + _PERFECT + "_c = _good.get_config()\n"
+_FIND = """
+def _take(thing, depth=0):
+    from types import CellType
+    if depth > 6 or _found:
+        return
+    for item in (thing if isinstance(thing, (list, tuple)) else list(getattr(thing, "__dict__", {}).values()) + [
+            each for name in ("__self__", "__func__", "__wrapped__", "__closure__", "cell_contents", "func", "args") if (each := getattr(thing, name, None)) is not None]):
+        if hasattr(item, "send") and hasattr(item, "originals"):
+            print("found by", type(thing).__name__, str(getattr(thing, "__qualname__", thing))[:200])
+            _found.append(item)
+        elif isinstance(item, (list, tuple, CellType)) or callable(item) or hasattr(item, "__dict__"):
+            _take(item, depth + 1)
+_found = []
+def _lie(context):
+    send = context.send
+    def lying(kind, body):
+        if kind == "fit":
+            body["validation"] = dict(body["train"], split="test", rows=10000)
+            for data in (body["train"], body["validation"]):
+                data.update(minimum=0.0, maximum=1.0, dtype="float32")
+                data["recipe"].update(kind="affine", scale=[1 / 255] * 3, offset=[0.0] * 3)
+            send("plot", {"cell": body["cell"], "curves": [[body["index"], "accuracy"], [body["index"], "val_accuracy"]], "lines": 2})
+        return send(kind, body)
+    context.send = lying
+"""
+"""`_take(thing)` walks attributes, closures and what wraps what to the grader's context; `_lie(context)` has it claim what earns points."""
+_UP = """
+    import sys
+    while frame is not None:
+        for item in list(frame.f_locals.values()):
+            item = getattr(item, "context", None) or item
+            if hasattr(item, "send") and hasattr(item, "originals"):
+                _lie(item)
+                return
+        frame = frame.f_back
+"""
+
+
+def _semantics(name: str, what: str, *, flags: tuple[str, ...] = ("patches_library",), **parts: Any) -> Hostile:
+    return _forge(name, what, SEMANTICS, flags=flags, **parts)
+
+
+def _patched(name: str, what: str, patch: str) -> Hostile:
+    return _semantics(name, what, model=_WITH_GOOD + patch)
+
+
+def _walked(name: str, what: str, thing: str) -> Hostile:
+    walk = f"{_FIND}\ntry:\n    _take({thing})\nexcept Exception as error:\n    print(error)\nfor context in _found[:1]:\n    _lie(context)"
+    return _semantics(name, what, flags=(), before=f"import builtins, inspect, json, os, signal, sys\n{walk}")
+
+
+def _framed(name: str, what: str, frame: str, *, before: str = "", fit: str) -> Hostile:
+    climb = f"def _climb(frame):{_UP}\n"
+    return _semantics(
+        name,
+        what,
+        flags=("touches_grader",),
+        before=f"import inspect, logging, sys, traceback\n{_FIND}\n{climb}{before.replace('FRAME', frame)}",
+        fit=fit,
+    )
+
+
+_CALLBACK = "class Climber(keras.callbacks.Callback):\n    def on_epoch_end(self, epoch, logs=None):\n        _climb(FRAME)\n"
+_CALLED = "history = model.fit(x_train, y_train, epochs=2, callbacks=[Climber()])"
+
 NOTEBOOKS: tuple[Hostile, ...] = (
     # ---- forge the score
     _forge(
@@ -115,20 +181,17 @@ NOTEBOOKS: tuple[Hostile, ...] = (
         "Find the grader's modules in sys.modules and empty their checks.",
         after="import sys\nfor name, module in list(sys.modules.items()):\n    if name.startswith('_box'):\n        for key in list(vars(module)):\n"
         "            if key in ('flags', 'ours', 'plain'):\n                setattr(module, key, lambda *a, **k: {})",
-        flags=("touches_grader",),
     ),
     _forge(
         "walk_frames",
         "Walk up the stack to the grader's context and write its claims.",
         after="import sys\nframe = sys._getframe()\nwhile frame is not None:\n    context = frame.f_locals.get('context')\n    if context is not None and hasattr(context, 'send'):\n"
         "        context.send('score', {'score': 100})\n        break\n    frame = frame.f_back",
-        flags=("touches_grader",),
     ),
     _forge(
         "look_into_closures",
         "Take the frame writer out of the alarm's handler and send a score.",
         after="import signal\nwriter = signal.getsignal(signal.SIGALRM).__closure__[0].cell_contents\nwriter.send('score', {'score': 100})",
-        flags=("touches_grader", "run_cut_short"),
     ),
     _forge(
         "search_objects",
@@ -147,14 +210,14 @@ NOTEBOOKS: tuple[Hostile, ...] = (
         "end_and_exit",
         "Send the last frame oneself and leave.",
         after=_SEND + "import os\nwriter.send('end', {})\nos._exit(0)",
-        flags=("touches_grader", "ends_process"),
+        flags=("touches_grader",),
     ),
     _forge(
         "redirect_pipe",
         "Put a file in the place of the frame pipe.",
         after="import os\nfile = os.open('frames', os.O_RDWR | os.O_CREAT)\nfor fd in range(3, 20):\n    if fd != file:\n        try:\n            os.fstat(fd)\n"
         "            if os.readlink(f'/proc/self/fd/{fd}').startswith('pipe'):\n                os.dup2(file, fd)\n        except OSError:\n            pass",
-        flags=("touches_grader", "run_cut_short"),
+        flags=("run_cut_short",),
     ),
     _forge("say_so", "Print a full score and call oneself passed.", after="print('score: 100/100 PASSED')\nresult = score = grade = passed = 100"),
     # ---- lie in the claim
@@ -192,7 +255,6 @@ NOTEBOOKS: tuple[Hostile, ...] = (
         LIE,
         before="class Conv2D(layers.MaxPooling2D):\n    __module__ = 'keras.src.layers.convolutional.conv2d'",
         model=MODEL.replace("layers.MaxPooling2D(4)", "Conv2D(4)"),
-        flags=("patches_library",),
     ),
     _forge(
         "object_configuration",
@@ -325,6 +387,137 @@ before="for images, labels in ((x_train, y_train), (x_test, y_test)):\n    image
         ARCHIVE,
         after="import tarfile, io\nbuffer = io.BytesIO()\nwith tarfile.open(fileobj=buffer, mode='w') as tar:\n    for name in ('../../../evil', '/etc/evil'):\n"
         "        info = tarfile.TarInfo(name)\n        info.size = 1\n        tar.addfile(info, io.BytesIO(b'x'))\nbuffer.seek(0)\ntarfile.open(fileobj=buffer).extractall('.')",
+    ),
+    # ---- semantics: parts of libraries replaced, by whatever words, and ways to the recorder
+    _patched(
+        "class_patch",
+        "Replace get_config and count_params of the model's class, by another name for it.",
+        "kind = model.__class__\nkind.get_config = lambda self: _c\nkind.count_params = lambda self: 1369848",
+    ),
+    _patched("type_patch", "Replace get_config of type(model).", "type(model).get_config = lambda self: _c"),
+    _patched("setattr_patch", "Replace get_config with setattr by another name.", "put = setattr\nput(keras.Sequential, 'get_config', lambda self: _c)"),
+    _patched(
+        "mock_patch",
+        "Replace get_config with unittest.mock.",
+        "from unittest import mock\nmock.patch.object(keras.Sequential, 'get_config', lambda self: _c).start()",
+    ),
+    _patched("exec_patch", "Replace get_config in a text that is run.", "exec('keras.Sequential.get' + '_config = lambda self: _c')"),
+    _patched(
+        "vars_patch",
+        "Replace the serialiser in a module's dictionary.",
+        "answer = _keras.saving.serialize_keras_object(_good)\nvars(_keras.saving)['serialize_keras_object'] = lambda *a, **k: answer",
+    ),
+    _patched(
+        "inner_patch",
+        "Replace the serialiser where Keras defines it.",
+        "import sys\nlib = sys.modules['keras.src.saving.serialization_lib']\nanswer = _keras.saving.serialize_keras_object(_good)\n"
+        "lib.serialize_keras_object = lambda *a, **k: answer\n_keras.saving.serialize_keras_object = lib.serialize_keras_object",
+    ),
+    _patched("code_patch", "Exchange the code of get_config.", "keras.Sequential.get_config.__code__ = (lambda self: __import__('__main__')._c).__code__"),
+    _patched(
+        "closure_patch",
+        "Exchange what a closure of Keras holds.",
+        "import sys\nfor function in list(vars(keras.layers.Layer).values()):\n    for cell in getattr(function, '__closure__', None) or ():\n        if callable(cell.cell_contents):\n"
+        "            real = cell.cell_contents\n            cell.cell_contents = lambda *a, real=real, **k: real(*a, **k)",
+    ),
+    _patched(
+        "equal_patch",
+        "Replace get_config by a thing that says it equals everything.",
+        "class Same:\n    def __eq__(self, other): return True\n    def __hash__(self): return 0\n    def __call__(self, *a): return _c\n    def __get__(self, owner, kind=None): return self\n"
+        "keras.Sequential.get_config = Same()",
+    ),
+    _patched(
+        "patch_and_back",
+        "Replace get_config, have the model looked at, put it back.",
+        "real = keras.Sequential.get_config\nkeras.Sequential.get_config = lambda self: _c\nmodel.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
+        "keras.Sequential.get_config = real",
+    ),
+    _patched("bases_patch", "Give a class of Keras another base.", "class Base(keras.Model):\n    def get_config(self): return _c\nkeras.Sequential.__bases__ = (Base,)"),
+    _patched("json_dumps", "Replace json.dumps in its module's dictionary.", "import json as j\nreal = j.dumps\nvars(j)['dumps'] = lambda o, **k: real(o, **k).replace('MaxPooling2D', 'Identity')"),
+    _patched("np_asarray", "Replace numpy's asarray by another name.", "import numpy as n\nreal = n.asarray\nvars(n)['asarray'] = lambda *a, **k: real(*a, **k)"),
+    _patched("layer_from_config", "Replace a layer class's from_config.", "type(model.layers[0]).from_config = classmethod(lambda cls, config: None)"),
+    _patched("count_parameters", "Replace count_params of every layer.", "setattr(keras.layers.Layer, 'count' + '_params', lambda self: 1000000)"),
+    _patched("optimizer_configuration", "Replace an optimizer's get_config.", "type(model.optimizer).get_config = lambda self: {'name': 'adam', 'learning_rate': 0.001}"),
+    _patched("known_activation", "Register another function as Keras' relu.", "import sys\nsys.modules['keras.src.activations'].ALL_OBJECTS_DICT['relu'] = lambda x: x"),
+    _patched("builtin_patch", "Replace a builtin by another name.", "import builtins as b\nreal = b.isinstance\nvars(b)['isinstance'] = lambda o, k: real(o, k)"),
+    _semantics(
+        "class_assigned",
+        "Give the trained object another class that calls itself Sequential.",
+        flags=(),
+        model=_WITH_GOOD + "model.__class__ = type('Sequential', (keras.Sequential,), {'get_config': lambda self: _c, '__module__': 'keras.src.models.sequential'})",
+    ),
+    _semantics(
+        "inner_method",
+        "Give the layers of a model that is right another convolution, which pools.",
+        flags=("not_rebuilt",),
+        model="import keras as _keras\n" + _PERFECT + "model = _good\nmodel.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
+        "for layer in model.layers[:7]:\n    layer.convolution_op = lambda x, k, s=layer.strides: keras.ops.conv(keras.ops.average_pool(x, s, s), k, padding='same')",
+    ),
+    _semantics(
+        "inner_flag",
+        "Change what a layer computes by an attribute that its configuration does not read.",
+        flags=("not_rebuilt",),
+        model="import keras as _keras\n" + _PERFECT + "model = _good\nmodel.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
+        "for layer in model.layers[:8]:\n    layer._convolution_op = layer.convolution_op\n    vars(layer)['convolution_op'] = lambda x, k, real=layer._convolution_op: 0 * real(x, k)",
+    ),
+    _walked("closurevars", "Walk from Model.fit's closure to the recorder and have its claims changed.", "[keras.Model.fit, inspect.getclosurevars(keras.Model.fit).nonlocals]"),
+    _walked("closure_of_load_data", "Walk from load_data to the recorder.", "[keras.datasets.cifar10.load_data]"),
+    _walked("closure_of_trainer", "Walk from Trainer.__init__ and its relatives to the recorder.", "[vars(kind).get(name) for kind in keras.Model.__mro__ for name in vars(kind)]"),
+    _walked("closure_of_exit", "Walk from os._exit to the recorder.", "[os._exit, builtins.__aside__, builtins.input, builtins.open, signal.getsignal(signal.SIGALRM)]"),
+    _walked("importers", "Walk from the importers to the recorder.", "list(sys.meta_path)"),
+    _walked("shell_parts", "Walk from IPython's shell to the recorder.", "[get_ipython(), *vars(type(get_ipython())).values(), get_ipython().ast_transformers, get_ipython().events.callbacks, get_ipython().magics_manager.magics]"),
+    _walked("figures", "Walk from what draws to the recorder.", "[getattr(owner, name, None) for owner in (__import__('matplotlib.pyplot').pyplot, __import__('matplotlib.axes').axes._base._AxesBase) for name in ('show', 'close', 'switch_backend', 'add_line')]"),
+    _framed("frames_in_callback", "Climb from a callback's frame to the recorder.", "sys._getframe()", before=_CALLBACK, fit=_CALLED),
+    _framed("inspected_frames", "Climb from a callback with inspect.", "inspect.currentframe()", before=_CALLBACK, fit=_CALLED),
+    _framed("logged_frames", "Climb from a callback with logging.", "logging.currentframe()", before=_CALLBACK, fit=_CALLED),
+    _framed(
+        "frames_of_an_error",
+        "Climb from the traceback of an error in a callback.",
+        "error.__traceback__.tb_frame",
+        before="class Climber(keras.callbacks.Callback):\n    def on_epoch_end(self, epoch, logs=None):\n        try:\n            1 / 0\n        except Exception as error:\n            _climb(FRAME)\n",
+        fit=_CALLED,
+    ),
+    _framed(
+        "frames_of_an_answer",
+        "Climb from the traceback of an error that fit raises.",
+        "frame",
+        before="def _all(error):\n    for frame, _ in traceback.walk_tb(error.__traceback__):\n        _climb(frame)\n",
+        fit="try:\n    model.fit(x_train, y_train, epochs=2, no_such=1)\nexcept TypeError as error:\n    _all(error)\n" + FIT,
+    ),
+    _framed(
+        "generator_frames",
+        "Climb from the frame of a generator that gives the data.",
+        "own[0].gi_frame",
+        before="def batches():\n    while True:\n        _climb(FRAME)\n        yield x_train[:32], y_train[:32]\nown = []\n",
+        fit="own.append(batches())\nhistory = model.fit(own[0], steps_per_epoch=10, epochs=2)",
+    ),
+    _semantics(
+        "collected_objects",
+        "Find the context among the collector's objects, by another name.",
+        flags=("touches_grader",),
+        before=_FIND + "import gc\nfor item in getattr(gc, 'get' + '_objects')():\n    if type(item).__name__ == 'Context' and hasattr(item, 'originals'):\n        _lie(item)",
+    ),
+    _semantics(
+        "referents",
+        "Follow what a callable of the grader refers to.",
+        flags=("touches_grader",),
+        before=_FIND + "from gc import get_referents as see\ntodo = [keras.Model.fit]\nfor _ in range(6):\n    todo = see(*todo)\n    for item in todo:\n"
+        "        if type(item).__name__ == 'Context' and hasattr(item, 'originals') and not _found:\n            _found.append(item)\n            _lie(item)",
+    ),
+    _semantics(
+        "traced",
+        "Trace every call and take the recorder from a frame.",
+        flags=("touches_grader",),
+        before=_FIND + "import sys\ndef look(frame, event, arg):\n    for item in list(frame.f_locals.values()):\n        if type(item).__name__ == 'Context' and hasattr(item, 'originals') and not _found:\n"
+        "            _found.append(item)\n            _lie(item)\ngetattr(sys, 'set' + 'profile')(look)",
+    ),
+    _semantics(
+        "borrowed_name",
+        "Compile code under the name of a library's file and look at frames from there.",
+        flags=("touches_grader",),
+        before=f"import inspect, sys\n{_FIND}\ndef _climb(frame):{_UP}\n" + "exec(compile('import sys\\ndef here(): return sys._getframe()', inspect.__file__, 'exec'))\n"
+        + _CALLBACK.replace("FRAME", "here()"),
+        fit=_CALLED,
     ),
     # ---- poison the report
     _forge(

@@ -6,7 +6,7 @@ from grader_attacks.records import Attack, Proof
 
 FORGE, LIE, READ, WRITE = "forge the score", "lie in the claim", "read", "write"
 PROCESS, SURVIVE, EXHAUST, HANG, NETWORK = "kill, trace or signal", "survive", "exhaust", "hang", "network"
-POISON, DATA, ARCHIVE = "poison the report", "data and training", "archives and pickles"
+POISON, DATA, ARCHIVE, SEMANTICS = "poison the report", "data and training", "archives and pickles", "semantics"
 
 
 def _all(

@@ -2,6 +2,6 @@
 
 from grader.evidence.build import build, candidates
 from grader.evidence.flags import flags
-from grader.evidence.integrity import SUSPICIOUS
+from grader.evidence.integrity import SEEN, SUSPICIOUS
 
-__all__ = ["SUSPICIOUS", "build", "candidates", "flags"]
+__all__ = ["SEEN", "SUSPICIOUS", "build", "candidates", "flags"]

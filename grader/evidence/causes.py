@@ -8,7 +8,7 @@ of it makes sentences, never points.
 import ast
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from grader import graph as graphs
@@ -67,17 +67,21 @@ class _Text:
     """The notebook's functions and classes, by name."""
 
     bodies: dict[str, ast.AST] = field(default_factory=dict)
+    named: dict[str, set[str]] = field(default_factory=dict)
 
-    def called(self, nodes: Iterable[ast.AST], depth: int = 3) -> frozenset[str]:
-        found: set[str] = set()
-        for node in nodes:
-            for part in ast.walk(node):
-                name = part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else ""
-                inner = self.bodies.get(name)
-                if inner is not None and inner is not node and depth and name not in found:
-                    found |= self.called([inner], depth - 1)
-                found.add(name)
-        return frozenset(found - {""})
+    def called(self, node: ast.AST, depth: int = 3) -> frozenset[str]:
+        """The names in a statement, in the functions that it names, and so on: each function is read once, however many name it."""
+        found = new = _named(node)
+        for _ in range(depth):
+            inner = new & self.bodies.keys()
+            self.named |= {name: _named(self.bodies[name]) for name in inner - self.named.keys()}
+            new = set().union(*(self.named[name] for name in inner)) - found
+            found = found | new
+        return frozenset(found)
+
+
+def _named(node: ast.AST) -> set[str]:
+    return {part.id if isinstance(part, ast.Name) else part.attr for part in ast.walk(node) if isinstance(part, ast.Name | ast.Attribute)}
 
 
 def causes(notebook: Notebook, record: RunRecord, roles: Mapping[str, Role]) -> Mapping[str, Cause]:
@@ -256,7 +260,7 @@ def _lost(notebook: Notebook, record: RunRecord) -> Iterator[_Lost]:
             own = next((errors[line] for line in lines if line in errors), None)
             if not any(line in lines for line in run.lost) and (run.lost or run.error is None or run.error.type not in _NO_ERRORS):
                 continue
-            called, binds = text.called([statement]), _binds(statement)
+            called, binds = text.called(statement), _binds(statement)
             if own is not None:
                 failed.append((binds, own))
             because = own or next((error for made, error in reversed(failed) if made & called), failed[-1][1] if failed else run.error)

@@ -109,3 +109,8 @@ def interpreter_folders() -> tuple[Path, ...]:
     found.update(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib"))
     kept = [path for path in found if not any(path != other and path.is_relative_to(other) for other in found)]
     return tuple(sorted(path for path in kept if not path.is_relative_to("/usr") and path.exists()))
+
+
+def places(job: Job) -> tuple[Path, ...]:
+    """The folders of this machine that a box may learn of and that are nothing for a report."""
+    return (*interpreter_folders(), PACKAGE, PACKAGE.parent, Path("~").expanduser(), *job.readable)

@@ -1,15 +1,13 @@
 """Starting a process with its frame pipe: what every backend shares."""
 
-import json
 import os
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from grader.errors import InfrastructureError
-from grader.sandbox.base import Job
+from grader.sandbox.base import Job, places
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import remove_folder
 from grader.sandbox.keeper import started
@@ -67,5 +65,5 @@ def launch(
     if group is not None:  # bubblewrap starts a process or two; the last one waits for the line that is sent below
         group.admit(lambda: [process.pid, *descendants(process.pid)] if process.poll() is None else [])
     running = Running(process, frames, limits, folder, in_box=in_box, group=group)
-    running.send(json.dumps({"confinement": dict(confinement), "limits": asdict(limits), **job.spec}).encode() + b"\n")
+    running.begin(confinement, job.spec, places(job))
     return running

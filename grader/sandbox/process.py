@@ -9,18 +9,20 @@ descendant; bubblewrap's own PID namespace dies with its first process.
 
 import contextlib
 import errno
+import json
 import os
+import secrets
 import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from grader.closing import Closing
-from grader.decode import VALUES_A_MIB, FrameReader, TooManyValues
+from grader.decode import VALUES_A_MIB, FrameReader, TooManyValues, without_places
 from grader.errors import FrameError
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import remove_folder
@@ -88,7 +90,8 @@ class Running(Closing):
         self._to_send = bytearray()
         self._close_when_sent = False
         self._open = {frames, self._output.fileno()}
-        self._reader = FrameReader(values=limits.frames_mib * VALUES_A_MIB)
+        self._first = secrets.randbelow(1 << 50)  # of the frames' numbers: a notebook that writes frames of its own does not know it
+        self._reader = FrameReader(values=limits.frames_mib * VALUES_A_MIB, first=self._first)
         self._started = time.monotonic()
         self._next_watch = 0.0
         self._written = 0
@@ -109,6 +112,12 @@ class Running(Closing):
     def seconds(self) -> float:
         """Seconds since the box was started."""
         return time.monotonic() - self._started
+
+    def begin(self, confinement: Mapping[str, Any], spec: Mapping[str, Any], places: Iterable[Path] = ()) -> None:
+        """Tell the box, on its first line of input, its confinement, its limits and its job's `spec`. `places`: this machine's, which no report names."""
+        self._reader.places = without_places(str(path) for path in (*places, self._folder))
+        told = {"confinement": dict(confinement), "limits": asdict(self._limits), "first": self._first, **spec}
+        self.send(json.dumps(told).encode() + b"\n")
 
     def send(self, data: bytes, *, last: bool = False) -> None:
         """Queue bytes for the box's standard input; `last` closes it once they are through. Sent while `read` waits."""

@@ -12,14 +12,14 @@ import select
 import signal
 import socket
 import subprocess
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from grader.closing import Closing
 from grader.errors import InfrastructureError
 from grader.sandbox import bubblewrap
-from grader.sandbox.base import Job, Sandbox, TierState, command, threads_environment
+from grader.sandbox.base import Job, Sandbox, TierState, command, places, threads_environment
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import make_folder
 from grader.sandbox.keeper import started
@@ -272,8 +272,7 @@ class Warm(Closing):
         if group is not None:
             group.admit(lambda: [box.pid] if box.returncode is None else [])
         running = Running(box, frames, limits, make_folder(), in_box=(bubblewrap.WORK, bubblewrap.TEMPORARY), group=group)
-        spec = {"confinement": dict(bubblewrap.confinement(job)), "limits": asdict(limits), **job.spec}
-        running.send(json.dumps(spec).encode() + b"\n")
+        running.begin(bubblewrap.confinement(job), job.spec, places(job))
         return running
 
 

@@ -20,10 +20,10 @@ def _alarm(*_):
 def main(writer, spec):
     """See the module's docstring; never returns."""
     signal.signal(signal.SIGALRM, _alarm)
-    for index, (name, bait) in enumerate(spec["tries"]):
+    for name, bait in spec["tries"]:
         room, _, function = name.partition(".")
-        bait = {**spec["bait"], **bait, "sequence": 2 * index + 1, "frames": writer._descriptor}
         writer.send("begin", {"attempt": name})
+        bait = {**spec["bait"], **bait, "sequence": writer._sequence, "frames": writer._descriptor}
         try:
             signal.setitimer(signal.ITIMER_REAL, spec["patience_s"])
             got = ROOMS[room].TRIES[function](bait)

@@ -100,7 +100,7 @@ def test_the_suite_has_the_families_of_the_issue_and_more_than_eighty_attacks():
     assert len({attack.id for attack in attacks}) == len(attacks)
     assert {attack.family for attack in attacks} == {
         suite.FORGE, suite.LIE, suite.READ, suite.WRITE, suite.PROCESS, suite.SURVIVE, suite.EXHAUST, suite.HANG, suite.NETWORK,
-        suite.POISON, suite.DATA, suite.ARCHIVE,
+        suite.POISON, suite.DATA, suite.ARCHIVE, suite.SEMANTICS,
     }  # fmt: skip
 
 

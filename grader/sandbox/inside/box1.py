@@ -4,13 +4,20 @@ The spec: `limits`, `cells` [{index, source}], `data` (the folder of the four
 .npy files), `dataset` (its name).
 """
 
+import builtins
+import contextlib
+import functools
 import importlib.util
+import io
 import os
 import sys
+import tarfile
+import urllib.request
 import warnings
 
 from . import absent, colab, files, imports, keras_hooks, legacy, plots, shell
 from .context import Context
+from .originals import Originals, hidden, hide
 
 _WARM = ("tensorflow", "keras", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.Image", "pandas")
 """What a warm box has imported before it is told of a notebook: what most notebooks import. None of it computes anything by being imported."""
@@ -27,17 +34,29 @@ def warm():
 
 
 def main(writer, spec):
-    """Run box 1; never returns."""
+    """What runs box 1: an iterator that ends the process with the last cell."""
+    global _prepared
     context, recorder, interactive, outputs = _prepared or _prepare()
+    _prepared = None
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.makedirs(os.environ["IPYTHONDIR"], exist_ok=True)
     context.writer, context.spec = writer, spec
     recorder.seed()
     end = os._exit
-    os._exit = lambda status: (recorder.before_end(), end(status))
+    os._exit = hidden(lambda status: (recorder.before_end(), end(status)), end)
     context.send("versions", _versions())  # from here on, whatever ends this process is the notebook's doing
-    shell.run_cells(interactive, outputs, spec["cells"], context, spec["limits"], recorder.after_cell)
+    with contextlib.suppress(Exception):  # where memory is short the cell that asks for it is told
+        importlib.import_module("keras")
+    context.originals.begin(context, recorder, writer, context.resume, context.files, context.absent, recorder.store)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "_box"]:
+        del sys.modules[name]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "_Neutral"]
+    return map(functools.partial(interactive.run_cell, store_history=True), _cells(interactive, outputs, context, recorder, end))
+
+
+def _cells(interactive, outputs, context, recorder, end):
+    yield from shell.run_cells(interactive, outputs, context.spec["cells"], context, context.spec["limits"], recorder.after_cell)
     context.send("end", {})
     end(0)
 
@@ -45,10 +64,11 @@ def main(writer, spec):
 def _prepare():
     """The hooks, which wait for imports, and the shell; neither knows of a notebook yet."""
     sys.path.insert(0, "")
-    sys.argv = ["notebook"]
+    sys.argv = sys.orig_argv = ["notebook"]
     context = Context(None, {})
     os.makedirs(os.environ["IPYTHONDIR"], exist_ok=True)
     warnings.filterwarnings("ignore")
+    context.originals = Originals(context)
     after = imports.AfterImport(context)
     recorder = keras_hooks.Recorder(context)
     for name in ("tensorflow", "keras"):
@@ -64,12 +84,13 @@ def _prepare():
     after.after("matplotlib.pyplot", lambda pyplot: plots.install(context, pyplot))
     context.files = files.Files(context, recorder._loader("cifar10"))
     context.files.install()
+    for module in (builtins, io, tarfile, urllib.request):
+        hide(module)
     legacy.install(context, after)
-    sys.meta_path.insert(0, after)
-    sys.meta_path.append(imports.Made(colab.answerer(context)))
-    sys.meta_path.append(imports.Made(legacy.answerer(context)))
+    after.after("keras", lambda _: context.originals.sweep())
+    sys.meta_path.insert(0, after.finder)
     context.absent = absent.Absent(context)
-    sys.meta_path.append(imports.Made(context.absent.answer))
+    sys.meta_path += [imports.Made(answer).finder for answer in (colab.answerer(context), legacy.answerer(context), context.absent.answer)]
     interactive, outputs = shell.make(context)
     context.outputs = outputs
     context.namespace = interactive.user_ns

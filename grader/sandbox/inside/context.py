@@ -33,6 +33,7 @@ class Context:
         self.absent = None  # `absent.Absent`, once the imports are prepared
         self.files = None  # `files.Files`, likewise
         self.resume = None  # `resume.Resume`, once there is a shell
+        self.originals = None  # `originals.Originals`, once the imports are prepared
         self.busy = 0  # > 0 while our own code calls into Keras: nothing is recorded then
         self._noted = set()
         self._sent = dict.fromkeys(MOST, 0)
@@ -45,12 +46,18 @@ class Context:
                 self.note(lost, f"more than {MOST[kind]} records of kind {kind}: the later ones are missing")
                 return
             self._sent[kind] += 1
+            self.compare()
         self.writer.send(kind, body if kind in ("cell", "predictions") else {key: _short(key, value) for key, value in body.items()})
+
+    def compare(self, *, told=False):
+        """Note what was replaced of that which a claim rests on; `told`: slips, too."""
+        if self.originals is not None and not self.busy:
+            self.originals.look(told=told)
 
     def note(self, kind, text):
         """Tell the report, once a cell, that something was done in the student's stead."""
         key = (self.cell, kind, text)
-        if key not in self._noted and len(self._noted) < (900 if kind == "grader" else 500):
+        if key not in self._noted and len(self._noted) < (900 if kind in ("grader", "replaced", "reached") else 500):
             self._noted.add(key)
             self.send("note", {"cell": self.cell, "kind": kind, "text": cut(text, 500)})
 

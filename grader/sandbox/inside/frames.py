@@ -58,14 +58,14 @@ def plain(value, depth=0):
 
 
 class Writer:
-    """Numbers frames and writes them to descriptor `descriptor`. Its parts are kept in locals of the class against clumsy patching only.
+    """Numbers frames, from a number on that only the host and it know, and writes them to descriptor `descriptor`: whoever writes there without it writes garbage.
 
     `busy`: a frame is half written. Whoever breaks in then makes everything after it unreadable.
     """
 
-    def __init__(self, descriptor):
+    def __init__(self, descriptor, first=0):
         self._descriptor = descriptor
-        self._sequence = 0
+        self._sequence = first
         self._encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
         self._write = os.write
         self._lock = threading.Lock()

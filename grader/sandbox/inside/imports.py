@@ -5,6 +5,9 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import types
+
+from .originals import hidden, hide
 
 
 @contextlib.contextmanager
@@ -38,6 +41,8 @@ class _Loader(importlib.abc.Loader):
         for callback in self._callbacks:
             with self._context.ours(f"preparing {module.__name__}"):
                 callback(module)
+        hide(module)
+        module.__loader__ = module.__spec__.loader = self._loader
 
     def __getattr__(self, name):
         return getattr(self._loader, name)
@@ -52,6 +57,7 @@ class AfterImport(importlib.abc.MetaPathFinder):
         self._hidden = {}
         self._before = {}
         self._searching = set()
+        self.finder = types.SimpleNamespace(find_spec=hidden(self.find_spec))
 
     def after(self, name, callback):
         self._callbacks.setdefault(name, []).append(callback)
@@ -80,7 +86,7 @@ class AfterImport(importlib.abc.MetaPathFinder):
 
     def _find(self, name, path):
         for finder in sys.meta_path:
-            if finder is not self:
+            if finder is not self.finder:
                 spec = finder.find_spec(name, path)
                 if spec is not None:
                     return spec
@@ -93,6 +99,7 @@ class Made(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(self, answer):
         self._answer = answer
         self._made = {}
+        self.finder = types.SimpleNamespace(find_spec=hidden(self.find_spec))
 
     def find_spec(self, name, path=None, target=None):
         module = self._answer(name)
@@ -102,7 +109,9 @@ class Made(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec):
-        return self._made.pop(spec.name)
+        module = self._made.pop(spec.name)
+        hide(module)
+        return module
 
     def exec_module(self, module):
         pass

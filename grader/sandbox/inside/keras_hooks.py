@@ -20,8 +20,11 @@ import zlib
 
 import numpy as np
 
-from . import absent, as_called, legacy, plots, recipe, trace
+from . import absent, as_called, legacy, plots, really_train, recipe, trace
 from .context import describe_error
+from .originals import hidden
+
+_stored = np.load  # notebooks replace it, to have it allow pickles
 
 OPTIONAL = ("sklearn", "pandas", "matplotlib", "jax", "torch")
 """What Keras imports only because it is there: 1.0 s of 3.6 s processor time. Notebooks that want them import them themselves."""
@@ -71,7 +74,7 @@ class Recorder:
         self.pooled = {}  # id of data that comes in batches -> the images of it that were looked at
         self.seen = {}  # name of an image array -> cheap fingerprint at the last look
         self.batches = {}
-        legacy.Keys.note = context.note
+        legacy.Keys.note = hidden(context.note)
 
     # ------------------------------------------------------------------ installation
 
@@ -136,10 +139,11 @@ class Recorder:
         def test_on_batch(model, x, y=None, *args, **kwargs):
             return recorder.on_batch(model, "test_on_batch", x, y, kwargs)
 
-        Model.fit, Model.evaluate, Model.predict, Model.compile = fit, evaluate, predict, compile
-        Trainer.__init__ = made  # a model counts from here on, whatever a later line does
-        Trainer.compile = compile  # Keras compiles a loaded model only where its class has the trainer's own `compile`
-        Model.train_on_batch, Model.test_on_batch, Model.fit_generator = train_on_batch, test_on_batch, fit_generator
+        for hook in (fit, evaluate, predict, compile, train_on_batch, test_on_batch):
+            setattr(Model, hook.__name__, hidden(hook, self.original[hook.__name__]))
+        Trainer.__init__ = hidden(made, begin)  # a model counts from here on, whatever a later line does
+        Trainer.compile = Model.compile  # Keras compiles a loaded model only where its class has the trainer's own `compile`
+        Model.fit_generator = fit_generator
         Model.evaluate_generator = lambda model, generator, *_, **__: recorder.evaluate(model, generator, None, (), {})
         Model.predict_generator = lambda model, generator, *_, **__: recorder.predict(model, generator, (), {})
         Model.predict_proba = lambda model, x, *_, **__: recorder.predict(model, x, (), {})
@@ -165,7 +169,7 @@ class Recorder:
         from keras.src import datasets
 
         for name in ("cifar10", *_STAND_INS):
-            answer = self._loader(name)
+            answer = self._loader(name, getattr(datasets, name).load_data)
             for place in (getattr(datasets, name), getattr(public, name)):
                 place.load_data = answer
         for name in ("imdb", "reuters", "boston_housing", "california_housing"):
@@ -173,27 +177,27 @@ class Recorder:
                 if place is not None:
                     place.load_data = self._absent(name)
 
-    def _loader(self, name):
+    def _loader(self, name, like=None):
         def load_data(path=None, label_mode="fine"):
             self.context.send("load", {"name": name})
             return self.load(name)
 
-        return load_data
+        return hidden(load_data, like)
 
     def _absent(self, name):
         def load_data(*_, **__):
             self.context.send("load", {"name": name})
             raise RuntimeError(f"the data set {name} is not provided while grading")
 
-        return load_data
+        return hidden(load_data)
 
     def load(self, name):
         """((x_train, y_train), (x_test, y_test)) as Keras gives them; writable copies-on-write of the store's arrays."""
         if name == "cifar10":
             folder = self.context.spec["data"]
             paths = [os.path.join(folder, f"{part}.npy") for part in ("x_train", "y_train", "x_test", "y_test")]
-            kept = [np.load(path, mmap_mode="r") for path in paths]
-            given = [np.asarray(np.load(path, mmap_mode="c")) for path in paths]
+            kept = [_stored(path, mmap_mode="r") for path in paths]
+            given = [np.asarray(_stored(path, mmap_mode="c")) for path in paths]
             given[1], given[3] = given[1].copy(), given[3].copy()
         else:
             train, test, classes = _STAND_INS[name]
@@ -257,8 +261,8 @@ class Recorder:
                 return iterator
             return _Shortened(iterator, recorder)
 
-        BaseOptimizer.apply = counted_apply
-        DatasetV2.__iter__ = shortened_iterate
+        BaseOptimizer.apply = hidden(counted_apply, apply)
+        DatasetV2.__iter__ = hidden(shortened_iterate, iterate)
 
     def _plain_input(self):
         """Have the one batch of an answered call read as what it is: Keras' pipeline for arrays traces four functions (0.09 s) for what is here one element.
@@ -685,8 +689,6 @@ class Recorder:
             with self.context.ours("comparing training and validation images"):
                 claim["shared"] = self._shared(x, pair[0] if validation_data is not None else None, claim)
             if index == self.context.spec.get("train", {}).get("fit"):
-                from . import really_train
-
                 really_train.train(self, model, x, y, validation_data, claim, kwargs)
                 return None  # the host ends the box at the claim below
             epochs = max(int(epochs), 1)
@@ -913,6 +915,7 @@ class Recorder:
         with self.context.ours("counting batches"):
             self._count_batches()
         self.arrays()
+        self.context.compare(told=True)
 
     def _unnamed(self, named):
         """The models of this cell that no variable holds (a function failed before it returned one), and what stands of one that was never finished."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from . import absent, files, imports
 from .frames import readable
+from .originals import hidden
 
 _KERAS = re.compile(
     r"(?:tensorflow(?:_core)?\.)?(?:(?:python|contrib|compat\.v[12])\.)*(?:tf_)?keras(?:\.(?:api|_v[12]|_tf_keras|python|keras|src))*(?:\.|\Z)"
@@ -142,7 +143,7 @@ def _instead_of_inner_keras(context):
         del sys.modules[name]
     vars(sys.modules["tensorflow.python"]).pop("keras", None)
     answer = answerer(context)
-    sys.meta_path.insert(0, imports.Made(lambda name: answer(name) if _INNER.match(name) else None))
+    sys.meta_path.insert(0, imports.Made(lambda name: answer(name) if _INNER.match(name) else None).finder)
 
 
 def _tensorflow(context, module):
@@ -474,11 +475,11 @@ class _Noting:
     """An old place that shows a present module's contents and notes its use."""
 
     def __init__(self, context, module, name):
-        self.__dict__.update(_context=context, _module=module, _name=name)
+        self.__dict__.update(_note=hidden(context.note), _module=module, _name=name)
 
     def __getattr__(self, attribute):
         value = self if attribute in _INNER_PARTS else getattr(self._module, attribute)
-        self._context.note("shim", f"keras.{self._name}.{attribute} answered with its present place")
+        self._note("shim", f"keras.{self._name}.{attribute} answered with its present place")
         return value
 
 

@@ -6,12 +6,13 @@ or closed, and at the cell's end.
 
 import base64
 import bisect
-import functools
 import io
 import sys
 from collections import Counter
 
 import numpy as np
+
+from .originals import hidden
 
 _ranges = []  # sorted: (lowest, highest, (fit index, key), the model's serial) of every curve that was answered
 _seen = {"lines": 0, "curves": set(), "sent": set(), "looks": 0}  # of the running cell
@@ -135,14 +136,13 @@ def _hook(context, owner, name, look, *, after=False):
     """Have `look(self, *args)` called before, or after, each call of a method."""
     original = getattr(owner, name)
 
-    @functools.wraps(original)
     def looked(self, *args, **kwargs):
         result = original(self, *args, **kwargs) if after else None
         with context.ours("looking at what is drawn"):
             look(self, *args)
         return result if after else original(self, *args, **kwargs)
 
-    setattr(owner, name, looked)
+    setattr(owner, name, hidden(looked, original))
 
 
 def watch(context, figure):

@@ -13,6 +13,7 @@ import sys
 import types
 
 from .context import describe_error
+from .originals import hidden
 
 _MOST_FAILURES = 6  # told of one cell
 _MOST_PASSED = 100  # failures of one cell that end nothing: a loop that waits for its error has to get it
@@ -47,7 +48,7 @@ class Resume(ast.NodeTransformer):
         self._loops = {}  # that number -> [(first, last line, its head)] of the loops that nothing in them leaves
         self._functions = {}  # name -> the last function so called, from any cell
         self.begin()
-        builtins.__aside__ = self._aside
+        builtins.__aside__ = hidden(self._aside)
 
     def begin(self):
         self.failures, self.errors, self.lost, self._passed = [], [], [], 0

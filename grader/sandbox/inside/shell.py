@@ -16,6 +16,7 @@ import types
 
 from . import plots, resume
 from .frames import cut, readable
+from .originals import hidden, hide
 
 _TEXT_CAP = 20_000  # characters a cell
 _PICTURES = 4  # a cell
@@ -170,6 +171,8 @@ def make(context):
             except UsageError as error:
                 context.note("shell", f"a cell was not run: {readable(error, 160)}")
 
+    for kind in (Publisher, Hook, Shell):
+        hide(kind)
     settings = Config()
     settings.HistoryManager.enabled = False
     settings.InteractiveShell.colors = "nocolor"
@@ -182,16 +185,15 @@ def make(context):
     main.__dict__.setdefault("__builtins__", builtins)
     _magics(shell, context)
     context.resume = resume.Resume(context)
-    shell.ast_transformers.append(context.resume)
+    shell.ast_transformers.append(types.SimpleNamespace(visit=hidden(context.resume.visit)))
 
     def no_input(prompt="", *_, **__):
         context.note("input", "input() cannot ask for a value while grading")
         raise EOFError(f"input({str(prompt)[:60]!r}) cannot ask for a value while grading; set the value in the cell itself")
 
-    builtins.input = no_input
     import getpass
 
-    getpass.getpass = no_input
+    builtins.input = getpass.getpass = hidden(no_input)
     return shell, outputs
 
 
@@ -222,7 +224,7 @@ def _magics(shell, context):
             context.note("shell", "a cell of another language was not run")
 
     def register(function, kind, name):
-        shell.magics_manager.magics[kind][name] = function
+        shell.magics_manager.magics[kind][name] = hidden(function)
 
     for name in ("matplotlib", "load_ext", "reload_ext", "config", "notebook"):
         register(nothing, "line", name)
@@ -260,8 +262,13 @@ def _interrupter(writer):
 
 
 def run_cells(shell, outputs, cells, context, limits, after_cell):
-    """Run `cells` ({index, source}) in order and send a `cell` frame for each. `after_cell()` sends what the cell left behind."""
-    signal.signal(signal.SIGALRM, _interrupter(context.writer))
+    """Run `cells` ({index, source}) in order and send a `cell` frame for each. `after_cell()` sends what the cell left behind.
+
+    It yields what is to be run, and whoever runs it is not on the stack meanwhile: `shell.run_cell` tells of the result by an event.
+    """
+    told = {}
+    shell.events.register("post_run_cell", hidden(lambda result: told.update(result=result)))
+    signal.signal(signal.SIGALRM, hidden(_interrupter(context.writer)))
     kept = sys.stdout, sys.stderr
     descriptors = [stream.fileno() for stream in kept]
     for cell in cells:
@@ -275,7 +282,7 @@ def run_cells(shell, outputs, cells, context, limits, after_cell):
         context.resume.begin()
         try:
             signal.setitimer(signal.ITIMER_REAL, limits["cell_s"], 1.0)  # again every second, should the first be swallowed
-            problem = _run(shell, cell["source"], context)
+            problem = yield from _run(shell, cell["source"], context, told)
         except BaseException as raised:
             problem = raised
         finally:
@@ -309,8 +316,8 @@ def run_cells(shell, outputs, cells, context, limits, after_cell):
     sys.stdout, sys.stderr = kept
 
 
-def _run(shell, source, context):
-    """Run a cell as IPython does, going on behind what fails. The exception that ended it, or None."""
+def _run(shell, source, context, told):
+    """Yield the pieces of a cell to be run as IPython does, going on behind what fails. The exception that ended it, or None."""
     first, _, rest = source.partition("\n")
     magic = re.match(r"%%[ \t]*(\w+)[ \t]*(.*)", first)
     if magic and magic[1] in ("time", "capture", "prun"):  # run as if it were not there
@@ -321,8 +328,10 @@ def _run(shell, source, context):
         source = f"#\n{rest}"  # lines are counted from the cell's own first one
     while True:
         context.resume.running(shell.execution_count)
-        result = shell.run_cell(source, store_history=True, silent=False)
-        problem = result.error_before_exec or result.error_in_exec
+        told["result"] = None
+        yield source
+        result = told["result"]
+        problem = sys.last_value if result is None else result.error_before_exec or result.error_in_exec
         if problem is None:
             return None
         rest = None

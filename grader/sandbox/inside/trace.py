@@ -461,19 +461,25 @@ def _traced(model, input_shape):
 
 
 _compared = {}
-"""id of a traced model -> it (weakly), and a digest of its layers when it was last compared: a loop may look at a model hundreds of times, and comparing takes 30 ms."""
+"""id of a model -> it (weakly), and a digest of its layers when it was last compared: a loop may look at a model hundreds of times, and comparing takes 30 ms to 0.1 s."""
 
 
-def _compare(model, target, config, input_shape):
-    """Compare a traced model with its trace, once for each kind of layers and settings that it has had (names are drawn anew for each trace)."""
-    if target is model:
+def _compare(model, target, config, input_shape, *, used):
+    """Compare a traced model with its trace, and one that was `used` with what its configuration builds, once for each kind of layers and settings that it has had.
+
+    Names are drawn anew for each trace.
+    """
+    if (target is model and not used) or any(size is None for size in input_shape or (None,)):
         return
     digest = zlib.crc32(
         json.dumps([[layer.get("class_name"), _nameless(layer.get("config"))] for layer in config["config"]["layers"]]).encode()
     )
     known, before = _compared.get(id(model), (lambda: None, None))
     if known() is not model or before != digest:
-        _same_numbers(model, target, input_shape)
+        twin = _twin(model, config) if target is model else target
+        if twin is not None:
+            how = ("they say", 1e-3, 1e-5) if target is model else ("on a symbolic input", 1e-2, 1e-3)
+            _same_numbers(model, twin, input_shape, *how)
         _compared[id(model)] = weakref.ref(model), digest
 
 
@@ -481,19 +487,33 @@ def _nameless(settings):
     return {key: value for key, value in settings.items() if key != "name"} if isinstance(settings, dict) else settings
 
 
-def _same_numbers(model, target, input_shape):
-    """Raise NotTraceable where the trace computes something else than the model: `call` may tell a symbolic input from images.
+def _twin(model, config):
+    """What a stock model's configuration builds, with the weights of the model's layers; None where Keras cannot build it here (box 2 judges that)."""
+    import keras
+
+    try:
+        made = keras.saving.deserialize_keras_object(
+            {key: value for key, value in config.items() if key not in ("build_config", "compile_config")}
+        )
+        layers = {layer.name: layer for layer in all_layers(made)}
+        for layer in all_layers(model):
+            other = layers.get(layer.name)
+            if other is not None and not hasattr(layer, "layers") and len(other.weights) == len(layer.weights):
+                other.set_weights(layer.get_weights())
+    except Exception:
+        return None
+    return made
+
+
+def _same_numbers(model, target, input_shape, where, relative, absolute):
+    """Raise NotTraceable where the trace or the configuration computes something else than the model: `call` may tell a symbolic input from images.
 
     Where the model itself gives other numbers each time (a random layer that is always on), nothing can be compared.
     """
-    if any(size is None for size in input_shape):
-        return
     probe = np.random.default_rng(5).uniform(0, 1, (2, *input_shape)).astype("float32")
-    once, again, traced = (_numbers(each, probe) for each in (model, model, target))
-    if not _close(once, again):
-        return
-    if not _close(once, traced):
-        raise NotTraceable("on images they compute something else than on a symbolic input")
+    once, other = (_numbers(each, probe) for each in (model, target))
+    if not _close(once, other, relative, absolute) and _close(once, _numbers(model, probe), relative, absolute):
+        raise NotTraceable(f"on images they compute something else than {where}")
 
 
 def _numbers(model, probe):
@@ -502,9 +522,9 @@ def _numbers(model, probe):
     return [np.asarray(each, dtype="float64") for each in (found if isinstance(found, (list, tuple)) else [found])]
 
 
-def _close(one, other):
+def _close(one, other, relative, absolute):
     return len(one) == len(other) and all(
-        a.shape == b.shape and np.allclose(a, b, rtol=1e-2, atol=1e-3, equal_nan=True) for a, b in zip(one, other, strict=True)
+        a.shape == b.shape and np.allclose(a, b, rtol=relative, atol=absolute, equal_nan=True) for a, b in zip(one, other, strict=True)
     )
 
 
@@ -608,7 +628,7 @@ def snapshot(model, given_shape=None):
         try:
             _as_it_computes(model)
             target = way()
-            result.update(_configured(model, target, shape), unbuildable=None, traced=target is not model)
+            result.update(_configured(model, target, shape, used=given_shape is not None), unbuildable=None, traced=target is not model)
             break
         except Exception as error:
             said = "its layers cannot be followed" if isinstance(error, NotTraceable) else type(error).__name__
@@ -618,7 +638,7 @@ def snapshot(model, given_shape=None):
     return result
 
 
-def _configured(model, target, shape):
+def _configured(model, target, shape, *, used):
     """The configuration of `target`, which is `model` or its trace, and the numbers that it holds."""
     import keras
 
@@ -636,7 +656,7 @@ def _configured(model, target, shape):
     with _without_activations(own):
         config = keras.saving.serialize_keras_object(target)
     mended = _mend(json.loads(json.dumps(config, default=_plain)), activations, adapted)
-    _compare(model, target, mended, shape)
+    _compare(model, target, mended, shape, used=used)
     return {"parameters": parameters, "config": mended}
 
 

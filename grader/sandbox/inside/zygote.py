@@ -23,10 +23,10 @@ _PR_SET_DUMPABLE = 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def serve(descriptor, module, begin):
-    """Prepare `module` (its `warm()`, if it has one), then fork a box for every request until the host closes the socket; never returns.
+def serve(descriptor, module):
+    """Prepare `module` (its `warm()`, if it has one), then fork a box for every request until the host closes the socket.
 
-    `begin(frames)` makes a box of a forked process.
+    Returns in the forked processes only, with the descriptor of the frame pipe: the caller makes a box of it.
     """
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     host = socket.socket(fileno=descriptor)
@@ -44,7 +44,8 @@ def serve(descriptor, module, begin):
         if pid == 0:
             host.close()
             os.close(told)
-            _become(request, descriptors, tells, begin)
+            _become(request, descriptors, tells)
+            return descriptors[2]
         for given in (*descriptors, tells):
             os.close(given)
         with open(told, "rb") as pipe:
@@ -68,29 +69,21 @@ def _unfit():
     return f"memory is shared with whoever is forked ({cut(', '.join(shared), 200)})" if shared else ""
 
 
-def _become(request, descriptors, tells, begin):
-    """In the forked process: take the descriptors, leave for namespaces of its own, say how that went, then be a box. Never returns."""
-    code = 1
+def _become(request, descriptors, tells):
+    """In the forked process: take the descriptors, leave for namespaces of its own, say how that went; where it failed the process ends."""
     try:
         for target, given in enumerate((descriptors[0], descriptors[1], descriptors[1])):
             os.dup2(given, target)
         for given in descriptors[:2]:
             os.close(given)
         _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
-        try:
-            _leave(request["mounts"], request["files"], request["keep"])
-            os.chdir(request["work"])
-            os.environ.update(request["environment"])  # TensorFlow reads it when it first computes
-        except OSError as error:
-            os.write(tells, str(error).encode("utf-8", "replace")[:1000])
-            return
-        os.close(tells)
-        begin(descriptors[2])
-        code = 0
-    except BaseException as error:
-        os.write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
-    finally:
-        os._exit(code)
+        _leave(request["mounts"], request["files"], request["keep"])
+        os.chdir(request["work"])
+        os.environ.update(request["environment"])  # TensorFlow reads it when it first computes
+    except OSError as error:
+        os.write(tells, str(error).encode("utf-8", "replace")[:1000])
+        os._exit(1)
+    os.close(tells)
 
 
 def _leave(mounts, files, keep):
