@@ -495,7 +495,7 @@ def _cell(run: CellRun, cause: Cause | None) -> ReportCell:
 
 def _undecided(result: CriterionResult, flag: Flag) -> CriterionResult:
     """A decided criterion of a notebook that reaches for the grader: nobody's points until a person has looked, and nobody's loss."""
-    if result.status not in (Status.PASS, Status.PARTIAL, Status.FAIL):
+    if result.status in (Status.SKIP, Status.MANUAL):
         return result
     message = f"What this code shows may not be what it does, so it needs manual review. {flag.message}"
     return replace(result, status=Status.SKIP, earned=None, message=message, hint="")

@@ -469,7 +469,7 @@ def _compare(model, target, config, input_shape, *, used):
 
     Names are drawn anew for each trace.
     """
-    if (target is model and not used) or any(size is None for size in input_shape or (None,)):
+    if (target is model and not (used and model.built)) or any(size is None for size in input_shape or (None,)):
         return
     digest = zlib.crc32(
         json.dumps([[layer.get("class_name"), _nameless(layer.get("config"))] for layer in config["config"]["layers"]]).encode()
@@ -492,9 +492,8 @@ def _twin(model, config):
     import keras
 
     try:
-        made = keras.saving.deserialize_keras_object(
-            {key: value for key, value in config.items() if key not in ("build_config", "compile_config")}
-        )
+        bare = {key: value for key, value in config.items() if key not in ("build_config", "compile_config")}
+        made = keras.saving.deserialize_keras_object(json.loads(json.dumps(bare)))  # Keras takes what it reads apart
         layers = {layer.name: layer for layer in all_layers(made)}
         for layer in all_layers(model):
             other = layers.get(layer.name)
