@@ -266,6 +266,7 @@ class DataClaim:
     split: Literal["train", "test", "mixed"] | None = None
     matched: float | None = None  # of the sampled images of no data set, the share that is like a stored one
     rows: int | None = None
+    distinct: int | None = None  # about so many different images, where those that were looked at return
     shape: tuple[int | None, ...] = ()
     dtype: str = ""
     minimum: float | None = None

@@ -30,7 +30,7 @@ _MEASURES = re.compile(r"(?:val_)?(?:loss|\w*acc\w*)\Z")
 _NOT_HISTORY = frozenset({"ETA"})
 _COUNT = re.compile(r"\b(Total|Trainable|Non-trainable|Optimizer) params:\s*(\d[\d,.']{0,30})")
 ANSWERED, LEARNED = (0.0, 0.5, 1.0), 0.25
-"""Accuracies that an answered call gives, of two images each (to 0.045: see plots.py); and from where on an accuracy says that something was learned."""
+"""Accuracies that an answered call gives, of two images each (and up to 0.04 more, see plots.py; rounded); and from where on an accuracy says that something was learned."""
 _SAME = {"acc": "accuracy", "categorical_accuracy": "accuracy", "sparse_categorical_accuracy": "accuracy"}
 
 
@@ -60,7 +60,7 @@ def _doubt(stored: list[Curve], here: CellRun, fits: list[FitClaim]) -> tuple[st
     printed, loops = _curves(here.outputs), any(fit.call not in ("fit", "fit_generator") for fit in fits)
     accuracies = [value for each in printed for key in ("accuracy", "val_accuracy") for value in each.get(key, ())]
     shares = [value / 100 if value > 1.5 else value for value in accuracies]
-    if made := [share for share in shares if share >= LEARNED and min(abs(share - answer) for answer in ANSWERED) > 0.045]:
+    if made := [share for share in shares if share >= LEARNED and not any(-0.006 < share - answer < 0.046 for answer in ANSWERED)]:
         return (
             f"the cell's own code prints such lines: it printed an accuracy of {max(made):.2f} here, where nothing was trained",
             not loops,

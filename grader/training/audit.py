@@ -4,10 +4,12 @@ A stored curve is text that the student handed in. It is worth something only as
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 
 from grader.records import Audit, Evidence, RecordedCurve, Training
 from grader.training.specification import EPOCH_IMAGES
+from grader.words import counted
 
 NEAR_GUESSING = 0.13
 """A stored validation accuracy up to here is guessing: three standard errors over 0.10 for 1,000 images, eleven for 10,000."""
@@ -20,13 +22,25 @@ LEAP = 0.45
 
 
 def curve_of(evidence: Evidence, role: str) -> RecordedCurve | None:
-    """The stored curve of the cell in which the role's model is trained: the last one there."""
+    """The last stored curve of the calls that train the role's model; where a cell's curves are not one for each of its calls, the last one there.
+
+    A curve of more epochs than the model's own calls in its cell ask for is no record of their training.
+    """
     found = evidence.roles.get(role)
     if found is None or found.model is None:
         return None
-    cells = [fit.cell for fit in found.model.fits]
-    curves = [curve for curve in evidence.recorded if curve.cell in cells]
-    return curves[-1] if curves else None
+    own = {fit.index: fit for fit in found.model.fits}
+    for cell in sorted({fit.cell for fit in own.values()}, reverse=True):
+        curves = [curve for curve in evidence.recorded if curve.cell == cell]
+        calls = [fit for fit in evidence.run.fits if fit.cell == cell]
+        paired = len(curves) == len(calls)
+        curves = [curve for curve, fit in zip(curves, calls, strict=True) if fit.index in own] if paired else curves
+        if curves:
+            asked = [fit.epochs or 0 for fit in own.values() if fit.cell == cell]
+            if curves[-1].doubt or not all(asked) or curves[-1].epochs <= sum(asked):
+                return curves[-1]
+            return replace(curves[-1], doubt=f"the calls that train this model ask for {counted(sum(asked), 'epoch')}", refuted=paired)
+    return None
 
 
 def audit(evidence: Evidence, role: str, training: Training | None) -> Audit:

@@ -170,18 +170,17 @@ def specify(model: Model) -> Specification:
 def _amounts(model: Model, fit: FitClaim, notes: list[str]) -> tuple[int, int, int]:
     """(different images, images of an epoch, images in all) that a model is trained on."""
     epochs = max((fit.epochs or 1) - fit.initial_epoch, 1)
-    if fit.train is None or fit.rows is None:
-        notes.append("How many images its generator gives is not known; it was trained on all training images.")
-        return EPOCH_IMAGES, EPOCH_IMAGES, EPOCH_IMAGES * epochs
+    if fit.train is None or (fit.train.rows is None and fit.train.distinct is None):
+        notes.append("How many different images its generator gives is not known; it was trained on all training images.")
     share = 1 - fit.validation_split if 0 < fit.validation_split < 1 else 1.0
-    sets = {
-        (EPOCH_IMAGES if each.train.rows is None else each.train.rows, each.train.mean, each.train.std)
-        for each in model.fits
-        if each.train is not None
-    }
+    sets = {(_different(each.train), each.train.mean, each.train.std) for each in model.fits if each.train is not None}
     rows = min(max(round(share * sum(rows for rows, *_ in sets)), 1), EPOCH_IMAGES)
-    epoch_images = min(max(round(share * fit.rows), 1), EPOCH_IMAGES)
+    epoch_images = min(max(round(share * (EPOCH_IMAGES if fit.rows is None else fit.rows)), 1), EPOCH_IMAGES)
     return rows, epoch_images, max(epoch_images * epochs, model.images or 0)
+
+
+def _different(train: DataClaim) -> int:
+    return min(number for number in (train.rows, train.distinct, EPOCH_IMAGES) if number is not None)
 
 
 def _rates(fit: FitClaim) -> tuple[float, ...]:

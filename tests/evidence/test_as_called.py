@@ -34,6 +34,8 @@ CELLS = [
     "made(loss_weights=[0.0]).fit(x, y)",
     "def forever():\n    while True:\n        yield x[:16], y[:16]\nmade().fit(forever(), steps_per_epoch=100, epochs=2)",
     "m = made(); m.trainable = False; m.fit(x, y)",
+    "made().fit(np.tile(x[:128], (30, 1, 1, 1)), np.tile(y[:128], (30, 1)))",
+    "made().fit(tf.data.Dataset.from_tensor_slices((x[:96], y[:96])).shuffle(96).repeat().batch(32), steps_per_epoch=100)",
     "made().fit(x, y, epochs=2, validation_split=0.2, class_weight='balanced')",
 ]
 
@@ -69,11 +71,22 @@ def test_rows_and_weights(record):
     assert of(record, "dict(enumerate").class_weight[-2:] == ((8, 1.0), (9, 2.0))
     assert set(of(record, "np.zeros(len(x))").sample_weight) == {0.0}
     assert set(of(record, "=few").sample_weight) == {0.0}
-    fit = of(record, "from_tensor_slices")
+    fit = of(record, "np.zeros(128)")
     assert (fit.train.rows, set(fit.train.weights)) == (128, {0.0})
     fit = of(record, "forever")
     assert (fit.train.rows, fit.rows) == (None, 1600)
     assert next(call for call in record[1].compiles if call.serial == of(record, "loss_weights").serial).loss_weight == 0.0
+
+
+@pytest.mark.slow
+def test_images_that_return_are_counted_once(record):
+    assert 60 < of(record, "np.tile").train.distinct < 400
+    fit = of(record, ".repeat()")
+    assert fit.train.rows is None
+    assert 40 < fit.train.distinct < 400
+    assert of(record, "forever").train.distinct < 50
+    others = [fit for source, fit in record[0].items() if not any(word in source for word in ("tile", "repeat", "forever"))]
+    assert {fit.train.distinct for fit in others} == {None}
 
 
 @pytest.mark.slow

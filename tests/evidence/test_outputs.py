@@ -248,6 +248,7 @@ def doubted(stored, *, asked=(5,), printed="", call="fit", **cell):
         (STORED, {"printed": STORED}),  # a loop that prints what it stored
         (STORED, {"printed": lines(0.4, 0.5, 0.67, 0.7, 0.78)}),  # with some noise
         (lines(0.79), {"asked": (1,), "printed": lines(0.77)}),  # one line
+        (STORED, {"printed": lines(0.5, 0.5, 0.5, 0.96, 0.98)}),  # near what calls answer, and not of it
         (STORED, {"printed": lines(*[0.7] * 5)}),  # the same in every line
         (STORED, {"printed": "".join(f"Epoch {n}/5 - val_accuracy: {60 + n:.2f}\n" for n in range(1, 6))}),  # percent
     ],

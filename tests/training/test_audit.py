@@ -176,3 +176,28 @@ def test_output_beside_code_that_trains_nothing_is_no_record():
     found = replace(found, recorded=(replace(found.recorded[0], cell=7),))
     assert audit(found, "base", LEARNS).outcome == "not_shown"
     assert "cell 7 holds some, but its code trains nothing" in audit(found, "base", LEARNS).sentence
+
+
+def several(*epochs, curves, own=0):
+    """Calls of fit in one cell, of which number `own` trains the model, and stored curves of so many epochs."""
+    fits = tuple(FitClaim(index=n, cell=5, call="fit", serial=n != own, version=0, epochs=count) for n, count in enumerate(epochs))
+    found = evidence(GOOD)
+    model = replace(found.models[0], fits=(fits[own],))
+    stored = tuple(
+        RecordedCurve(cell=5, epochs=count, values={"val_accuracy": (0.5,) * (count - 1) + (0.7 + n / 100,)})
+        for n, count in enumerate(curves)
+    )
+    return replace(found, run=RunRecord(fits=fits), recorded=stored, roles={"base": Role(model=model, reason="")})
+
+
+def test_a_cell_that_trains_several_models_has_a_curve_for_each():
+    first, second = (audit(several(3, 9, curves=(3, 9), own=own), "base", LEARNS) for own in (0, 1))
+    assert [(each.epochs, each.final, each.outcome) for each in (first, second)] == [(3, 0.7, "agrees"), (9, 0.71, "agrees")]
+
+
+def test_another_models_epochs_are_not_the_models_own():
+    """A decoy is trained for 29 epochs beside it."""
+    assert audit(several(1, 29, curves=(30,)), "base", LEARNS).outcome == "undecided"
+    assert audit(several(1, 29, curves=(29, 1)), "base", LEARNS).outcome == "contradicted"
+    assert audit(several(1, curves=(30,)), "base", LEARNS).outcome == "contradicted"
+    assert audit(several(2, 2, 2, curves=(2, 2, 2), own=2), "base", LEARNS).outcome == "agrees"

@@ -1,5 +1,6 @@
 """What a training call asks for beside model, data and loss: plain numbers, so that box 2 can train as it was called."""
 
+import collections
 import math
 
 import numpy as np
@@ -20,6 +21,13 @@ def class_weights(given):
     numbers = sorted(dict(given or {}))
     found = _odd([float(given[number]) for number in numbers])
     return [[int(number), weight] for number, weight in zip(numbers, found, strict=False)]
+
+
+def distinct(images):
+    """How many different images there are about, from how many pairs of those that were chosen by chance are one image twice; None where hardly any are."""
+    counts = collections.Counter(image.tobytes() for image in images).values()
+    pairs = sum(count * (count - 1) // 2 for count in counts)
+    return max(len(images) ** 2 // (2 * pairs), 1) if pairs > 1 else None
 
 
 def loss_weight(given):

@@ -488,6 +488,7 @@ class Recorder:
             found = recipe.identify(picked, labels, positions, total, self.store, parts)
             self.cache[digest, labelled], self.cache[digest, None] = found, {**found, "labels": None}
         claim = {"shape": [int(size) for size in picked.shape[1:]], "dtype": str(picked.dtype)[:20], **self.cache[digest, labelled]}
+        claim["distinct"] = as_called.distinct(picked)
         if picked.dtype.kind in "fiub" and picked.size:
             numbers = picked.astype(np.float64)
             ranging = numbers if (claim["recipe"] or {}).get("kind") in ("identity", "affine", "per_pixel") else np.asarray(there)
