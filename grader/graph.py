@@ -165,6 +165,10 @@ def activation(node: Node) -> str:
     """The nonlinearity that a node itself applies, as Keras names it; "linear" for none, "constant" where it gives the same whatever comes in."""
     if node.effect is not None and node.effect.values in ("identity", "constant", "linear"):
         return "constant" if node.effect.values == "constant" else "linear"
+    return _named(node)
+
+
+def _named(node: Node) -> str:
     if node.class_name in _NONLINEAR_LAYERS:
         return _NONLINEAR_LAYERS[node.class_name]
     given = node.config.get("activation")
@@ -198,6 +202,18 @@ def nonlinearity_after(graph: Graph, node: Node) -> str:
         ):
             todo += after[following.index]
     return "linear"
+
+
+def idle_activation(graph: Graph, node: Node) -> str:
+    """Which activation behind a convolution was measured to be none, as a sentence's part: "LeakyReLU (act_1) is linear on what reaches it"; "" where there is no such."""
+    after, step = successors(graph), node
+    while True:
+        if _named(step) != activation(step):
+            return f"{step.class_name} ({step.name}) is {activation(step)} on what reaches it"
+        following = after[step.index]
+        if len(following) != 1 or following[0].class_name in (*CONVOLUTIONS, "Dense"):
+            return ""
+        step = following[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

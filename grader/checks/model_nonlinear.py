@@ -36,18 +36,21 @@ def check(evidence: Evidence, params: Params) -> Finding:
     found = graphs.convolutions(graph)
     due = [node for node in found if not (node is found[-1] and graphs.filters(node) == params["classes"])]
     bare = [node for node in due if graphs.nonlinearity_after(graph, node) in ("linear", "softmax")]
+    why = next((words for node in bare if (words := graphs.idle_activation(graph, node))), "")
     expected, actual = "a nonlinearity after each", f"{len(due) - len(bare)} of {len(due)} have one"
     if not due:
         return failed("The network has no convolutions that could be followed by a nonlinearity.", expected=expected, actual=actual)
     if len(bare) == len(due):
         return failed(
-            "No convolution is followed by a nonlinearity: together they compute one linear map.", expected=expected, actual=actual
+            f"No convolution is followed by a nonlinearity: together they compute one linear map{f' ({why})' if why else ''}.",
+            expected=expected,
+            actual=actual,
         )
     if bare:
         names = ", ".join(node.name for node in bare[:4])
         return partial(
             graded_share(len(due) - len(bare), len(due)),
-            f"{counted(len(bare), 'convolution has', 'convolutions have')} no nonlinearity after {'it' if len(bare) == 1 else 'them'} ({names}).",
+            f"{counted(len(bare), 'convolution has', 'convolutions have')} no nonlinearity after {'it' if len(bare) == 1 else 'them'} ({names}){f': {why}' if why else ''}.",
             expected=expected,
             actual=actual,
         )

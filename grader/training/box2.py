@@ -171,11 +171,11 @@ class Box2:
         shape = graph.input_shape or claim.input_shape
         if shape is not None and data is not None:
             shape = tuple(size if size is not None else known for size, known in zip(shape, data.shape or shape, strict=False))
-        config = canonical(claim.config)
         try:
+            config = canonical(claim.config)
             request = {"ask": "measure", "config": config, "input_shape": shape, "recipe": _recipe(data)}
             measured = self._kept(request, without_names(config, {}), deadline)
-        except (OutOfTime, TrainingRefused):
+        except (OutOfTime, RebuildRefused):
             return graph
         if not isinstance(measured, Graph) or len(measured.nodes) != len(graph.nodes):
             return graph

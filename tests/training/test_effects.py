@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,6 +29,7 @@ from grader.records import (
     Status,
 )
 
+pytestmark = pytest.mark.timeout(600)  # 150 networks: half a minute of processor time, in whichever test comes first
 JUDGED = (
     *("model_no_pooling", "model_no_flatten", "model_strided_downsampling", "model_same_padding", "model_score_maps", "model_head"),
     *("model_nonlinear", "data_normalized", "train_loss"),
@@ -121,6 +123,31 @@ def test_every_network_loses_what_its_difference_costs_and_nothing_else(measured
             wrong[name] = [finding.message for finding in findings.values() if finding.status is not Status.PASS] or "nothing lost"
     assert not wrong, "\n".join(f"{name}: {said}" for name, said in wrong.items())
     assert set(COSTS) <= set(measured)
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "words"),
+    [
+        ("leaky 1", "model_nonlinear", "LeakyReLU (leaky_re_lu) is linear on what reaches it"),
+        ("relu up to 0", "model_nonlinear", "is constant on what reaches it"),
+        ("max of one", "model_no_pooling", "MaxPooling2D (max_pooling2d, which leaves out positions)"),
+        ("largest of a block", "model_no_pooling", "Max ("),
+        ("reshape to one position", "model_no_flatten", "The layer Reshape (reshape) flattens a map of shape (8, 8, 10)"),
+        ("softmax of one", "model_head", "the output activation is constant"),
+        ("dropout, never", "dropout_placed", "is switched off: it is called with training=False"),
+        ("dropout, always", "dropout_placed", "also drops values in prediction: it is called with training=True"),
+        ("dropout by image", "dropout_placed", "drops all values of an image together"),
+        ("dropout, never", "dropout_rate", "is switched off, so its rate counts as 0"),
+        ("no rotation", "augmentation_placed", "RandomRotation changes no image: its factor is 0."),
+        ("no crop", "augmentation_placed", "on stored images its output in training is its input"),
+        ("flipped, never", "augmentation_placed", "it is switched off by training=False"),
+        ("normalised by nothing", "data_normalized", "[0, 255]: the layer Normalization (normalization) in front changes nothing."),
+        ("normalised in the batch", "data_normalized", "only the BatchNormalization in front evens them out"),
+    ],
+)
+def test_the_words_say_what_was_measured(measured, name, check, words):
+    message = re.sub(r"_\d+(?=[,)])", "", judged(name, *measured[name])[check].message)  # Keras counts its layers' names
+    assert words in message
 
 
 def of(measured, name, class_name):
