@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -229,27 +229,24 @@ def unreached(status: RunStatus, reason: str, options: Options, *, file: str, sh
 # ------------------------------------------------------------------ the flow
 
 
+@dataclass(kw_only=True)
 class _Draft:
     """What is known of the report so far, for endings that come early."""
 
-    def __init__(
-        self,
-        *,
-        rubric: ReportRubric,
-        submission: ReportSubmission,
-        max_score: float,
-        started: float,
-        begun: "Callable[[_Draft], None]",
-        watch: Watch,
-    ) -> None:
-        self.rubric, self.submission, self.max_score = rubric, submission, max_score
-        self.started, self.begun, self.watch = started, begun, watch
-        self.timings: dict[str, float] = {}
-        self.notices: list[str] = []
-        self.environment: dict[str, Any] = {"grader": grader.__version__, "python": platform.python_version(), "hardware": _hardware()}
-        self.notebook: Notebook | None = None
-        self.cells: tuple[CellRun, ...] = ()
-        self.found: Evidence | None = None
+    rubric: ReportRubric
+    submission: ReportSubmission
+    max_score: float
+    started: float
+    begun: "Callable[[_Draft], None]"
+    watch: Watch
+    timings: dict[str, float] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    environment: dict[str, Any] = field(
+        default_factory=lambda: {"grader": grader.__version__, "python": platform.python_version(), "hardware": _hardware()}
+    )
+    notebook: Notebook | None = None
+    cells: tuple[CellRun, ...] = ()
+    found: Evidence | None = None
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -558,39 +555,27 @@ def _training(found: Evidence) -> tuple[ReportTraining, ...]:
 
 
 def _training_of(training: Training, compared: Audit | None) -> ReportTraining:
-    shown = training.shown
-    names = ("images", "low", "median", "high", "passes", "zero")
-    return ReportTraining(
-        role=training.role,
-        budget=training.budget,
-        device=training.device,
-        backend=training.backend,
-        dataset=training.dataset,
-        seeds=tuple(rerun.seed for rerun in training.reruns),
-        steps=shown.steps if shown else 0,
-        curve=training.whole or (shown.points if shown else ()),
-        reference={"dataset_runs": training.band[0].runs, **{name: [getattr(point, name) for point in training.band] for name in names}}
+    shown, names = training.shown, {each.name for each in fields(ReportTraining)}
+    columns = ("images", "low", "median", "high", "passes", "zero")
+    own: dict[str, Any] = {
+        "seeds": tuple(rerun.seed for rerun in training.reruns),
+        "steps": shown.steps if shown else 0,
+        "curve": training.whole or (shown.points if shown else ()),
+        "reference": {
+            "dataset_runs": training.band[0].runs,
+            **{name: [getattr(point, name) for point in training.band] for name in columns},
+        }
         if training.band
         else {},
-        verdict=training.verdict,
-        diagnosis=" ".join(
+        "diagnosis": " ".join(
             part for part in (f"The cause is {training.because}." if training.because else "", training.diagnosis, training.cure) if part
         ),
-        way=training.way,
-        reason=training.reason,
-        precision=training.precision,
-        images=training.images,
-        accuracy=shown.accuracy if shown else None,
-        interval=shown.interval if shown else None,
-        runs=training.reruns,
-        counterfactuals=training.counterfactuals,
-        cause=training.cause,
-        recorded=compared.sentence if compared else "",
-        review=training.review,
-        notes=training.notes,
-        seconds=training.seconds,
-        cached=training.cached,
-    )
+        "accuracy": shown.accuracy if shown else None,
+        "interval": shown.interval if shown else None,
+        "runs": training.reruns,
+        "recorded": compared.sentence if compared else "",
+    }
+    return ReportTraining(**{each.name: getattr(training, each.name) for each in fields(training) if each.name in names} | own)
 
 
 def _recorded(found: Evidence) -> tuple[ReportCurve, ...]:
