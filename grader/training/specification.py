@@ -54,7 +54,7 @@ MOST_EPOCHS = 60
 EPOCH_IMAGES = 50_000
 """One pass over CIFAR-10."""
 
-MOST_WEIGHT, MOST_WEIGHTS = 1e6, 20
+MOST_WEIGHT, MOST_WEIGHTS, MOST_IMAGES = 1e6, 20, 10**9
 
 DEFAULT_BATCH = 32
 """Keras' own."""
@@ -175,8 +175,8 @@ def _amounts(model: Model, fit: FitClaim, notes: list[str]) -> tuple[int, int, i
     share = 1 - fit.validation_split if 0 < fit.validation_split < 1 else 1.0
     sets = {(_different(each.train), each.train.mean, each.train.std) for each in model.fits if each.train is not None}
     rows = min(max(round(share * sum(rows for rows, *_ in sets)), 1), EPOCH_IMAGES)
-    epoch_images = min(max(round(share * (EPOCH_IMAGES if fit.rows is None else fit.rows)), 1), EPOCH_IMAGES)
-    return rows, epoch_images, max(epoch_images * epochs, model.images or 0)
+    epoch_images = max(round(share * min(EPOCH_IMAGES if fit.rows is None else fit.rows, EPOCH_IMAGES)), 1)
+    return rows, epoch_images, min(max(epoch_images * epochs, model.images or 0), MOST_IMAGES)
 
 
 def _different(train: DataClaim) -> int:

@@ -269,6 +269,8 @@ def test_an_ordinary_call_is_what_it_was():
     [
         ({"train": {"rows": 128}, "epochs": 2}, (128, 128, 256)),
         ({"validation_split": 0.2}, (40_000, 40_000, 1_200_000)),
+        ({"epochs": 10**400, "steps": 10**400}, (EPOCH_IMAGES, EPOCH_IMAGES, 10**9)),
+        ({"train": {"rows": 10**400}, "validation_split": 0.5, "steps": -3}, (25_000, 1, 30)),
         ({"train": {"distinct": 128}}, (128, EPOCH_IMAGES, 1_500_000)),  # the same ones again and again
         ({"train": {"rows": None, "distinct": 64}, "steps": 10}, (64, 1280, 38_400)),
         ({"steps": 2}, (EPOCH_IMAGES, 256, 7680)),
