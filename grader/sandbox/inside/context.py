@@ -46,7 +46,8 @@ class Context:
                 self.note(lost, f"more than {MOST[kind]} records of kind {kind}: the later ones are missing")
                 return
             self._sent[kind] += 1
-            self.compare()
+            if kind in ("model", "compile", "fit", "variable"):
+                self.compare()
         self.writer.send(kind, body if kind in ("cell", "predictions") else {key: _short(key, value) for key, value in body.items()})
 
     def compare(self, *, told=False):

@@ -8,8 +8,10 @@ What of ours stands in public places is hidden: a callable of C's that shows wha
 While a cell runs, no frame of ours is below it (`start.py`, `shell.run_cells`): whoever looks at frames then finds none of ours.
 """
 
+import builtins
 import contextlib
 import functools
+import gc
 import inspect
 import operator
 import os
@@ -59,8 +61,11 @@ _RESTS = {
     )),
 }  # fmt: skip
 """Modules whose functions and classes the recorder, Keras' serialisation and the comparing use, and which of their names (None: all)."""
-_TOLD = re.compile(r"(?:tensorflow\.)?keras(?:\.(?!src).*)?|numpy(?:\.random)?|matplotlib\.pyplot|tensorflow(?:\.random)?|random|time")
+_TOLD = re.compile(
+    r"(?:tensorflow\.)?keras(?:\.(?!src).*)?|numpy(?:\.random)?|matplotlib\.pyplot|tensorflow(?:\._api\.v2\.random)?|random|time|warnings"
+)
 """Modules of which an overwritten function or class is a slip that is told of: nothing that is claimed rests on their names."""
+_INNER = re.compile(r"(?<=^keras\.)_tf_keras\.keras\.|(?<=^tensorflow\.)_api\.v2\.")
 _OLD = ("fit_generator", "evaluate_generator", "predict_generator", "predict_proba", "predict_classes", "bool", "object", "str")
 """Names that notebooks give back to a library so that old code runs."""
 
@@ -134,7 +139,7 @@ class Originals:
     def __init__(self, context):
         self._context = context
         self._kept, self._told = {}, {}  # name of a module or class -> (its get, names, what they held)
-        self._classes, self._cells, self._objects = [], [], []
+        self._names, self._classes, self._cells, self._objects = [], [], [], []
         self._functions, self._known, self._noted = set(), set(), set()
 
     # ------------------------------------------------------------------ keeping
@@ -162,7 +167,7 @@ class Originals:
                     self._kept[f"{name}.{holder}"] = _parts(held)
             for cls in [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == name]:
                 self._keep(f"{name}.{cls.__qualname__}", cls)
-                self._classes.append((f"{name}.{cls.__qualname__}", cls, type(cls), cls.__bases__, frozenset(vars(cls))))
+                self._classes.append((f"{name}.{cls.__qualname__}", cls, type(cls), cls.__bases__))
         if _TOLD.fullmatch(name):
             hide(module)
             rests = _RESTS.get(name) or ()
@@ -172,14 +177,12 @@ class Originals:
     def _keep(self, label, owner, names=None):
         if not label.startswith("_box."):
             hide(owner)
-        kept = {key: value for key, value in vars(owner).items() if names is None or key in names}
-        self._kept[label] = kept = _parts(kept, vars(owner).get)
-        if isinstance(owner, types.ModuleType):  # a name of its own would be found before the builtin one
-            self._kept[f"{label}.(builtins)"] = (
-                vars(owner).get,
-                tuple(_RESTS["builtins"]),
-                [vars(owner).get(name) for name in _RESTS["builtins"]],
-            )
+        held = vars(owner)
+        if isinstance(owner, type):
+            (held,) = gc.get_referents(held)  # the dictionary itself: its proxy takes four times as long to answer
+        self._kept[label] = kept = _parts({key: value for key, value in held.items() if names is None or key in names}, held.get)
+        if owner is not builtins:
+            self._names.append((label, owner, held, frozenset(held)))
         for value in kept[2]:
             for part in (value, *(getattr(value, name, None) for name in ("__func__", "fget", "fset"))):
                 if isinstance(part, types.FunctionType):
@@ -193,7 +196,7 @@ class Originals:
         for name in self._replaced():
             self._note("replaced", "replaces a part of the grader" if name.startswith("_box") else f"replaces {name}")
         if told:
-            for name in _differing(self._told):
+            for name in {_INNER.sub("", name) for name in _differing(self._told)}:
                 self._note("overwritten", f"overwrites {name}: later calls by this name do something else")
             self.sweep()
 
@@ -204,12 +207,14 @@ class Originals:
 
     def _replaced(self, kind=type, vars=vars, any=any, map=map, hasattr=hasattr):
         yield from _differing(self._kept)
-        for label, cls, made_by, bases, names in self._classes:
+        for label, cls, made_by, bases in self._classes:
             if kind(cls) is not made_by or cls.__bases__ is not bases:
                 yield label
-            elif vars(cls).keys() != names:  # one that an inherited one was found by
-                added = [name for name in vars(cls).keys() - names if _is_part(vars(cls)[name])]
-                yield from (f"{label}.{name}" for name in added if any(map(hasattr, bases, (name,) * len(bases))))
+        for label, owner, held, names in self._names:
+            if held.keys() != names:  # what is added is found before what a class inherits, and before what is built in
+                before = getattr(owner, "__bases__", None) or (builtins,)
+                added = [name for name in held.keys() - names if _is_part(held[name]) and name not in _OLD]
+                yield from (f"{label}.{name}" for name in added if any(map(hasattr, before, (name,) * len(before))))
         yield from ("the closure of a function of Keras" for cell, value in self._cells if _content(cell) is not value)
         yield from ("_box" for item, cls, methods in self._objects if kind(item) is not cls or methods & vars(item).keys())
 

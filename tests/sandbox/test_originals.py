@@ -1,0 +1,192 @@
+"""What a claim rests on is compared by identity, hooks lead nowhere, and no report names a folder of this machine."""
+
+import functools
+import gc
+import inspect
+import json
+import subprocess
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+import pytest
+from harness import ROOT, grade_file, small_store, store
+
+from grader.decode import FrameReader, without_places
+from grader.errors import FrameError
+from grader.sandbox.inside.frames import Writer
+from grader.sandbox.inside.originals import Originals, hidden
+
+
+class Notes:
+    def __init__(self):
+        self.told = []
+
+    def note(self, kind, text):
+        self.told.append((kind, text))
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """A module of Keras' name, with a class, kept."""
+    module = types.ModuleType("keras.src.sample")
+    exec(
+        "class Base:\n    def inherited(self): return 1\nclass Layer(Base):\n    def call(self, x): return x\ndef loss(): return 0\nKNOWN = {'relu': loss}",
+        vars(module),
+    )
+    for kind in (module.Base, module.Layer):
+        kind.__module__ = module.__name__
+    notes = Notes()
+    found = Originals(notes)
+    found._known = set(sys.modules)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    found.sweep()
+    return found, module, notes
+
+
+class Same:
+    __hash__ = None
+
+    def __eq__(self, _):
+        return True
+
+    def __call__(self):
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda m: setattr(m, "loss", lambda: 1), "keras.src.sample.loss"),
+        (lambda m: setattr(m.Layer, "call", lambda _, x: x), "keras.src.sample.Layer.call"),
+        (lambda m: setattr(m.Layer, "call", Same()), "keras.src.sample.Layer.call"),
+        (lambda m: setattr(m.Layer, "inherited", lambda _: 2), "keras.src.sample.Layer.inherited"),
+        (lambda m: setattr(m.Layer, "__bases__", (type("Other", (m.Base,), {}),)), "keras.src.sample.Layer"),
+        (lambda m: m.KNOWN.update(relu=abs), "keras.src.sample.KNOWN.relu"),
+        (lambda m: delattr(m, "loss"), "keras.src.sample.loss"),
+        (lambda m: setattr(m, "isinstance", lambda *_: True), "keras.src.sample.isinstance"),
+    ],
+)
+def test_what_is_replaced_is_named_once(kept, change, named):
+    found, module, notes = kept
+    found.look()
+    assert notes.told == []
+    change(module)
+    found.look()
+    found.look()
+    assert notes.told == [("replaced", f"replaces {named}")]
+
+
+def test_names_that_were_not_there_replace_nothing(kept):
+    found, module, notes = kept
+    module.more, module.Layer.more, module.number, module.KNOWN["mine"] = abs, abs, 3, abs
+    found.look()
+    assert notes.told == []
+
+
+def test_a_hidden_function_shows_what_it_stands_in_for_and_leads_nowhere():
+    secret = object()
+
+    def original(self, x, y=1):
+        """Its words."""
+
+    def hook(self, *given):
+        return secret, self, given
+
+    class Owner:
+        method = hidden(hook, original)
+
+    owner = Owner()
+    assert owner.method([1], {}) == (secret, owner, ([1], {}))
+    assert (Owner.method.__doc__, Owner.method.__name__) == ("Its words.", "original")
+    assert str(inspect.signature(owner.method)) == "(x, y=1)"
+    assert inspect.unwrap(Owner.method) is original
+    assert not hasattr(Owner.method, "__closure__")
+    assert not hasattr(Owner.method, "__globals__")
+    assert isinstance(Owner.method, functools._lru_cache_wrapper)
+    gc.collect()
+
+
+def test_a_frame_with_another_number_is_refused():
+    frames = []
+    writer = Writer(0, 1000)
+    writer._write = lambda _, data: frames.append(bytes(data)) or len(data)
+    writer.send("note", {})
+    assert [kind for kind, _ in FrameReader(first=1000).feed(frames[0])] == ["note"]
+    with pytest.raises(FrameError, match="frame 0 is out of order"):
+        list(FrameReader(first=7).feed(frames[0]))
+
+
+def test_places_of_this_machine_are_taken_out_at_their_borders():
+    shown = without_places(["/home/ada", "/srv/grader", "/usr"])
+    assert shown("at /home/ada/x.py, /home/adam, '/srv/grader' and /usr/lib") == "at /…/x.py, /home/adam, '/…' and /usr/lib"
+
+
+TELLING = """import inspect, os, sys, traceback, warnings, numpy
+print(sys.prefix, sys.executable, sys.base_prefix, numpy.__file__, sys.path, sys.orig_argv, os.getcwd())
+print(inspect.getsource(keras.Model.fit)[:99], keras.Model.fit.__code__.co_filename, getattr(x_train.base, "filename", None))
+print(open("/proc/self/cmdline").read(), open("/proc/self/mountinfo").read())
+class Told(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        traceback.print_stack()
+model.fit(x_train, y_train, callbacks=[Told()])
+try:
+    model.fit(x_train, y_train[:7])
+except Exception:
+    traceback.print_exc()
+warnings.warn("x")
+raise ValueError(sys.prefix + " " + keras.__file__)"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", ["bubblewrap", "landlock"])
+def test_no_report_names_a_folder_of_this_machine(tier):
+    cells = json.loads((ROOT / "tests" / "notebooks" / "hostile_read_source" / "submission.ipynb").read_text(encoding="utf-8"))
+    cells["cells"][3]["source"] = TELLING
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "submission.ipynb"
+        path.write_text(json.dumps(cells), encoding="utf-8")
+        out = Path(folder) / "out"
+        formats = ("json", "html", "md", "junit", "gradescope", "github", "notebook")
+        grade_file(path, out, store=small_store(), formats=formats, sandbox=tier)
+        texts = {file.name: file.read_text(encoding="utf-8") for file in out.iterdir()}
+    assert "site-packages/numpy" in texts["report.html"]
+    for place in (ROOT, sys.prefix, sys.base_prefix, Path("~").expanduser(), small_store(), store()):
+        for name, text in texts.items():
+            assert f"{place}/" not in text.replace(str(path), ""), (name, place)
+            assert f"{place} " not in text, (name, place)
+
+
+def test_the_audit_hook_tells_a_cell_from_a_library():
+    """In a process of its own, as nobody can take such a hook away."""
+    program = """
+import json, sys, types
+sys.path.insert(0, ROOT)
+from grader.sandbox.inside import originals
+told = []
+found = originals.Originals(types.SimpleNamespace(note=lambda *note: told.append(note)))
+found._known = set(sys.modules)
+found.begin()
+import collections, gc, inspect, logging, traceback, warnings
+def cell(source):
+    told.clear()
+    found._noted.clear()
+    exec(compile(source, "<cell>", "exec"), {"inner": lambda f: f()})
+    return [text for _, text in told]
+quiet = ["import collections\\ncollections.namedtuple('P', 'x')", "import warnings\\nwarnings.warn('x')", "import logging\\nlogging.error('x')",
+    "import traceback\\ntry:\\n    1 / 0\\nexcept ZeroDivisionError as error:\\n    traceback.format_exc()\\n    error.__traceback__.tb_frame.f_code",
+    "import sys\\nsys._getframe().f_code", "import inspect\\ninspect.stack()[0].function\\ninspect.signature(inspect.stack)", "import gc\\ngc.collect()",
+    "open('/proc/cpuinfo').read()", "exec('x = 1')", "import ast\\nast.parse('x')"]
+loud = ["import gc\\ngc.get_objects()", "from gc import get_referrers as see\\nsee(1)", "import sys\\nsys.settrace(None)", "import sys\\nsys._current_frames()",
+    "open('/proc/self/maps')", "import os\\nos.listdir('/proc/self/fd')", "compile('1', __import__('inspect').__file__, 'exec')",
+    "(lambda: 0).__code__.replace(co_name='x')", "import pathlib\\npathlib.Path('/proc/self/maps').read_text()"]
+print(json.dumps([[cell(source) for source in quiet], [cell(source) for source in loud]]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program.replace("ROOT", repr(str(ROOT)))], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    quiet, loud = json.loads(done.stdout.splitlines()[-1])
+    assert [said for said in quiet if said] == []
+    assert [said for said in loud if len(said) != 1] == []
