@@ -9,8 +9,8 @@
 *Tolerance and source.* The ends of the pixel range, mapped by both recipes, may differ by `tolerance` of the range: 0.04 lets images standardised by their own
 split's mean and deviation through (they differ by under 0.02) and catches a division by 225 (0.13).
 
-*Edge cases.* No held-out images anywhere: skip. Images that a defect of ours kept from being examined: `error`. Unknown recipes are compared by the range of 48 sampled images, whose
-ends are chance: they may differ by `sampled`. Test images that `fit` was not given count, too, where `evaluate` or `predict` was and their recipe is known.
+*Edge cases.* No held-out images anywhere: skip. Images that a defect of ours kept from being examined: `error`. Unknown recipes are compared by the range of the images, of data in batches
+that of the batches that were looked at, whose ends are chance: they may differ by `sampled`. Test images that `fit` was not given count, too, where `evaluate` or `predict` was and their recipe is known.
 
 *Errors.* None.
 

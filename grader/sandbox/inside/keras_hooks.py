@@ -491,7 +491,7 @@ class Recorder:
         claim["distinct"] = as_called.distinct(picked)
         if picked.dtype.kind in "fiub" and picked.size:
             numbers = picked.astype(np.float64)
-            ranging = numbers if (claim["recipe"] or {}).get("kind") in ("identity", "affine", "per_pixel") else np.asarray(there)
+            ranging = numbers if (claim.get("recipe") or {}).get("kind") in ("identity", "affine", "per_pixel") else np.asarray(there)
             claim.update(minimum=float(ranging.min()), maximum=float(ranging.max()), mean=float(numbers.mean()), std=float(numbers.std()))
         return claim
 
