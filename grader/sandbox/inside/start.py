@@ -35,8 +35,9 @@ class _Neutral:
     def exec_module(self, module):
         file = f"{module.__name__.partition('.')[2] or '__init__'}.py"
         code = importlib.machinery.SourceFileLoader(module.__name__, str(self._folder / file)).get_code(module.__name__)
-        _imp._fix_co_filename(code, f"/{self._alias}/{file}")
-        module.__file__ = code.co_filename if self._alias == "_box" else str(self._folder / file)
+        if self._alias == "_box":  # box 2 runs no line of a student's, and TensorFlow reads its loops where they are written
+            _imp._fix_co_filename(code, f"/{self._alias}/{file}")
+        module.__file__ = code.co_filename
         exec(code, vars(module))  # noqa: S102 (ours)
 
 
