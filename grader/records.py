@@ -338,6 +338,18 @@ class FitClaim:
         """Whether the validation images are rows of the training images. A fifth of them may be: an honest split of CIFAR-10 has twins, about 1 in 1,000 images."""
         return self.shared is not None and self.shared > 0.2
 
+    @property
+    def validates_on_others(self) -> bool:
+        """Whether the training images are the data set's and none of the validation images is: noise, or another set's."""
+        train, validation = self.train, self.validation
+        return (
+            train is not None
+            and train.dataset is not None
+            and validation is not None
+            and not validation.dataset
+            and validation.matched == 0
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateClaim:

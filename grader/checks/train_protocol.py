@@ -45,6 +45,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
         plots = [plot for plot in evidence.run.plots if plot.cell >= fit.cell]
         kept = any(plot.lines > sum(index != fit.index for index, _ in plot.curves) for plot in plots)
     given = "its validation data are rows of its training data" if fit.validates_on_training else "no held-out data is given"
+    if fit.validates_on_others:
+        given = "its validation data are not images of the data set"
     missing = [words for there, words in ((held_out, given), (kept, "what fit returns is not kept")) if not there]
     if missing and fit.call == "custom_loop":
         words = "The network is trained by the notebook's own loop. Manual review: does it have held-out data, and is its history kept?"
@@ -74,7 +76,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
 
 def _has_held_out(evidence: Evidence, fit: FitClaim) -> bool:
     if fit.validation_split > 0 or fit.validation is not None:
-        return not fit.validates_on_training
+        return not fit.validates_on_training and not fit.validates_on_others
     return fit.call not in ("fit", "fit_generator") and any(
         call.serial == fit.serial and call.data is not None and call.data.split == "test" for call in evidence.run.evaluations
     )

@@ -38,6 +38,7 @@ _BATCHES = 4  # that are looked at where data comes in batches: the first one, a
 _LOOKING_S = 0.3  # for the batches behind the second
 _SPLITTING = {"take", "skip", "shard", "filter", "concatenate", "window"}  # steps of a pipeline behind which not all images come
 _BATCH = 2  # images of the one real training step: enough for every error to surface, and half the time of four
+_LEAK = 0.2  # of evaluated images, the share from which they are training images (`records.FitClaim.validates_on_training`)
 _LOOP_BATCH = 16  # of each step of a loop of the student's own, in the cell that trains: as many as a figure beside it shows
 _SWITCHES = (
     "rotation_range", "width_shift_range", "height_shift_range", "shear_range", "zoom_range", "horizontal_flip", "vertical_flip",
@@ -64,6 +65,10 @@ class Recorder:
         self.looked = {}  # serial -> cheap fingerprint at the last look
         self.fits = 0
         self.latest = {}  # serial -> index of the model's last training call
+        self.trained, self.compared = (
+            {},
+            {},
+        )  # serial -> (what it was last trained on, weakly, its claim); evaluations that are of such rows
         self.histories = {}  # fit index -> (History, its dict)
         self.reported = set()
         self.custom_steps, self.custom_cell = 0, None
@@ -599,6 +604,17 @@ class Recorder:
             return None
         return recipe.shared(_pick(others, recipe.chosen(_length(others))), np.asarray(rows))
 
+    def _trained_on(self, serial, x, claim):
+        """Whether the images that a model is evaluated on are rows of those that it was last trained on, as far as these are at hand."""
+        known, trained = self.trained.get(serial, (lambda: None, None))
+        rows, key = known(), (serial, id(x), len(self.models), self.latest.get(serial))
+        if rows is None or not claim or not trained:
+            return False
+        if key not in self.compared:
+            share = self._shared(rows, x, {"train": trained, "validation": claim})
+            self.compared[key] = rows is x or (share is not None and share > _LEAK)
+        return self.compared[key]
+
     def _range_recipe(self, behind, claim):
         """An estimate for augmented pipelines, where no image can be matched: the map of ranges [0, 255] -> [minimum, maximum]."""
         known = behind["recipe"]
@@ -689,6 +705,8 @@ class Recorder:
                 held = small
             with self.context.ours("comparing training and validation images"):
                 claim["shared"] = self._shared(x, pair[0] if validation_data is not None else None, claim)
+            with contextlib.suppress(TypeError):  # a list, say, cannot be referred to weakly
+                self.trained[self.serial(model)] = weakref.ref(x), claim["train"]
             if index == self.context.spec.get("train", {}).get("fit"):
                 really_train.train(self, model, x, y, validation_data, claim, kwargs)
                 return None  # the host ends the box at the claim below
@@ -696,7 +714,7 @@ class Recorder:
             later = self._later_epochs(callbacks, index, epochs, claim)
             history = self._short_fit(model, small, held, callbacks, kwargs, [later], claim["initial_epoch"])
             with self.context.ours("giving the history its length"):
-                self._stretch(history, epochs, index, self.serial(model), getattr(model, "metrics", []))
+                self._stretch(history, epochs, index, self.serial(model), getattr(model, "metrics", []), validated=held is not None)
             return history
         except BaseException as problem:
             error = problem
@@ -799,8 +817,11 @@ class Recorder:
             ),
         )
 
-    def _stretch(self, history, epochs, index, serial, metrics):
-        """Give the history the asked length; every curve gets values of its own in the sixth digit, so that plots can be recognised."""
+    def _stretch(self, history, epochs, index, serial, metrics, *, validated):
+        """Give the history the asked length; every curve gets values of its own in the sixth digit, so that plots can be recognised.
+
+        Without validation data a metric that only has the name of one of theirs is one of training.
+        """
         stretched = legacy.Keys()
         for position, (name, values) in enumerate(history.history.items()):
             first = _first(values)
@@ -808,7 +829,8 @@ class Recorder:
         history.history = stretched
         history.epoch = list(range(epochs))
         history.params = {**(history.params or {}), "epochs": epochs}
-        plots.remember(index, legacy.by_what_they_are(stretched, metrics), serial)
+        shown = legacy.by_what_they_are(stretched, metrics)
+        plots.remember(index, shown if validated else {name.removeprefix("val_"): values for name, values in shown.items()}, serial)
 
     def evaluate(self, model, x, y, args, kwargs):
         if self.context.busy:
@@ -820,7 +842,7 @@ class Recorder:
         )
         with self.context.ours("giving the answer of evaluate values of its own"):
             serial = self.serial(model)
-            logs = plots.evaluated(self.latest.get(serial, -1), logs, serial)
+            logs = plots.evaluated(self.latest.get(serial, -1), logs, serial, "" if self._trained_on(serial, x, claim) else "val_")
         print(f"(evaluate answered while grading: {_BATCH} images were used)")
         return logs if kwargs.get("return_dict") else model._flatten_metrics_in_order(logs)
 

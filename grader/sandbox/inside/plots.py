@@ -41,14 +41,14 @@ def remember(fit, history, serial=0):
                 bisect.insort(_ranges, (min(numbers), max(numbers), (fit, name), serial))
 
 
-def evaluated(fit, logs, serial):
-    """The answer of `evaluate` after fit number `fit`: what is collected from it epoch by epoch is a validation curve, too."""
+def evaluated(fit, logs, serial, prefix="val_"):
+    """The answer of `evaluate` after fit number `fit`: what is collected from it epoch by epoch is a curve, too, of validation unless `prefix` is empty."""
     found = {
         name: value(number, fit, _KEYS // 2 + position, 0, 1)
         for position, (name, number) in enumerate(logs.items())
         if isinstance(number, float) and np.isfinite(number)
     }
-    remember(fit, {f"val_{name}": [number] for name, number in found.items()}, serial)
+    remember(fit, {f"{prefix}{name}": [number] for name, number in found.items()}, serial)
     return {**logs, **found}
 
 

@@ -250,7 +250,7 @@ def shared(sample, images):
     for (some, done), (rows, same) in zip(layouts(sample), layouts(images), strict=False):
         if done == same and some.shape[1:] == rows.shape[1:] and {some.dtype.kind, rows.dtype.kind} <= set("fiu"):
             with np.errstate(all="ignore"):
-                return float(np.mean((_features(some) @ _features(rows).T).max(axis=1) > _SAME))
+                return float(np.mean(np.abs(_features(some) @ _features(rows).T).max(axis=1) > _SAME))  # negatives, too
     return None
 
 

@@ -297,6 +297,7 @@ _WITH_NUMBERS = {
 }
 """Arithmetic with a number, or one for each channel or value of an image, which may come first -> scale and offset."""
 _MOST_NUMBERS = 4096
+_DRAWS = 8  # calls of a model that is random in inference
 _DRAWN = 20_000  # values that tell a rate to 0.01
 
 
@@ -507,12 +508,25 @@ def _twin(model, config):
 def _same_numbers(model, target, input_shape, where, relative, absolute):
     """Raise NotTraceable where the trace or the configuration computes something else than the model: `call` may tell a symbolic input from images.
 
-    Where the model itself gives other numbers each time (a random layer that is always on), nothing can be compared.
+    Where the model itself gives other numbers each time (a random layer that is always on), means are compared.
     """
     probe = np.random.default_rng(5).uniform(0, 1, (2, *input_shape)).astype("float32")
     once, other = (_numbers(each, probe) for each in (model, target))
-    if not _close(once, other, relative, absolute) and _close(once, _numbers(model, probe), relative, absolute):
+    if _close(once, other, relative, absolute):
+        return
+    if _close(once, _numbers(model, probe), relative, absolute) or not _alike_on_average(model, target, probe):
         raise NotTraceable(f"on images they compute something else than {where}")
+
+
+def _alike_on_average(model, target, probe):
+    """Whether two models that draw numbers have outputs of the same mean over `_DRAWS` calls, as far as their scatter tells (six standard errors)."""
+    one, other = (
+        np.stack([np.concatenate([part.ravel() for part in _numbers(each, probe)]) for _ in range(_DRAWS)]) for each in (model, target)
+    )
+    if one.shape != other.shape:
+        return False
+    allowed = 6 * np.sqrt((one.var(axis=0) + other.var(axis=0)) / _DRAWS) + 1e-3
+    return bool((np.abs(one.mean(axis=0) - other.mean(axis=0)) <= allowed).all())
 
 
 def _numbers(model, probe):
