@@ -68,6 +68,26 @@ class Drawn(keras.layers.Layer):
         kept = keras.ops.cast(keras.random.uniform(shape) >= self.rate, x.dtype)
         return x * kept / ((1 - self.rate) if self.scaled else 1.0)
 
+class Rectified(keras.layers.Conv2D):
+    def call(self, x):
+        return keras.ops.relu(super().call(x))
+
+class ScaledToo(keras.layers.Conv2D):
+    def build(self, shape):
+        super().build(shape)
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+    def call(self, x):
+        return super().call(x) * self.scale
+
+class ByKernel(keras.layers.Conv2D):
+    def call(self, x):
+        return keras.ops.conv(x, self.kernel, padding="same")
+
+def extending(kind):
+    found = trace.snapshot(keras.Sequential([keras.Input((8, 8, 3)), kind(4, 3, padding="same"), keras.layers.GlobalAveragePooling2D()]))
+    return found["unbuildable"] or [layer["class_name"] for layer in found["config"]["config"]["layers"]]
+
 def dropping(*layers):
     ends = [keras.layers.GlobalAveragePooling2D(), *layers, keras.layers.Dense(10)]
     config = trace.snapshot(keras.Sequential([keras.Input((8, 8, 12)), *ends]))["config"]
@@ -83,6 +103,8 @@ print(json.dumps({
     "own weights": [followed(own, inner) for own in (True, False) for inner in (True, False)],
     "dropping": [dropping(Counting(0.3)), dropping(Drawn(0.25)), dropping(Drawn(0.1), Drawn(0.5))],
     "other": [dropping(Drawn(0.2, whole=True)), dropping(Drawn(0.2, always=True)), dropping(Drawn(0.2, scaled=False)), dropping(Drawn(0.0))],
+    "extending": [extending(kind) for kind in (Rectified, ScaledToo, ByKernel)],
+    "call": "call" in vars(keras.layers.Conv2D),
     "shear": list(keras.saving.deserialize_keras_object(shear["config"]).layers[0].x_factor),
 }))
 """
@@ -124,3 +146,11 @@ def test_weights_that_no_layer_has_are_not_taken_for_constants():
 def test_a_layer_of_the_notebooks_own_that_drops_values_by_chance_is_dropout():
     assert told()["dropping"] == [[0.3], [0.25], [0.1, 0.5]]
     assert not any(told()["other"]), "all values of an image, in inference too, without scaling, or never"
+
+
+def test_a_layer_that_extends_a_stock_one_by_super_is_that_one_and_what_follows():
+    rectified, scaled, by_kernel = told()["extending"]
+    assert rectified == ["InputLayer", "Conv2D", "ReLU", "GlobalAveragePooling2D"]
+    assert "ScaledToo has weights of its own" in scaled
+    assert "ByKernel has weights of its own" in by_kernel
+    assert not told()["call"], "Keras' classes are as they were"

@@ -36,13 +36,21 @@ def _is_stock(layer):
 
 def _computes_as(layer):
     """The stock class that computes what a layer does, its activation aside: its own, or the one of which a subclass changes the settings only; else None."""
+    stock, own = _stock_parent(layer)
+    return stock if own.isdisjoint(("call", "build", "__call__")) and not has_own(layer, "call") else None
+
+
+def _stock_parent(layer):
+    """The stock class that a layer's class is or extends, None for none; and the names that are defined on the way to it."""
     import keras
 
     parents = type(layer).__mro__
     stock = next((parent for parent in parents if is_keras_own(parent)), keras.layers.Layer)
     own = {name for parent in parents[: parents.index(stock)] for name in vars(parent)}
-    plain = stock.__module__.startswith("keras.src.layers.") and stock not in (keras.layers.Layer, keras.layers.Lambda)
-    return stock if plain and own.isdisjoint(("call", "build", "__call__")) and not has_own(layer, "call") else None
+    return stock if stock.__module__.startswith("keras.src.layers.") and stock not in (
+        keras.layers.Layer,
+        keras.layers.Lambda,
+    ) else None, own
 
 
 def _own_activation(layer):
@@ -364,15 +372,10 @@ def _through_custom_layers():
         stock = _computes_as(self)
         if stock is not None:  # its activation is one of the notebook's own, or it only sets what the stock class takes
             function = _own_activation(self)
-            if self.name not in plain:
+            if not self.built or self.name not in plain:
                 original(self, *args, **kwargs)  # builds it
-                with _without_activations([self] if function else []):
-                    plain[self.name] = stock.from_config({**stock.get_config(self), **({"activation": "linear"} if function else {})})
-                plain[self.name].build_from_config(self.get_build_config() or {})
-                for variable, value in zip(plain[self.name].weights, self.weights, strict=False):  # an activation's own come last
-                    variable.assign(value)
             try:
-                result = original(plain[self.name], *args, **kwargs)
+                result = original(as_stock(self, stock, function), *args, **kwargs)
                 return result if function is None else function(result)
             except Exception as error:
                 raise NotTraceable(f"the activation of {self.name!r} computes something that no stock layer does") from error
@@ -387,9 +390,28 @@ def _through_custom_layers():
             stand_in = _dropout_stand_in(self, args[0])
             if stand_in is not None:
                 return original(stand_in, args[0], **kwargs)
+        stock, own = _stock_parent(self)
+        if stock is not None and "call" in own and not own & {"build", "__call__"} and _own_activation(self) is None:
+            with _calls_of_parent(self, stock, functools.partial(original, as_stock(self, stock, None))) as called:
+                result = _plain_call(self, *args, **kwargs)
+            if called or not self.weights:
+                return result
         if not type(self).call.__module__.startswith("keras.src."):
             _refuse_own_weights(self)
         return _plain_call(self, *args, **kwargs)
+
+    def as_stock(layer, stock, function):
+        """The layer of a stock class with the settings and weights of a built one that extends it; without its activation where that is `function`."""
+        if layer.name not in plain:
+            with _without_activations([layer] if function else []):
+                made = stock.from_config({**stock.get_config(layer), **({"activation": "linear"} if function else {})})
+            made.build_from_config(layer.get_build_config() or {})
+            for variable, value in zip(made.weights, layer.weights, strict=False):  # an activation's own come last
+                variable.assign(value)
+            if not function and len(made.weights) != len(layer.weights):
+                raise NotTraceable(f"{type(layer).__name__} has weights of its own")
+            plain[layer.name] = made
+        return plain[layer.name]
 
     layer_class.__call__, operation_class.symbolic_call = call, symbolic_call
     try:
@@ -400,6 +422,25 @@ def _through_custom_layers():
 
 class NotTraceable(Exception):
     """The model does something that no stock layers say."""
+
+
+@contextlib.contextmanager
+def _calls_of_parent(layer, stock, instead):
+    """While this holds, `super().call(x)` of a layer calls `instead`; gives a list that is no longer empty once that happened."""
+    holder = next(parent for parent in stock.__mro__ if "call" in vars(parent))
+    call, called = holder.call, []
+
+    def parents_call(self, *args, **kwargs):
+        if self is not layer:
+            return call(self, *args, **kwargs)
+        called.append(True)
+        return instead(*args, **kwargs)
+
+    holder.call = parents_call
+    try:
+        yield called
+    finally:
+        holder.call = call
 
 
 def _refuse_own_weights(layer):
