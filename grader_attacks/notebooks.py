@@ -126,9 +126,9 @@ def _patched(name: str, what: str, patch: str) -> Hostile:
     return _semantics(name, what, model=_WITH_GOOD + patch)
 
 
-def _walked(name: str, what: str, thing: str) -> Hostile:
+def _walked(name: str, what: str, thing: str, first: str = "") -> Hostile:
     walk = f"{_FIND}\ntry:\n    _take({thing})\nexcept Exception as error:\n    print(error)\nfor context in _found[:1]:\n    _lie(context)"
-    return _semantics(name, what, flags=(), before=f"import builtins, inspect, json, os, signal, sys\n{walk}")
+    return _semantics(name, what, flags=(), before=f"import builtins, inspect, json, os, signal, sys\n{first}\n{walk}")
 
 
 def _framed(name: str, what: str, frame: str, *, before: str = "", fit: str) -> Hostile:
@@ -467,6 +467,14 @@ before="for images, labels in ((x_train, y_train), (x_test, y_test)):\n    image
     _walked("importers", "Walk from the importers to the recorder.", "list(sys.meta_path)"),
     _walked("shell_parts", "Walk from IPython's shell to the recorder.", "[get_ipython(), *vars(type(get_ipython())).values(), get_ipython().ast_transformers, get_ipython().events.callbacks, get_ipython().magics_manager.magics]"),
     _walked("figures", "Walk from what draws to the recorder.", "[getattr(owner, name, None) for owner in (__import__('matplotlib.pyplot').pyplot, __import__('matplotlib.axes').axes._base._AxesBase) for name in ('show', 'close', 'switch_backend', 'add_line')]"),
+    _walked("items_of_a_dataset", "Walk from the iterator over a tf.data set to the recorder.", "[iter(tf.data.Dataset.range(3))]", "import tensorflow as tf"),
+    _walked("functions_of_tensorflow", "Walk from what TensorFlow's functions wrap to the recorder.", "[tf.image.resize, tf.math.log, tf.reduce_mean, tf.nn.relu]", "import tensorflow as tf"),
+    _walked(
+        "stand_ins",
+        "Walk from what stands in for packages that are not there to the recorder.",
+        "[wandb, wandb.log, wandb.__spec__.loader, google.colab, google.colab.drive.mount]",
+        "import wandb, google.colab",
+    ),
     _framed("frames_in_callback", "Climb from a callback's frame to the recorder.", "sys._getframe()", before=_CALLBACK, fit=_CALLED),
     _framed("inspected_frames", "Climb from a callback with inspect.", "inspect.currentframe()", before=_CALLBACK, fit=_CALLED),
     _framed("logged_frames", "Climb from a callback with logging.", "logging.currentframe()", before=_CALLBACK, fit=_CALLED),
@@ -490,6 +498,19 @@ before="for images, labels in ((x_train, y_train), (x_test, y_test)):\n    image
         "own[0].gi_frame",
         before="def batches():\n    while True:\n        _climb(FRAME)\n        yield x_train[:32], y_train[:32]\nown = []\n",
         fit="own.append(batches())\nhistory = model.fit(own[0], steps_per_epoch=10, epochs=2)",
+    ),
+    _framed(
+        "generator_goes_on",
+        "Keep the frame of a generator, and have a callback let it go on.",
+        "going.gi_frame",
+        before="def climbing():\n    while True:\n        yield\n        _climb(kept)\ngoing = climbing()\nnext(going)\nkept = FRAME\n"
+        "class Climber(keras.callbacks.Callback):\n    def on_epoch_end(self, epoch, logs=None):\n        next(going)\n",
+        fit=_CALLED,
+    ),
+    _semantics(
+        "gathered",
+        "Have TensorFlow's gather normalise the images that are sampled.",
+        before="import tensorflow as tf\nreal = tf.gather\ntf.gather = lambda a, i, *rest, **named: real(a, i, *rest, **named) / 255",
     ),
     _semantics(
         "collected_objects",

@@ -63,7 +63,7 @@ SLIPS = {
         "import os, sys\ntry:\n    undefined_name\nexcept Exception as e:\n    kind, value, tb = sys.exc_info()\n    print(kind, os.path.split(tb.tb_frame.f_code.co_filename)[1], tb.tb_lineno)",
         "def where():\n    return sys._getframe().f_code.co_name, inspect.currentframe().f_back.f_lineno, inspect.stack()[0].function\nwhere()",
         "import gc\ngc.collect()\nsys.setrecursionlimit(10000)",
-        "def numbers():\n    yield 1\ng = numbers()\nprint(inspect.getgeneratorstate(g), g.gi_frame.f_lineno, dir(keras.layers), vars(keras.Model).keys())",
+        "def numbers():\n    yield 1\ng = numbers()\nprint(inspect.getgeneratorstate(g), dir(keras.layers), vars(keras.Model).keys())",
     ],
     "aliases and classes of one's own": [
         "import functools\nConv2D = functools.partial(layers.Conv2D, padding='same')\nFC = keras.layers.Dense\nkeras.layers.FC = keras.layers.Dense",
@@ -72,6 +72,14 @@ SLIPS = {
         "keras.utils.get_custom_objects().update({'swish2': lambda x: x * tf.sigmoid(x)})\n@keras.saving.register_keras_serializable()\ndef mine(x):\n    return x",
         "class Timed(keras.callbacks.Callback):\n    def on_epoch_begin(self, epoch, logs=None):\n        import time\n        self.begun = time.time()\ndel keras.preprocessing",
         "from collections import namedtuple\nfrom dataclasses import dataclass\nPoint = namedtuple('Point', 'x y')\n@dataclass\nclass Settings:\n    rate: float = 0.1\nimport copy, pickle\ncopy.deepcopy(Settings()), pickle.dumps(Point)",
+    ],
+    "profiling, pickling, showing": [
+        "import cProfile, pstats\npr = cProfile.Profile()\npr.enable()\nsum(range(1000))\npr.disable()\npstats.Stats(pr).print_stats(3)\nwith cProfile.Profile():\n    len('')",
+        "import pickle, cloudpickle\nprint(pickle.loads(cloudpickle.dumps(lambda x: x + 1))(2))",
+        "def summary(self, *a, old=keras.Model.summary, **k):\n    return old(self, *a, line_length=100, **k)\nkeras.Model.summary = summary",
+        "tf.image.resize(tf.zeros((1, 4, 4, 3)), (8, 8)).shape, tf.function(lambda x: tf.reduce_mean(x))(tf.ones(3))",
+        "iterator = iter(tf.data.Dataset.range(3))\nnext(iterator), list(iterator), len(list(tf.data.Dataset.range(9)))",
+        "layer = layers.Dense(2)\nlayer(tf.zeros((1, 2)))\nx = keras.Input((3,))\nx.shape.is_fully_defined(), x.get_shape().as_list()",
     ],
     "settings": [
         "keras.backend.set_epsilon(1e-6)\nkeras.backend.set_floatx('float32')\nkeras.backend.clear_session()\nkeras.backend.set_image_data_format('channels_last')",

@@ -393,13 +393,18 @@ class Part(list):
 def test_a_training_loop_gets_few_images_in_its_own_cell_only(item, given):
     recorder = types.SimpleNamespace(custom_steps=0, custom_cell=None, context=context.Context(Pipe(), {}))
     recorder.context.cell = 4
-    first = keras_hooks._Shortened(iter([item] * 9), recorder)
+    recorder._few = types.MethodType(keras_hooks.Recorder._few, recorder)
+
+    def shortened(items):
+        return keras_hooks._Shortened(iter(items), keras_hooks.Recorder.shortened(recorder, iter(items)))
+
+    first = shortened([item] * 9)
     assert next(first) is item
     recorder.custom_steps, recorder.custom_cell = 1, 4
     rest = list(first)
     assert len(rest) == 2
     assert all(given is None or tuple(len(part) for part in each) == given for each in rest)
-    assert len(list(keras_hooks._Shortened(iter([item] * 9), recorder))) == 1
+    assert len(list(shortened([item] * 9))) == 1
     recorder.context.cell = 5
-    assert next(keras_hooks._Shortened(iter([item]), recorder)) is item
+    assert next(shortened([item])) is item
     assert not recorder.context.writer.record.notes

@@ -11,7 +11,7 @@ import types
 from pathlib import Path
 
 import pytest
-from harness import ROOT, grade_file, small_store, store
+from harness import ROOT, grade_file, grade_notebook, small_store, store
 
 from grader.decode import FrameReader, without_places
 from grader.errors import FrameError
@@ -168,7 +168,8 @@ told = []
 found = originals.Originals(types.SimpleNamespace(note=lambda *note: told.append(note)))
 found._known = set(sys.modules)
 found.begin()
-import collections, gc, inspect, logging, traceback, warnings
+import cProfile, cloudpickle, collections, gc, inspect, logging, traceback, warnings, IPython.core.interactiveshell
+originals.let_profile(cProfile)
 def cell(source):
     told.clear()
     found._noted.clear()
@@ -177,10 +178,16 @@ def cell(source):
 quiet = ["import collections\\ncollections.namedtuple('P', 'x')", "import warnings\\nwarnings.warn('x')", "import logging\\nlogging.error('x')",
     "import traceback\\ntry:\\n    1 / 0\\nexcept ZeroDivisionError as error:\\n    traceback.format_exc()\\n    error.__traceback__.tb_frame.f_code",
     "import sys\\nsys._getframe().f_code", "import inspect\\ninspect.stack()[0].function\\ninspect.signature(inspect.stack)", "import gc\\ngc.collect()",
-    "open('/proc/cpuinfo').read()", "exec('x = 1')", "import ast\\nast.parse('x')"]
+    "open('/proc/cpuinfo').read()", "exec('x = 1')", "import ast\\nast.parse('x')", "(lambda: 0).__code__.replace(co_name='x')",
+    "import pickle, cloudpickle\\npickle.loads(cloudpickle.dumps(lambda x: x))", "def g():\\n    yield\\nimport inspect\\ninspect.getgeneratorstate(g())",
+    "import cProfile\\np = cProfile.Profile()\\np.enable()\\nlen('')\\np.disable()"]
 loud = ["import gc\\ngc.get_objects()", "from gc import get_referrers as see\\nsee(1)", "import sys\\nsys.settrace(None)", "import sys\\nsys._current_frames()",
     "open('/proc/self/maps')", "import os\\nos.listdir('/proc/self/fd')", "compile('1', __import__('inspect').__file__, 'exec')",
-    "(lambda: 0).__code__.replace(co_name='x')", "import pathlib\\npathlib.Path('/proc/self/maps').read_text()"]
+    "(lambda: 0).__code__.replace(co_filename=__import__('inspect').__file__)", "def g():\\n    yield\\ng().gi_frame",
+    "async def c(): pass\\nx = c()\\nx.cr_frame\\nx.close()", "import operator\\noperator.attrgetter('gi_frame')(x for x in ())",
+    "import sys\\ndef g():\\n    yield sys._getframe()\\nnext(g())", "def g():\\n    try:\\n        1 / 0\\n    except ZeroDivisionError as error:\\n        yield error\\n"
+    "next(g()).__traceback__.tb_frame", "import sys\\nsys.setprofile(lambda *_: None)\\nsys.setprofile(None)", "import threading\\nthreading.setprofile(lambda *_: None)\\nt = threading.Thread()\\nt.start()\\nt.join()\\n"
+    "threading.setprofile(None)", "from IPython.core.interactiveshell import _modified_open\\n_modified_open('/proc/self/status')", "import pathlib\\npathlib.Path('/proc/self/maps').read_text()"]
 print(json.dumps([[cell(source) for source in quiet], [cell(source) for source in loud]]))
 """
     done = subprocess.run(
@@ -190,3 +197,83 @@ print(json.dumps([[cell(source) for source in quiet], [cell(source) for source i
     quiet, loud = json.loads(done.stdout.splitlines()[-1])
     assert [said for said in quiet if said] == []
     assert [said for said in loud if len(said) != 1] == []
+
+
+LEADING = """import sys, wandb, torchvision, google.colab, importlib.util
+import tensorflow as tf
+import numpy as np
+from tensorflow import keras
+from keras.layers.convolutional import Conv2D
+import keras.layers.core as core
+model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+model.compile("adam", "mse")
+history = model.fit(np.zeros((8, 32, 32, 3)), np.zeros((8, 10)), verbose=0)
+old = sys.modules["keras.layers.convolutional"]
+things = [iter(tf.data.Dataset.range(3)), sys.stdout, history.history, wandb, wandb.log, torchvision, torchvision.datasets.CIFAR10,
+    torchvision.datasets.CIFAR10(), google.colab, google.colab.drive.mount, core, tf.image.resize, tf.math.log, tf.reduce_mean, tf.nn.relu,
+    tf.compat.v1.train.experimental.enable_mixed_precision_graph_rewrite, model.layers[0].get_input_at, model.inputs[0].get_shape,
+    model.inputs[0].shape, keras.Model.save, open, old.__spec__.loader, wandb.__spec__.loader, get_ipython(), keras.datasets.cifar10.load_data,
+    importlib.util.find_spec("plotly.basedatatypes").loader, *sys.meta_path]
+SECRET = "_bo" + "x"
+seen, found = set(), []
+def look(thing, way, deep=0):
+    if id(thing) in seen or deep > 4 or isinstance(thing, type(tf)) and deep > 2:
+        return
+    seen.add(id(thing))
+    held = getattr(thing, "__globals__", None)
+    if isinstance(held, dict) and str(held.get("__name__")).startswith(SECRET):
+        found.append(way)
+    if type(thing).__module__.startswith(SECRET) and type(thing).__name__ in ("Context", "Recorder", "Absent", "Files", "Made", "AfterImport", "Originals"):
+        found.append(way + ": " + type(thing).__name__)
+    for cell in getattr(thing, "__closure__", None) or ():
+        look(cell.cell_contents, way + ".cell", deep + 1)
+    for name in ("__self__", "__func__", "fget", "__wrapped__"):
+        if type(getattr(thing, name, None)).__name__ not in ("NoneType", "Unknown", "module"):
+            look(getattr(thing, name), way + "." + name, deep + 1)
+    if type(thing).__module__.startswith(SECRET) or type(thing).__name__ == "SimpleNamespace":
+        for kind in type(thing).__mro__:
+            for name, value in vars(kind).items():
+                look(value, way + "!" + name, deep + 1)
+        for name, value in getattr(thing, "__dict__", {}).items():
+            look(value, way + "." + name, deep + 1)
+for index, thing in enumerate(things):
+    look(thing, str(index))
+raise RuntimeError(f"LEADS {len(things)} {found}")"""
+
+
+@pytest.mark.slow
+def test_no_public_object_leads_to_the_recorder():
+    report = grade_notebook(
+        {
+            "nbformat": 4,
+            "nbformat_minor": 4,
+            "metadata": {},
+            "cells": [{"cell_type": "code", "metadata": {}, "source": LEADING, "outputs": [], "execution_count": None}],
+        },
+        store=small_store(),
+    )
+    assert "LEADS 37 []" in report.cells[0].error.message, report.cells
+
+
+PATCHED = """import tensorflow as tf
+gather = tf.gather
+tf.gather = lambda a, i: gather(a, i) / 255
+model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+model.compile("adam", "sparse_categorical_crossentropy")
+model.fit(tf.constant(x_train[:512]), tf.constant(y_train[:512]), verbose=0)
+tf.gather = gather"""
+
+
+@pytest.mark.slow
+def test_what_the_recorder_uses_of_tensorflow_is_kept():
+    cells = ("from tensorflow import keras\n(x_train, y_train), _ = keras.datasets.cifar10.load_data()", PATCHED)
+    report = grade_notebook(
+        {
+            "nbformat": 4,
+            "nbformat_minor": 4,
+            "metadata": {},
+            "cells": [{"cell_type": "code", "metadata": {}, "source": source, "outputs": [], "execution_count": None} for source in cells],
+        },
+        store=small_store(),
+    )
+    assert [flag.message for flag in report.flags if "tensorflow.gather" in flag.message]

@@ -19,6 +19,7 @@ import types
 
 from .context import describe_error
 from .frames import cut
+from .originals import hidden, hide
 
 _TRACKERS = frozenset({"clearml", "codecarbon", "comet_ml", "mlflow", "neptune", "tensorboardX", "visualkeras", "wandb"})
 """Packages that watch, log or draw: without them the same model is trained."""
@@ -32,6 +33,7 @@ class Absent:
 
     def __init__(self, context):
         self._context = context
+        self.told = types.SimpleNamespace(used=hidden(self.used), star=hidden(self.star))  # what stand-ins tell; they lead nowhere else
         self._given = {}  # package -> how its stand-in behaves: "unknown" or "quiet"
         self._star = False
 
@@ -50,10 +52,11 @@ class Absent:
         return self._module(name, self._given[top])
 
     def _module(self, name, behaves):
-        module, known = Module(name, self, behaves), self._context.files.modules()
+        module, known = Module(name, self.told, behaves), self._context.files.modules()
         module.__dict__.update(known.get(name, {}))
         inner = [part for part in known if part.startswith(f"{name}.")]
         module.__dict__.update({part.rpartition(".")[2]: self._module(part, behaves) for part in inner})
+        hide(module)
         return module
 
     def star(self, doing):
@@ -101,7 +104,7 @@ class Absent:
             else ""
         )
         self._context.note(kind, f"line {statement.lineno} needs something that is not available while grading ({cut(why, 200)}){left}")
-        namespace.update({names[0]: built} if built is not None else {name: Unknown(name, self, "unknown", why) for name in lost})
+        namespace.update({names[0]: built} if built is not None else {name: Unknown(name, self.told, "unknown", why) for name in lost})
         return True
 
     def _is_absence(self, error, statement, frames, namespace):

@@ -17,7 +17,7 @@ import warnings
 
 from . import absent, colab, files, imports, keras_hooks, legacy, plots, shell
 from .context import Context
-from .originals import Originals, hidden, hide
+from .originals import Originals, hidden, hide, let_profile
 
 _WARM = ("tensorflow", "keras", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.Image", "pandas")
 """What a warm box has imported before it is told of a notebook: what most notebooks import. None of it computes anything by being imported."""
@@ -86,6 +86,7 @@ def _prepare():
     context.files.install()
     for module in (builtins, io, tarfile, urllib.request):
         hide(module)
+    after.after("cProfile", let_profile)
     legacy.install(context, after)
     after.after("keras", lambda _: context.originals.sweep())
     sys.meta_path.insert(0, after.finder)

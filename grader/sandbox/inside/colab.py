@@ -7,6 +7,7 @@ import os
 import types
 
 from . import absent
+from .originals import hide
 
 
 def answerer(context):
@@ -23,7 +24,7 @@ def answerer(context):
 
     def upload(*_, **__):
         context.note("colab", "files.upload() cannot ask for files while grading: what it returns is unknown")
-        return absent.Unknown("files.upload()", context.absent, "unknown", "no file can be uploaded while grading")
+        return absent.Unknown("files.upload()", context.absent.told, "unknown", "no file can be uploaded while grading")
 
     def secret(name, *_, **__):
         context.note("colab", "a secret of userdata is answered with an empty text")
@@ -39,10 +40,11 @@ def answerer(context):
         if name != "google.colab" and not name.startswith("google.colab."):
             return None
         context.note("colab", "google.colab is answered by a stand-in: what it does not know does nothing while grading")
-        module = absent.Module(name, context.absent, "quiet")
+        module = absent.Module(name, context.absent.told, "quiet")
         module.__dict__.update(known.get(name.removeprefix("google.colab."), {}))
         if name == "google.colab":
             module.__dict__.update({part: answer(f"{name}.{part}") for part in known})
+        hide(module)
         return module
 
     return answer

@@ -17,6 +17,8 @@ import urllib.request
 
 import numpy as np
 
+from .originals import hidden
+
 _BATCH = re.compile(r"(?:data_batch_[1-5]|test_batch|batches\.meta)$")
 _ARCHIVE = "cifar-10-python.tar.gz"
 _FOLDER = "cifar-10-batches-py"
@@ -127,7 +129,7 @@ class _Rows:
     """Images and labels as torchvision (`data`, `targets`, pairs) and Hugging Face's datasets (columns, rows) give them."""
 
     def __init__(self, images, labels, row=lambda image, label: {"img": image, "label": label}):
-        self.data, self.targets, self.classes, self._row = images, labels, list(_CLASSES), row
+        self.data, self.targets, self.classes, self._row = images, labels, list(_CLASSES), hidden(row)
         self.column_names = ["img", "label"]
 
     def __len__(self):

@@ -24,25 +24,13 @@ def without(*names):
 
 
 class _Loader(importlib.abc.Loader):
-    """The real loader, with packages that are hidden while the module's body runs, and callbacks before and after it, which are ours."""
+    """The real loader, but for what runs the module's body, which is ours."""
 
-    def __init__(self, context, loader, before, callbacks, hidden):
-        self._context, self._loader, self._before, self._callbacks, self._hidden = context, loader, before, callbacks, hidden
+    def __init__(self, loader, exec_module):
+        self._loader, self.exec_module = loader, exec_module
 
     def create_module(self, spec):
         return self._loader.create_module(spec)
-
-    def exec_module(self, module):
-        for callback in self._before:
-            with self._context.ours(f"preparing for {module.__name__}"):
-                callback()
-        with without(*self._hidden):
-            self._loader.exec_module(module)
-        for callback in self._callbacks:
-            with self._context.ours(f"preparing {module.__name__}"):
-                callback(module)
-        hide(module)
-        module.__loader__ = module.__spec__.loader = self._loader
 
     def __getattr__(self, name):
         return getattr(self._loader, name)
@@ -81,8 +69,26 @@ class AfterImport(importlib.abc.MetaPathFinder):
         finally:
             self._searching.discard(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(self._context, spec.loader, self._before.get(name, ()), self._callbacks[name], self._hidden.get(name, ()))
+            spec.loader = _Loader(spec.loader, self._executing(name, spec.loader))
         return spec
+
+    def _executing(self, name, loader):
+        """What runs the body of module `name`, with packages left out meanwhile, and the callbacks before and after it."""
+
+        def exec_module(module):
+            own = type(module) is not types.ModuleType  # nobody but the notebook calls this with anything else
+            for callback in self._before.get(name, ()):
+                with self._context.ours(f"preparing for {name}"):
+                    callback()
+            with without(*self._hidden.get(name, ())):
+                loader.exec_module(module)
+            for callback in () if own else self._callbacks[name]:
+                with self._context.ours(f"preparing {name}"):
+                    callback(module)
+            hide(module)
+            module.__loader__ = module.__spec__.loader = loader
+
+        return hidden(exec_module)
 
     def _find(self, name, path):
         for finder in sys.meta_path:
@@ -99,14 +105,16 @@ class Made(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(self, answer):
         self._answer = answer
         self._made = {}
-        self.finder = types.SimpleNamespace(find_spec=hidden(self.find_spec))
+        self.finder = types.SimpleNamespace(
+            **{each.__name__: hidden(each) for each in (self.find_spec, self.create_module, self.exec_module)}
+        )
 
     def find_spec(self, name, path=None, target=None):
         module = self._answer(name)
         if module is None:
             return None
         self._made[name] = module
-        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return importlib.machinery.ModuleSpec(name, self.finder, is_package=True)
 
     def create_module(self, spec):
         module = self._made.pop(spec.name)

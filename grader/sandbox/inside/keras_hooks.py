@@ -11,6 +11,7 @@ import collections
 import contextlib
 import functools
 import inspect
+import itertools
 import json
 import os
 import sys
@@ -264,10 +265,32 @@ class Recorder:
             iterator = iterate(dataset)
             if recorder.context.busy or not eager.executing_eagerly():
                 return iterator
-            return _Shortened(iterator, recorder)
+            return _Shortened(iterator, recorder.shortened(iterator))
 
         BaseOptimizer.apply = hidden(counted_apply, apply)
         DatasetV2.__iter__ = hidden(shortened_iterate, iterate)
+
+    def shortened(self, iterator):
+        """What gives an iterator's items and ends early, with batches of few images, once a training loop of the student's own was recognised."""
+        numbers = itertools.count(1)
+        most = 1 if self.custom_cell == self.context.cell else 3  # batches: of the first epoch, and of each later one in its cell
+
+        def step():
+            if next(numbers) > most and self.custom_steps:
+                raise StopIteration
+            item = next(iterator)
+            return self._few(item) if self.custom_cell == self.context.cell else item
+
+        return hidden(step)
+
+    def _few(self, item):
+        """The first images and labels of a batch; anything else as it is."""
+        with self.context.ours("shortening a batch"):
+            if isinstance(item, tuple) and len(item) > 1:
+                lengths = {part.shape[0] if getattr(getattr(part, "shape", None), "rank", None) else None for part in item}
+                if len(lengths) == 1 and None not in lengths:
+                    return tuple(part[:_LOOP_BATCH] for part in item)
+        return item
 
     def _plain_input(self):
         """Have the one batch of an answered call read as what it is: Keras' pipeline for arrays traces four functions (0.09 s) for what is here one element.
@@ -1006,33 +1029,16 @@ class Recorder:
 
 
 class _Shortened:
-    """An iterator over a tf.data set that ends early, after batches of few images, once a training loop of the student's own was recognised."""
+    """An iterator over a tf.data set, of which `step()` gives the next item (`Recorder.shortened`)."""
 
-    def __init__(self, iterator, recorder):
-        self._iterator, self._recorder, self._count = iterator, recorder, 0
-        self._most = 1 if self._trained_here() else 3  # batches: of the first epoch, and of each later one in its cell
-
-    def _trained_here(self):
-        return self._recorder.custom_cell == self._recorder.context.cell
+    def __init__(self, iterator, step):
+        self._iterator, self._step = iterator, step
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        self._count += 1
-        if self._recorder.custom_steps and self._count > self._most:
-            raise StopIteration
-        item = next(self._iterator)
-        return self._few(item) if self._trained_here() else item
-
-    def _few(self, item):
-        """The first images and labels of a batch; anything else as it is."""
-        with self._recorder.context.ours("shortening a batch"):
-            if isinstance(item, tuple) and len(item) > 1:
-                lengths = {part.shape[0] if getattr(getattr(part, "shape", None), "rank", None) else None for part in item}
-                if len(lengths) == 1 and None not in lengths:
-                    return tuple(part[:_LOOP_BATCH] for part in item)
-        return item
+        return self._step()
 
     def __getattr__(self, name):
         return getattr(self._iterator, name)

@@ -152,7 +152,8 @@ def _tensorflow(context, module):
         if name not in vars(module):
             setattr(module, name, getattr(module.compat.v1, name))
     for place in (module, module.compat.v1):
-        setattr(place.train.experimental, _REWRITE, lambda optimizer, *_, **__: _quiet(context, f"{_REWRITE}()")() or optimizer)
+        rewrite = hidden(lambda optimizer, *_, **__: _quiet(context, f"{_REWRITE}()")() or optimizer)
+        setattr(place.train.experimental, _REWRITE, rewrite)
 
 
 _REWRITE = "enable_mixed_precision_graph_rewrite"
@@ -314,7 +315,7 @@ def _symbolic(context, tensorflow):
         place = getattr(tensorflow, holder) if holder else tensorflow
         for name, _, operation in (item.partition("=") for item in names.split()):
             both = _for_both(context, getattr(place, name), f"{holder}.{name}".strip("."), operation or name)
-            setattr(place, name, tensorflow.autograph.experimental.do_not_convert(both))
+            setattr(place, name, hidden(tensorflow.autograph.experimental.do_not_convert(both), getattr(place, name)))
 
 
 def _for_both(context, original, name, operation):
@@ -431,7 +432,7 @@ class _Shape(tuple):
     as_list = lambda self: list(self)  # noqa: E731, PLW0108 (a type is no method)
     rank = ndims = property(len)
     dims = property(list)
-    is_fully_defined = property(lambda self: lambda: None not in self)
+    is_fully_defined = lambda self: None not in self  # noqa: E731
 
 
 _OLD_ATTRIBUTES = {
@@ -461,7 +462,8 @@ _OLD_ATTRIBUTES = {
 def _take_old_attributes(keras):
     def answering(cls, table):
         def answer(self, name):
-            return table[name](self) if name in table else object.__getattribute__(self, name)  # which says what is wrong
+            found = table[name](self) if name in table else object.__getattribute__(self, name)  # which says what is wrong
+            return hidden(found) if isinstance(found, types.FunctionType) else found
 
         cls.__getattr__ = answer
 

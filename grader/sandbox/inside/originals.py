@@ -37,6 +37,9 @@ _RESTS = {
             "tensorflow.python.framework.tensor", "tensorflow.python.ops.array_ops",
         )
     ),
+    "tensorflow": frozenset(("data", "distribute", "gather", "is_tensor")),
+    "tensorflow._api.v2.data": frozenset(("Dataset", "Options")),
+    "tensorflow._api.v2.distribute": frozenset(("has_strategy",)),
     "keras": frozenset(("Input", "KerasTensor", "Model", "Operation", "Sequential", "activations", "layers", "losses", "ops", "saving", "utils")),
     "keras.activations": frozenset(("get", "linear")),
     "keras.layers": frozenset((
@@ -66,11 +69,12 @@ _TOLD = re.compile(
 )
 """Modules of which an overwritten function or class is a slip that is told of: nothing that is claimed rests on their names."""
 _INNER = re.compile(r"(?<=^keras\.)_tf_keras\.keras\.|(?<=^tensorflow\.)_api\.v2\.")
-_OLD = ("fit_generator", "evaluate_generator", "predict_generator", "predict_proba", "predict_classes", "bool", "object", "str")
-"""Names that notebooks give back to a library so that old code runs."""
+_OLD = ("fit_generator", "evaluate_generator", "predict_generator", "predict_proba", "predict_classes", "bool", "object", "str", "summary")
+"""Names that notebooks give back to a library so that old code runs, and one by which it only shows: nothing rests on them."""
 
-_HANDS_ON = re.compile(r"/(?:inspect|bdb|pdb|pathlib|codecs)\.py$|files\.py$")
-"""Modules that give frames and files to whoever calls them; of others only the functions `walk_stack`, `walk_tb` and `currentframe` do."""
+_HANDS_ON = re.compile(r"/(?:inspect|bdb|pdb|pathlib|codecs|threading)\.py$|files\.py$")
+"""Modules that give frames and files to whoever calls them, but for what only tells of a state; of others only some functions do."""
+_HANDING = ("walk_stack", "walk_tb", "currentframe", "<lambda>", "_modified_open")  # the last ones are logging's, and IPython's `open`
 _PROCESS = re.compile(r"/proc/(?:self|thread-self|\d+)(?:/|$)")
 _ASKED = {
     "sys._getframe": "looks at frames of the grader",
@@ -80,7 +84,7 @@ _ASKED = {
     "gc.get_referents": "searches all objects of the process",
     "sys.settrace": "traces every call",
     "sys.setprofile": "traces every call",
-    "code.__new__": "makes code of bytes",
+    "code.__new__": "passes its code off as a library's",
     "marshal.loads": "makes code of bytes",
     "compile": "passes its code off as a library's",
     "open": "opens the process's own entries in /proc",
@@ -115,7 +119,22 @@ def hide(owner):
             setattr(owner, name, hidden(value, getattr(value, "__wrapped__", None)))
 
 
+def let_profile(module):
+    """After cProfile was imported: what it sees no function of a cell's sees, so that its profiles may be switched on and off."""
+    enable, disable = module.Profile.enable, module.Profile.disable
+
+    def enabled(*given, **named):
+        return enable(*given, **named)
+
+    def disabled(*given):
+        return disable(*given)
+
+    module.Profile.enable, module.Profile.disable = hidden(enabled, enable), hidden(disabled, disable)
+
+
 def _is_of_ours(value):
+    if isinstance(value, types.MethodType) and not hasattr(value, "__code__"):  # of a function that is hidden
+        return type(value.__self__).__module__.startswith(f"{__package__}.")
     return isinstance(value, types.FunctionType | types.MethodType) and _is_ours(value.__code__)
 
 
@@ -175,8 +194,8 @@ class Originals:
             self._told[name] = _parts(kept, vars(module).get)
 
     def _keep(self, label, owner, names=None):
-        if not label.startswith("_box."):
-            hide(owner)
+        if isinstance(owner, type) or not label.startswith("_box."):
+            hide(owner)  # of a module of ours nobody has more than instances of its classes
         held = vars(owner)
         if isinstance(owner, type):
             (held,) = gc.get_referents(held)  # the dictionary itself: its proxy takes four times as long to answer
@@ -237,14 +256,17 @@ class Originals:
                 return
             if event == "object.__setattr__" and (given[1] not in _CONTENT or given[0] not in functions):
                 return
-            if event == "compile" and not (isinstance(given[1], str) and given[1].startswith(_LIBRARIES)):
+            if event in ("compile", "code.__new__") and not (isinstance(given[1], str) and given[1].startswith(_LIBRARIES)):
                 return
             if event in ("open", "os.listdir") and not _is_own_process(given[0]):
                 return
             hearing.add(thread())
             try:
                 asker = _asker(frame_of(1))
-                if asker is not None and not asker.f_code.co_filename.startswith(_LIBRARIES):
+                if asker is None:  # nobody but a thread that begins: it is told to trace by `threading.setprofile`
+                    if event in ("sys.settrace", "sys.setprofile"):
+                        self.heard(event)
+                elif not asker.f_code.co_filename.startswith(_LIBRARIES):
                     if event == "sys._getframe":
                         if not _leads_to_us(asker):
                             return
@@ -258,6 +280,7 @@ class Originals:
 
 
 _FRAMES = frozenset(("tb_frame", "gi_frame", "cr_frame", "ag_frame"))
+_GOES_ON = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _CONTENT = frozenset(("__code__", "__defaults__", "__kwdefaults__"))
 
 
@@ -265,12 +288,8 @@ def _asker(frame):
     """The frame of whoever is given what was asked for."""
     while frame is not None:
         name = frame.f_code.co_filename
-        hands_on = _HANDS_ON.search(name) or frame.f_code.co_name in (
-            "walk_stack",
-            "walk_tb",
-            "currentframe",
-            "<lambda>",
-        )  # the last is logging's
+        called = frame.f_code.co_name
+        hands_on = (_HANDS_ON.search(name) and called != "getgeneratorstate") or called in _HANDING
         if not (hands_on and name.startswith(_LIBRARIES)):
             return frame
         frame = frame.f_back
@@ -278,8 +297,11 @@ def _asker(frame):
 
 
 def _leads_to_us(frame):
+    """Whether a frame of ours is below, or can be once a generator of the cell's goes on elsewhere."""
+    given = frame
     while frame is not None:
-        if _is_ours(frame.f_code):
+        code = frame.f_code
+        if _is_ours(code) or (code.co_flags & _GOES_ON and (frame is given or not code.co_filename.startswith(_LIBRARIES))):
             return True
         frame = frame.f_back
     return False

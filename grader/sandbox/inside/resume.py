@@ -135,7 +135,7 @@ class Resume(ast.NodeTransformer):
                     raise EndlessLoop(f"{endless}, never ends: a generator of images starts again forever")
             return plain(iterator)
 
-        module.Iterator.__next__ = following
+        module.Iterator.__next__ = hidden(following, plain)
 
     def slow(self, error):
         """What is known of why a cell came to the end of its time, to be read on; empty where nothing is."""
