@@ -14,7 +14,7 @@ from grader import sandbox
 from grader.errors import RebuildRefused
 from grader.records import ModelClaim
 from grader.training.box2 import Box2
-from grader.training.canonical import _FORBIDDEN, _MODELS, _OBJECTS, _TENSOR_PARTS, MAX_DEPTH, MAX_INT, MAX_NODES, canonical
+from grader.training.canonical import _FORBIDDEN, _OBJECTS, _TENSOR_PARTS, MAX_DEPTH, MAX_INT, MAX_NODES, MODELS, canonical
 
 CORPUS = {name: json.loads(data) for name, data in corpus("gate").items()}
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of an example that failed
@@ -73,7 +73,7 @@ def check(config):
     assert canonical(result) == result, "a second time changes nothing"
     assert not set(containers(config)) & set(containers(result)), "nothing is shared with what is given"
     assert (result["module"], result["class_name"]) in {
-        (module, name) for module, names in _OBJECTS.items() for name in names if name in _MODELS
+        (module, name) for module, names in _OBJECTS.items() for name in names if name in MODELS
     }
     for part in everything(result):
         if isinstance(part, dict):

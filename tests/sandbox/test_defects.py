@@ -1,15 +1,19 @@
 """Whose error is it? What a student's call asks for fails in the cell; what we do beside it becomes a note, and the call is answered."""
 
 import io
+import json
 import os
+import shutil
 import types
 
 import numpy as np
 import pytest
-from harness import grade_notebook, small_store, statuses
+from harness import small_store, statuses
 
+from grader import pipeline
 from grader.decode import _KINDS, FRAME_BYTES, MOST_ITEMS, MOST_NAME, MOST_TEXT, FrameReader, RunCollector
 from grader.records import RunRecord
+from grader.sandbox import base, bubblewrap, landlock, notebook_run
 from grader.sandbox.inside import context, frames, imports, keras_hooks, plots, recipe, shell, trace
 
 GENERATOR = np.random.default_rng(0)
@@ -327,7 +331,7 @@ def test_a_defect_in_preparing_a_module_does_not_fail_its_import(monkeypatch):
     assert len(notes(pipe)) == 2
 
 
-BREAK = "import sys\ndef broken(*_, **__):\n    raise ZeroDivisionError('ours')\n"
+BREAK = "\n\ndef {}(*_, **__):\n    raise ZeroDivisionError('ours')\n"
 REFERENCE = """
 from tensorflow import keras
 from tensorflow.keras import layers as L
@@ -344,23 +348,24 @@ assert model.predict(x_test).shape == (len(x_test), 10)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("damage", "undecided"),
+    ("module", "name", "undecided"),
     [
-        (
-            "sys.modules['_' + 'box.recipe'].identify = broken",
-            ("data.cifar10", "data.normalized", "data.consistent", "train.loss", "train.protocol"),
-        ),
-        ("sys.modules['_' + 'box.trace'].snapshot = broken", ("model.built", "model.head", "model.no_pooling")),
+        ("recipe", "identify", ("data.cifar10", "data.normalized", "data.consistent", "train.loss", "train.protocol")),
+        ("trace", "snapshot", ("model.built", "model.head", "model.no_pooling")),
     ],
     ids=["data", "models"],
 )
-def test_a_defect_in_the_box_is_for_a_person_and_costs_nothing(damage, undecided):
-    cells = [
-        {"cell_type": "code", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
-        for source in (BREAK + damage, REFERENCE)
-    ]
-    report = grade_notebook({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}, store=small_store())
-    assert [cell.status for cell in report.cells] == ["ok", "ok"], report.cells
+def test_a_defect_in_the_box_is_for_a_person_and_costs_nothing(monkeypatch, tmp_path, module, name, undecided):
+    inside = shutil.copytree(notebook_run.PROGRAM, tmp_path / "inside")
+    with (inside / f"{module}.py").open("a", encoding="utf-8") as file:
+        file.write(BREAK.format(name))
+    for where, what in ((base, "START"), (bubblewrap, "START"), (landlock, "START"), (notebook_run, "PROGRAM")):
+        monkeypatch.setattr(where, what, inside / "start.py" if what == "START" else inside)
+    cells = [{"cell_type": "code", "metadata": {}, "source": REFERENCE, "outputs": [], "execution_count": None}]
+    (tmp_path / "submission.ipynb").write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}))
+    options = pipeline.Options(out=tmp_path / "out", store=small_store(), formats=("json",))
+    report = pipeline.grade(str(tmp_path / "submission.ipynb"), options).report
+    assert [cell.status for cell in report.cells] == ["ok"], report.cells
     assert report.status.value == "needs_review"
     found = statuses(report)
     assert {found[name] for name in undecided} == {"error"}, found
