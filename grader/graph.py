@@ -39,15 +39,32 @@ _TRANSPARENT = (
 
 
 def live(graph: Graph) -> tuple[Node, ...]:
-    """The nodes that the output depends on, in topological order; what hangs off unused is left out."""
+    """The nodes that the output depends on, in topological order; what hangs off unused, or was measured to move the output next to nothing, is left out."""
     needed: set[int] = set()
     todo = list(graph.outputs)
     while todo:
         index = todo.pop()
         if index not in needed:
             needed.add(index)
-            todo += graph.nodes[index].inputs
+            node = graph.nodes[index]
+            todo += [source for source in node.inputs if node.effect is None or source not in node.effect.faint]
     return tuple(node for node in graph.nodes if node.index in needed)
+
+
+def hiding(graph: Graph) -> Node | None:
+    """The first live layer that holds a model, or a layer with weights other than Dense, and was not walked: TimeDistributed, Bidirectional, RNN with a cell."""
+    for node in live(graph):
+        held = next((node.config[key] for key in ("layer", "layers", "cell", "cells") if node.config.get(key)), None)
+        if held is None:
+            continue
+        inner = held.get("config") if isinstance(held, dict) else None
+        if (
+            not isinstance(inner, dict)
+            or "layers" in inner
+            or (node.parameters and isinstance(held, dict) and held.get("class_name") != "Dense")
+        ):
+            return node
+    return None
 
 
 def successors(graph: Graph) -> dict[int, list[Node]]:
@@ -152,13 +169,15 @@ def is_pooling(graph: Graph, node: Node) -> bool:
 
 
 def is_flattening(graph: Graph, node: Node) -> bool:
-    """Whether a step makes a vector of a map larger than 1x1 for what follows; where that was not measured: Flatten, or a Reshape to a vector."""
+    """Whether a step makes a vector of a map larger than 1x1 for what follows; where that was not measured: Flatten, or a Reshape or EinsumDense to a vector."""
     if positions(node) is not None:
         return positions(node) == "flattens"
     size = source_size(graph, node)
     if size in (None, (1, 1)):
         return False
-    return node.class_name == "Flatten" or (node.class_name == "Reshape" and node.output_shape is not None and len(node.output_shape) == 1)
+    return node.class_name == "Flatten" or (
+        node.class_name in ("Reshape", "EinsumDense") and node.output_shape is not None and len(node.output_shape) == 1
+    )
 
 
 def activation(node: Node) -> str:

@@ -481,6 +481,7 @@ class Effect:
     `values`: what it makes of the values that come in, in inference (each: nonlinear, each value for itself; of a layer with a kernel, its own activation). `nonlinear`: whether what a layer with a kernel gives
     goes through something nonlinear before the next one. `positions`: what it makes of a map: mixes neighbours (pools), leaves out at least half of them (skips), is its average or maximum, flattens it for what follows.
     `active`: when a layer that may act in training does so. `dropped`: the share of values that it then sets to zero; `whole`: those of an image all together.
+    `faint`: of the nodes that come in, those that move the result next to nothing by a scale that training does not change.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -490,15 +491,17 @@ class Effect:
     active: Literal["training", "always", "never"] | None = None
     dropped: float | None = None
     whole: bool = False
+    faint: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reaching:
-    """What reaches a model's first layers with a kernel on stored images: (smallest, largest, mean, standard deviation), of the input with the largest values."""
+    """What reaches a model's first layers with a kernel on stored images: (smallest, largest, mean, standard deviation), of the input with the largest values. `bent`: the first step in front that changes stored images by more than a scale and an offset, each value for itself."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     inference: tuple[float, float, float, float]
     training: tuple[float, float, float, float]
+    bent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,8 +103,11 @@ def absent(evidence: Evidence, what: str, message: str, *, hint: str = "", expec
     return defect(evidence, what) or failed(message, hint=hint, expected=expected, actual=actual)
 
 
-def graph_or_finding(evidence: Evidence, role: str = "base", *, stands: bool = False) -> Graph | Finding:
-    """The graph of the model that plays `role`, or the finding to give where there is none. `stands`: that of a network that was never finished will do."""
+def graph_or_finding(evidence: Evidence, role: str = "base", *, stands: bool = False, whole: bool = True) -> Graph | Finding:
+    """The graph of the model that plays `role`, or the finding to give where there is none, or (`whole`) where one of its layers hides others.
+
+    `stands`: that of a network that was never finished will do.
+    """
     model = model_of(evidence, role)
     if model is None or (model.claim.unfinished and not stands):
         return absent(evidence, role, why_missing(evidence, role))
@@ -112,6 +115,11 @@ def graph_or_finding(evidence: Evidence, role: str = "base", *, stands: bool = F
         return undecided(
             f"This model could not be rebuilt from its description in the notebook: {model.refusal}. Manual review is needed.",
             actual=", ".join(layer.class_name for layer in model.claim.layers[:20]),
+        )
+    hiding = graphs.hiding(model.graph) if whole else None
+    if hiding is not None:
+        return undecided(
+            f"{hiding.class_name} ({hiding.name}) hides the layers inside it; manual review is needed.", actual=hiding.class_name
         )
     return model.graph
 

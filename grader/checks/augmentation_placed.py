@@ -46,7 +46,7 @@ def _why_idle(node: Node) -> str:
     factors = [value for key, value in node.config.items() if key.endswith("factor") and value is not None]
     if factors and not any(_numbers(factors)):
         return "its factor is 0"
-    return "on stored images its output in training is its input"
+    return "on stored images it changes nothing in training that reaches the first convolution"
 
 
 def _numbers(value: object) -> list[float]:

@@ -10,7 +10,7 @@
 in front of raw pixels gives: half the points.
 
 *Edge cases.* Images divided twice (range under `spread`) or to whole numbers (`// 255`) fail, and so do images with values that are no numbers. No images seen at all: fail. Images whose
-range is not known, that a defect of ours kept from being examined, or that reach a model which could not be rebuilt or measured: `error`.
+range is not known, that a defect of ours kept from being examined, that reach a model which could not be rebuilt or measured, or that a step in front changes value by value by more than a scale and an offset (`ReLU(max_value=1)`): `error`.
 
 *Errors.* None.
 
@@ -72,6 +72,10 @@ def check(evidence: Evidence, params: Params) -> Finding:
             f"What {front[0].class_name} ({front[0].name}) makes of the images could not be measured; manual review is needed."
         )
     actual = str(seen)
+    if graph is not None and measured is not None and measured.bent is not None:
+        step = graph.nodes[measured.bent]
+        message = f"{step.class_name} ({step.name}) changes the images before the first convolution by more than a scale and an offset"
+        return undecided(f"{message}; manual review is needed.", actual=actual)
     if _is_small(seen, params) and seen.high - seen.low >= params["spread"]:
         where = "" if _is_close(seen, given) else " after the network's own first layers"
         return passed(f"The network sees values in {actual}{where}.", expected=expected, actual=actual)

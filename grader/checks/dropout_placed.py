@@ -30,7 +30,10 @@ def _acting(placed: list[Node], expected: str) -> Finding:
     if when == "never" and (node.training is False or node.config.get("rate")):
         hint = "Leave out training=…: Keras switches Dropout on in fit by itself."
         return failed(
-            f"{layer} is switched off{called or ': it changes nothing in training'}.", hint=hint, expected=expected, actual="switched off"
+            f"{layer} is switched off{called or ': it changes nothing in training that reaches the next layer'}.",
+            hint=hint,
+            expected=expected,
+            actual="switched off",
         )
     if node.class_name == "Dropout" and node.effect is not None and node.effect.whole and when != "never":
         message = f"{layer} drops all values of an image together, or none of them."

@@ -25,7 +25,7 @@ PARAMS: Params = {"full": (500_000, 2_000_000), "none": (250_000, 4_000_000)}
 
 def check(evidence: Evidence, params: Params) -> Finding:
     """Place the base model's parameter count on the ramp."""
-    graph = graph_or_finding(evidence)
+    graph = graph_or_finding(evidence, whole=False)
     if isinstance(graph, Finding):
         return graph
     (low, high), (bottom, top) = params["full"], params["none"]

@@ -316,6 +316,78 @@ raw("normalised by pixel", layers.LayerNormalization())
 front("scaled twice", layers.Rescaling(1 / 255))
 
 
+raw("clipped to 1", layers.ReLU(max_value=1.0))
+raw("clipped by an operation", lambda x: ops.minimum(x, 1.0))
+front("clipped to its range", lambda x: ops.clip(x, 0.0, 1.0))
+raw("cut at 255", layers.ReLU(max_value=255.0), layers.Rescaling(1 / 255))
+
+# ------------------------------------------------------------------ what hides, what is hidden, what does not arrive
+
+pool("weighed by position", layers.EinsumDense("bhwc,hwcd->bd", 10))
+pool("weighed sequence", layers.Reshape((64, 10)), layers.EinsumDense("bpc,pcd->bd", 10))
+pool("weighed to a map", layers.EinsumDense("bhwc,hwcxyd->bxyd", (1, 1, 10)), layers.Flatten())
+pool("weighed channels", layers.EinsumDense("bhwc,cd->bhwd", (None, None, 10)), layers.GlobalAveragePooling2D())
+mid(
+    "nearly averaging kernel",
+    layers.DepthwiseConv2D(
+        2, strides=2, depthwise_initializer=keras.initializers.RandomUniform(0.24, 0.26), use_bias=False, trainable=False
+    ),
+)
+mid("frozen convolution", layers.Conv2D(8, 3, padding="same", activation="relu", trainable=False))
+mid(
+    "averaging in a wrapper",
+    layers.Reshape((1, 32, 32, 8)),
+    layers.TimeDistributed(layers.AveragePooling2D(2)),
+    layers.Reshape((16, 16, 8)),
+)
+
+
+def wrapped():
+    return keras.Sequential([keras.Input((32, 32, 8)), layers.MaxPooling2D(2), layers.Conv2D(8, 3, padding="same")])
+
+
+mid("wrapped network", layers.Reshape((1, 32, 32, 8)), layers.TimeDistributed(wrapped()), layers.Reshape((16, 16, 8)))
+mid(
+    "wrapped convolution",
+    layers.Reshape((1, 32, 32, 8)),
+    layers.TimeDistributed(layers.Conv2D(8, 3, padding="same")),
+    layers.Reshape((32, 32, 8)),
+)
+mid("recurrent cells", layers.Reshape((1024, 8)), layers.RNN(layers.GRUCell(8), return_sequences=True), layers.Reshape((32, 32, 8)))
+mid("wrapped dense", layers.TimeDistributed(layers.Dense(8, activation="relu")))
+
+
+def cancelled(x, layer):
+    changed = layer(x)
+    return changed - (changed - x)
+
+
+def by_0(x, layer):
+    return x + 0.0 * (layer(x) - x)
+
+
+network("cancelled dropout", drop=lambda x: cancelled(x, layers.Dropout(0.2)))
+network("dropout by 0", drop=lambda x: by_0(x, layers.Dropout(0.2)))
+network("half a dropout", drop=lambda x: layers.Average()([x, layers.Dropout(0.2)(x)]))
+network("cancelled flip", front=lambda x: cancelled(x, layers.RandomFlip()))
+network("flip by 0", front=lambda x: by_0(x, layers.RandomFlip()))
+network("half a flip", front=lambda x: layers.Average()([x, layers.RandomFlip()(x)]))
+
+
+def poor(x):
+    return layers.EinsumDense("bhwc,hwcd->bd", 10)(x)
+
+
+network("faint network", pool=lambda x: layers.Add()([layers.Rescaling(1e-6)(layers.GlobalAveragePooling2D()(x)), poor(x)]))
+network("faint, concatenated", pool=lambda x: layers.Concatenate()([1e-6 * layers.GlobalAveragePooling2D()(x), poor(x)]))
+for name, scale in {
+    "begins at 0": lambda: layers.BatchNormalization(gamma_initializer="zeros"),
+    "begins at next to nothing": lambda: layers.BatchNormalization(gamma_initializer=keras.initializers.Constant(1e-6)),
+    "a tenth": lambda: layers.Rescaling(0.1),
+}.items():
+    mid(f"branch {name}", lambda x, scale=scale: layers.ReLU()(layers.Add()([x, scale()(layers.Conv2D(8, 3, padding="same")(x))])))
+
+
 def claimed(recipe, make):
     """The measured graph of what box 1 says of a network."""
     claim = json.loads(json.dumps(trace.snapshot(make(), (32, 32, 3))))

@@ -34,6 +34,7 @@ JUDGED = (
     *("model_no_pooling", "model_no_flatten", "model_strided_downsampling", "model_same_padding", "model_score_maps", "model_head"),
     *("model_nonlinear", "data_normalized", "train_loss"),
 )
+STRUCTURE = " ".join(JUDGED)
 HEADLESS = "model_no_flatten model_head"
 COSTS = {
     **dict.fromkeys(("leaky 1", "slope 1", "prelu of ones", "relu up to 0", "relu of an offset", "relu of a sum"), "model_nonlinear"),
@@ -67,7 +68,13 @@ COSTS = {
     **dict.fromkeys(("own pooling", "slices in a lambda", "one number in the kernel"), "model_no_pooling"),
     "identity by a function": "model_nonlinear",
     "next to no rotation": "augmentation_placed",
-    **dict.fromkeys(("normalised in the batch", "scaled twice"), "data_normalized"),
+    **dict.fromkeys(("normalised in the batch", "scaled twice", "clipped to 1", "clipped by an operation"), "data_normalized"),
+    **dict.fromkeys(("weighed by position", "weighed sequence", "weighed to a map"), HEADLESS),
+    **dict.fromkeys(("nearly averaging kernel", "averaging in a wrapper"), "model_no_pooling"),
+    **dict.fromkeys(("cancelled dropout", "dropout by 0"), "dropout_placed dropout_rate"),
+    **dict.fromkeys(("cancelled flip", "flip by 0"), "augmentation_placed"),
+    **dict.fromkeys(("wrapped network", "wrapped convolution", "recurrent cells"), STRUCTURE),
+    **dict.fromkeys(("faint network", "faint, concatenated"), "model_no_flatten model_head"),
 }
 """Network -> what it loses; all others lose nothing."""
 DROPPED_ELSEWHERE = ("dropout only", "dropped before", "a dropped flatten", "own layer elsewhere")
@@ -139,7 +146,7 @@ def test_every_network_loses_what_its_difference_costs_and_nothing_else(measured
         ("dropout by image", "dropout_placed", "drops all values of an image together"),
         ("dropout, never", "dropout_rate", "is switched off, so its rate counts as 0"),
         ("no rotation", "augmentation_placed", "RandomRotation changes no image: its factor is 0."),
-        ("no crop", "augmentation_placed", "on stored images its output in training is its input"),
+        ("no crop", "augmentation_placed", "on stored images it changes nothing in training that reaches the first convolution"),
         ("flipped, never", "augmentation_placed", "it is switched off by training=False"),
         ("normalised by nothing", "data_normalized", "[0, 255]: the layer Normalization (normalization) in front changes nothing."),
         ("normalised in the batch", "data_normalized", "only the BatchNormalization in front evens them out"),

@@ -32,6 +32,8 @@ SMALL = 100_000
 FEW = 1e-3
 """Share of values that may differ by chance or by rounding."""
 _SEED = 23  # any: of the drawn values and of initial weights
+NEAR = 0.2
+"""Deviation of a frozen kernel's values, as a share of their mean, up to which they are one number: an average with nearly the same weights."""
 LINEAR, SAME, UNCHANGED = 1e-2, 1e-3, 5e-3
 """Differences that do not count, as shares of the values' deviation: from the mean's image, between two numbers, and between an image and a random layer's."""
 
@@ -57,6 +59,11 @@ class Measuring:
             if math.prod(weight.shape) <= SMALL:
                 scope.add_update((weight, weight.value))
         self._kernel = [step is not None and _has_kernel(step.operation) for step in steps]
+        self._learns = [
+            kernel or step is None or bool(getattr(step.operation, "trainable_weights", ()))
+            for step, kernel in zip(steps, self._kernel, strict=True)
+        ]
+        self._outputs = body["outputs"]
         shape = self._given if body["input_shape"] and None in body["input_shape"] else body["input_shape"]
         self._shapes = [None] * len(steps)
         images = None if not shape or None in shape else self._images(tuple(shape))
@@ -68,6 +75,10 @@ class Measuring:
         for index in range(len(steps)):
             if index in self._starts and together <= MOST_TOGETHER:  # junctions become starts on the way
                 self._follow(index)
+        if together <= MOST_TOGETHER:
+            self._weigh(images)
+        if body["reaching"] is not None:
+            body["reaching"]["bent"] = next((index for index in self._front if self._bends(index)), None)
         for index, node in enumerate(self._nodes):
             if self._kernel[index] and self._ends.get(index):
                 node["effect"]["nonlinear"] = self._is_nonlinear(index)
@@ -91,7 +102,7 @@ class Measuring:
 
     def _reaching(self, images):
         """Smallest, largest and mean value and deviation of what reaches a first layer with a kernel, in inference and where layers normalise by batch as in training."""
-        found = {}
+        found, self._front = {}, {}
         for training in (False, True):
             values, ends = {}, []
             for index, step in enumerate(self._steps):
@@ -109,11 +120,28 @@ class Measuring:
                     self._try(index, taken[0][:PAIRS])
                 adapts = training and not _acts_in_training(operation)
                 values[index] = self._run(index, taken, training=adapts)
+                if not training and values[index] is not None:
+                    self._front[index] = taken, values[index]
             if not ends or not all(np.isfinite(value).all() for value in ends):
                 return None
             worst = max(ends, key=lambda value: float(np.abs(value).max()))
             found["training" if training else "inference"] = [float(each) for each in (worst.min(), worst.max(), worst.mean(), worst.std())]
         return found
+
+    def _bends(self, index):
+        """Whether a step in front works on each value for itself, and in an image's channel by more than a scale and an offset."""
+        taken, result = self._front[index]
+        same = [given for given in taken if given.shape == result.shape and given.ndim == 4]
+        if self._nodes[index]["effect"].get("values") != "each" or not same:
+            return False
+        axes = (2, 3) if self._channels(index, 2) == 0 else (1, 2)
+        y = result - result.mean(axis=axes, keepdims=True)
+        left = []
+        for given in same:
+            x = given - given.mean(axis=axes, keepdims=True)
+            slope = (x * y).mean(axis=axes, keepdims=True) / np.maximum((x * x).mean(axis=axes, keepdims=True), 1e-12)
+            left.append((y - slope * x).std())
+        return bool(min(left) > LINEAR * y.std())
 
     def _spreads(self, images):
         """Node -> (mean, standard deviation) of each channel on real images, before a layer's own activation; empty where the network is too large for that."""
@@ -151,7 +179,56 @@ class Measuring:
         effect["dropped"] = float(dropped.mean())
         effect["whole"] = bool(value[0].size > 1 and ((dropped == 0) | (dropped == 1)).all())
         changed = any((np.abs(each - inference) > close).any() for each in trained)
+        if changed and not self._arrives(index, value[:PAIRS], [inference[:PAIRS], trained[0][:PAIRS]]):
+            effect["active"] = "never"
+            return
         effect["active"] = "always" if (np.abs(again - inference) > close).any() else "training" if changed else "never"
+
+    def _arrives(self, index, given, results):
+        """Whether two results of a layer, for the batch `given`, still differ where the next layers that learn, or the output, take them."""
+        noise, taken_at_end = {}, ([], [])
+        for result, ends in zip(results, taken_at_end, strict=True):
+            values = {self._nodes[index]["inputs"][0]: given, index: result}
+            for following in range(min(values) + 1, len(self._steps)):
+                sources = self._nodes[following]["inputs"]
+                known = [source for source in dict.fromkeys(sources) if source in values]
+                if known and following != index:
+                    if self._learns[following]:
+                        ends += [values[source] for source in known]
+                        continue
+                    for source in set(sources) - set(values) - set(noise):
+                        shape = self._shape(source)
+                        if shape is None or math.prod(shape) > MOST_VALUES:
+                            return True
+                        noise[source] = self._random.standard_normal((len(given), *shape), np.float32)
+                    values[following] = self._run(following, [values.get(source, noise.get(source)) for source in sources])
+                    if values[following] is None:  # not known
+                        return True
+                if following in self._outputs and following in values:
+                    ends.append(values[following])
+        return any((np.abs(one - other) > UNCHANGED * (float(one.std()) or 1.0)).any() for one, other in zip(*taken_at_end, strict=True))
+
+    def _weigh(self, images):
+        """Note at each step that joins ways what comes in and moves its result by less than a thousandth of what another input does, with no weight between that learns."""
+        if all(len(set(node["inputs"])) < 2 for node in self._nodes):
+            return
+        values = {}
+        for index, step in enumerate(self._steps):
+            sources, result = self._nodes[index]["inputs"], None
+            taken = [values[source] for source in sources]
+            if not self._learns[index] and all(each is not None for each in taken):
+                result = self._run(index, taken)
+            if result is None or not np.isfinite(result).all():
+                shape = self._shape(index)
+                drawn = None if shape is None or math.prod(shape) > MOST_VALUES else self._random.standard_normal((2, *shape), np.float32)
+                values[index] = images[:2] if step is None and images is not None else drawn
+                continue
+            values[index] = result
+            moved = {}
+            for source in set(sources) if len(set(sources)) > 1 else ():
+                other = self._run(index, [each[::-1] if at == source else each for at, each in zip(sources, taken, strict=True)])
+                moved[source] = math.inf if other is None else float(np.abs(other - result).mean())
+            self._nodes[index]["effect"]["faint"] = sorted(source for source, by in moved.items() if by < FEW * max(moved.values()))
 
     # ------------------------------------------------------------------ drawn values, from one start to the next
 
@@ -193,6 +270,11 @@ class Measuring:
             if not self._after[index] or any(self._kernel[following] for following in self._after[index]):
                 ends.append((_bent(values[index][0], values[index][1], values[index][4]), through[index], None))
                 places[index].settle()
+                for following in self._after[index]:
+                    if self._kernel[following] and places[index].is_whole_map() and _weighs_positions(self._steps[following].operation):
+                        shape = self._shape(following) or ()
+                        if math.prod(shape) in (shape or [0])[:: max(1, len(shape) - 1)]:
+                            self._nodes[following]["effect"]["positions"] = "flattens"
 
     def _is_nonlinear(self, start, seen=frozenset()):
         """Whether what a start gives goes through something nonlinear that works on each value for itself, before the next layer with a kernel."""
@@ -356,6 +438,10 @@ class _Place:
                 return "maximum"
         return ""
 
+    def is_whole_map(self):
+        """Whether the values still are several positions, and nothing before made a vector of them."""
+        return bool(self.maps) and self.flat is None and self.pending is None
+
     def settle(self):
         """The next layer with a kernel, or the output, takes the values as they are now."""
         if self.pending is not None and self.maps:
@@ -403,12 +489,22 @@ def _neither(mixture, a, b):
 
 
 def _has_kernel(operation):
-    """Whether an operation has a kernel that training changes, or that is drawn at random: not one that is fixed to one number."""
+    """Whether an operation has a kernel that training changes, or whose values differ: not one that is fixed to one number."""
     weights = [weight for weight in getattr(operation, "weights", ()) if any(word in weight.name for word in ("kernel", "embeddings"))]
-    fixed = not getattr(operation, "trainable", True) and all(
-        type(weight._initializer).__name__ in ("Constant", "Ones", "Zeros") for weight in weights
-    )
-    return bool(weights) and not fixed
+    return bool(weights) and (getattr(operation, "trainable", True) or not all(_is_one_number(weight) for weight in weights))
+
+
+def _is_one_number(weight):
+    """Whether a weight's initial values are all but the same; those of weights too large to look at are not."""
+    if math.prod(weight.shape) > MOST_VALUES:
+        return False
+    values = np.asarray(keras.ops.cast(weight.value, "float32"))
+    return bool(values.std() <= NEAR * abs(values.mean()))
+
+
+def _weighs_positions(operation):
+    """Whether a layer with a kernel that makes a vector of a map has a weight for each position: a convolution and a recurrent layer share theirs."""
+    return not isinstance(operation, keras.layers.RNN) and "kernel_size" not in operation.get_config()
 
 
 def _acts_in_training(operation):
