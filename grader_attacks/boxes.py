@@ -196,7 +196,7 @@ class Bait:
             "users": _line(Path("/etc/passwd")),
             "name": f"name {socket.gethostname()}",
             "mounts": next((line for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines() if " / / " in line), "?"),
-            "parent": Path("/proc/self/environ").read_bytes()[:40].decode("latin-1").split("\0")[0],
+            "parent": _without_folders(Path("/proc/self/environ").read_bytes().decode("latin-1").split("\0")),
             "size": f"size {self.secret.stat().st_size}",
         }
         return {
@@ -324,6 +324,11 @@ def _condition(process: "subprocess.Popen[bytes]") -> Any:
         sorted(os.sched_getaffinity(process.pid)),
         Path(f"/proc/{process.pid}/environ").read_bytes()[:20],
     )
+
+
+def _without_folders(entries: list[str]) -> str:
+    """The longest entry of an environment that names no folder, or the first: this machine's folders are taken out of what leaves a box."""
+    return max((entry for entry in entries if "/" not in entry), key=len, default=entries[0])[:40]
 
 
 def _environment_at(pid: int) -> tuple[int, int]:
