@@ -142,7 +142,9 @@ DRAWN = {
     "ta, va = [], []\nfor i in range(8):\n    g = model.fit(x, y, epochs=1, validation_data=(x, y)).history\n"
     "    ta += g['accuracy']; va.append(100 * g['val_accuracy'][0])\nplt.plot(ta); plt.plot(va)": BOTH,
     "ta, va = [], []\nfor i in range(8):\n    ta.append(model.fit(x, y, epochs=1).history['accuracy'][-1])\n"
-    "    va.append(model.evaluate(x, y)[1])\n    plt.cla(); plt.plot(ta); plt.plot(va); plt.show()": BOTH,
+    "    va.append(model.evaluate(np.random.rand(*x.shape), y)[1])\n    plt.cla(); plt.plot(ta); plt.plot(va); plt.show()": BOTH,
+    "ta, va = [], []\nfor i in range(8):\n    ta.append(model.fit(x, y, epochs=1).history['accuracy'][-1])\n"
+    "    va.append(model.evaluate(x, y)[1])\n    plt.cla(); plt.plot(ta); plt.plot(va); plt.show()": {"accuracy"},  # of training images
     # what is no curve
     "plt.bar(['train', 'test'], [a[-1], v[-1]]); plt.axhline(max(v)); plt.imshow(np.random.rand(9, 9)); plt.hist(y)": set(),
     "plt.pcolormesh(np.random.rand(2000, 2000)); plt.contourf(np.random.rand(9, 9)); plt.quiver([1], [1]); plt.violinplot(y)": set(),
