@@ -72,7 +72,7 @@ _INNER = re.compile(r"(?<=^keras\.)_tf_keras\.keras\.|(?<=^tensorflow\.)_api\.v2
 _OLD = ("fit_generator", "evaluate_generator", "predict_generator", "predict_proba", "predict_classes", "bool", "object", "str", "summary")
 """Names that notebooks give back to a library so that old code runs, and one by which it only shows: nothing rests on them."""
 
-_HANDS_ON = re.compile(r"/(?:inspect|bdb|pdb|pathlib|codecs|threading)\.py$|files\.py$")
+_HANDS_ON = re.compile(r"/(?:inspect|bdb|pdb|pathlib(?:/_\w+)?|codecs|threading)\.py$|files\.py$")
 """Modules that give frames and files to whoever calls them, but for what only tells of a state; of others only some functions do."""
 _HANDING = ("walk_stack", "walk_tb", "currentframe", "<lambda>", "_modified_open")  # the last ones are logging's, and IPython's `open`
 _PROCESS = re.compile(r"/proc/(?:self|thread-self|\d+)(?:/|$)")
