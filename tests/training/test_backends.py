@@ -102,7 +102,7 @@ def test_a_model_with_nothing_to_train_is_measured_and_stays_as_it_is(box):
     first = course(box, frozen, steps=2, evaluate=250)
     assert first.finite
     assert first.gradients == ()
-    assert death(first) is None
+    assert "not one of the weights has changed" in death(first)
     assert box.advance(2, evaluate=250).held == first.held
 
 
