@@ -9,7 +9,7 @@
 *Tolerance and source.* At least one such layer before any convolution that was measured on stored images to change them in training and none in prediction: full points; one that is always active: half. Augmentation outside the model (ImageDataGenerator, a tf.data map): half.
 
 *Edge cases.* A layer that changes no image (factor 0, `training=False`) does not count. Layers after a convolution move feature maps, not images: no points. A generator with every switch off does not count. Code that flips or draws images itself, in a layer or a
-`Sequence` of the student's own, is told by its text only: `error`, a person looks.
+`Sequence` of the student's own, is told by its text only: `error`, manual review.
 
 *Errors.* None.
 

@@ -7,7 +7,7 @@
 *Units.* None.
 
 *Tolerance and source.* All of `curves`: full points. Some of them, or only others (the loss): half. A training loop of the student's own has no
-history to recognise: figures with at least two lines after it are for a person (`error`). Lines that are no history's (typed in) give nothing.
+history to recognise: figures with at least two lines after it need manual review (`error`). Lines that are no history's (typed in) give nothing.
 
 *Edge cases.* They are the base model's own; where a failure kept that from being trained, another model's show as much. The curves may be drawn by any means (lines, points, bars, steps, areas), in any cell, as fractions or percent, as accuracy or error, in
 part or smoothed, collected from several calls of `fit` or `evaluate`; what becomes of the figure afterwards (`clf`, `close`) does not matter. What a

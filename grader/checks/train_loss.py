@@ -8,7 +8,7 @@
 
 *Tolerance and source.* Exact. Softmax together with `from_logits=True` (softmax applied twice): half the points.
 
-*Edge cases.* A loss of the student's own, or of a training loop of the student's own, cannot be judged here: `error`, a person looks; so it is with labels that a defect of ours kept from being
+*Edge cases.* A loss of the student's own, or of a training loop of the student's own, cannot be judged here: `error`, manual review; so it is with labels that a defect of ours kept from being
 examined, and a model that could not be rebuilt, whose last activation is not known. Labels of unknown encoding: judged by the head alone.
 
 *Errors.* None.

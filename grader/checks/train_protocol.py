@@ -8,7 +8,7 @@
 
 *Tolerance and source.* `fit` 0.4, held-out data 0.3, history kept 0.3 (the exercise's three demands; the first carries the others).
 
-*Edge cases.* Validation images that are rows of the training images are not held out (`FitClaim.validates_on_training`). A training loop of the student's own counts as training; its curves, if plotted, count as kept; what of it was not seen is for a person: `error`. A call that ended in an error counts as called.
+*Edge cases.* Validation images that are rows of the training images are not held out (`FitClaim.validates_on_training`). A training loop of the student's own counts as training; its curves, if plotted, count as kept; what of it was not seen needs manual review: `error`. A call that ended in an error counts as called.
 What a defect of ours may have kept from being seen is not held against the student: `error`.
 
 *Errors.* None.

@@ -66,10 +66,8 @@ class Recorder:
         self.looked = {}  # serial -> cheap fingerprint at the last look
         self.fits = 0
         self.latest = {}  # serial -> index of the model's last training call
-        self.trained, self.compared = (
-            {},
-            {},
-        )  # serial -> (what it was last trained on, weakly, its claim); evaluations that are of such rows
+        self.trained = {}  # serial -> (what it was last trained on, weakly; its claim)
+        self.compared = {}  # (serial, fit, images evaluated, by their numbers) -> whether they are training images
         self.histories = {}  # fit index -> (History, its dict)
         self.reported = set()
         self.custom_steps, self.custom_cell = 0, None
@@ -630,9 +628,10 @@ class Recorder:
     def _trained_on(self, serial, x, claim):
         """Whether the images that a model is evaluated on are rows of those that it was last trained on, as far as these are at hand."""
         known, trained = self.trained.get(serial, (lambda: None, None))
-        rows, key = known(), (serial, id(x), len(self.models), self.latest.get(serial))
+        rows = known()
         if rows is None or not claim or not trained:
             return False
+        key = serial, self.latest.get(serial), *(claim.get(part) for part in ("rows", "mean", "std", "variable"))
         if key not in self.compared:
             share = self._shared(rows, x, {"train": trained, "validation": claim})
             self.compared[key] = rows is x or (share is not None and share > _LEAK)
