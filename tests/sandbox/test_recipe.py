@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from harness import small_store
 from recipe_samples import identify, store_of
 
+from grader import dataset
 from grader.sandbox.inside import recipe
 
 GENERATOR = np.random.default_rng(0)
@@ -15,6 +17,13 @@ LABELS, TEST_LABELS = GENERATOR.integers(0, 10, 2000), GENERATOR.integers(0, 10,
 @pytest.fixture(scope="module")
 def store():
     return store_of(TRAIN, LABELS, TEST, TEST_LABELS)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Images (5000, 32, 32, 3) that differ from one another in brightness and contrast as photographs do, and their store."""
+    images = np.load(dataset.ensure(small_store()).folder / "x_train.npy")
+    return images, store_of(images, np.zeros(len(images), int), TEST, TEST_LABELS)
 
 
 MEAN, STD = TRAIN.mean(axis=(0, 1, 2)), TRAIN.std(axis=(0, 1, 2))
@@ -113,6 +122,23 @@ def test_batches_that_were_standardised_by_themselves_have_one_recipe(parts, kin
     values = np.concatenate([values[:24] * 1.02, values[24:] * 0.99 + 0.01])
     found = recipe.identify(values, LABELS[:48], np.arange(48), 2000, store, parts)
     assert found["recipe"]["kind"] == kind
+
+
+@pytest.mark.parametrize("size", [8, 32, 100])
+def test_batches_that_were_standardised_by_themselves_have_one_recipe_whichever_are_looked_at(size, pictures):
+    images, store = pictures
+    kinds = set()
+    for _ in range(100):
+        batches, within = recipe.chosen(len(images) // size, 4), recipe.chosen(size, 12)
+        rows = [batch * size + within for batch in batches]
+        values = [(images[row] - images[part].mean()) / images[part].std() for row, part in zip(rows, _slices(batches, size), strict=True)]
+        found = recipe.identify(np.concatenate(values), None, np.concatenate(rows), len(images), store, [len(within)] * 4)
+        kinds.add(found["recipe"]["kind"])
+    assert kinds == {"affine"}
+
+
+def _slices(batches, size):
+    return [slice(batch * size, (batch + 1) * size) for batch in batches]
 
 
 def test_batches_of_which_one_is_on_another_scale_have_none(store):
