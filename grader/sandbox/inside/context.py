@@ -46,7 +46,7 @@ class Context:
                 self.note(lost, f"more than {MOST[kind]} records of kind {kind}: the later ones are missing")
                 return
             self._sent[kind] += 1
-            if kind in ("model", "compile", "fit", "variable"):
+            if kind in ("compile", "fit"):  # models and variables are sent with a training call, or before a cell's end is looked at
                 self.compare()
         self.writer.send(kind, body if kind in ("cell", "predictions") else {key: _short(key, value) for key, value in body.items()})
 

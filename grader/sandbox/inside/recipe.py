@@ -82,13 +82,14 @@ def layouts(images):
 def _match(images, positions, total, store):
     """The data set, split and stored rows of `images` (m, H, W, C), where four in five are found; else the share that is. Rows may come from both splits (`mixed`)."""
     most = 0.0
-    for (name, split), (stored, _) in store.sets.items():
-        reference = stored if stored.ndim == 4 else stored[..., None]
-        if reference.shape[1:] == images.shape[1:] and total <= len(reference):
-            for there in _as_given(np.asarray(reference[positions])):
-                alike = _correlation(images, there)
-                if np.median(alike) > 0.98 and not (alike < 0.5).any():  # a stranger: others were mixed in
-                    return name, split, [(name, split, int(row)) for row in positions]
+    for as_given in (lambda stored: (stored,), _along_lines):
+        for (name, split), (stored, _) in store.sets.items():
+            reference = stored if stored.ndim == 4 else stored[..., None]
+            if reference.shape[1:] == images.shape[1:] and total <= len(reference):
+                for there in as_given(np.asarray(reference[positions])):
+                    alike = _correlation(images, there)
+                    if np.median(alike) > 0.98 and not (alike < 0.5).any():  # a stranger: others were mixed in
+                        return name, split, [(name, split, int(row)) for row in positions]
     for name in {name for name, _ in store.sets}:
         splits = [
             split for (other, split), (stored, _) in store.sets.items() if other == name and (*stored.shape[1:], 1)[:3] == images.shape[1:]
@@ -107,9 +108,8 @@ def _match(images, positions, total, store):
     return most
 
 
-def _as_given(stored):
-    """Stored images (m, H, W, C) as they may look: as they are, and with each line along an axis of length one (`keras.utils.normalize`)."""
-    yield stored
+def _along_lines(stored):
+    """Stored images (m, H, W, C) with each line along an axis of length one (`keras.utils.normalize`): one such batch an axis."""
     values = stored.astype(np.float64)
     for axis in (1, 2, 3):
         yield values / np.maximum(np.linalg.norm(values, axis=axis, keepdims=True), 1e-9)

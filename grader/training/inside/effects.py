@@ -11,6 +11,7 @@ there on real images (each channel's mean and spread), and run through the steps
 Weights have their initial values. Where all of it was measured, nothing here asks for the name of a class.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -29,8 +30,17 @@ MOST_RUN, MOST_PARAMETERS = 50_000_000, 50_000_000
 """Values of one step's result for a batch, and parameters of a network that runs on real images."""
 SMALL = 100_000
 """Values of a weight up to which its initial value is kept: a normalisation reads four, each time it is asked."""
+ENOUGH = 30_000
+"""Values that two results are compared by where they have more."""
 FEW = 1e-3
 """Share of values that may differ by chance or by rounding."""
+USUAL_MOST = 10.0
+USUAL = frozenset((
+    "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense", "Dropout", "ELU",
+    "Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "LeakyReLU", "MaxPooling2D", "ReLU", "Reshape", "Softmax", "SpatialDropout2D", "ZeroPadding2D",
+))  # fmt: skip
+USUAL_VALUES = (("Zeros", "Ones"), ("Glorot", "He", "Lecun"))
+"""Largest value that reaches the first layer with a kernel, layers, and beginnings of initializers' names (of other weights, of kernels) with which values stay near mean 0 and deviation 1."""
 _SEED = 23  # any: of the drawn values and of initial weights
 NEAR = 0.2
 """Deviation of a frozen kernel's values, as a share of their mean, up to which they are one number: an average with nearly the same weights."""
@@ -68,7 +78,7 @@ class Measuring:
         self._shapes = [None] * len(steps)
         images = None if not shape or None in shape else self._images(tuple(shape))
         body["reaching"] = None if images is None else self._reaching(images)
-        self._spread = {} if images is None else self._spreads(images[:DEEP])
+        self._spread = {} if images is None or self._is_usual(body["reaching"]) else self._spreads(images[:DEEP])
         self._starts = {index for index, step in enumerate(steps) if step is None or self._kernel[index]}
         self._ends = {}
         together = sum(math.prod(self._shape(index) or ()) for index in range(len(steps)))
@@ -104,6 +114,8 @@ class Measuring:
         """Smallest, largest and mean value and deviation of what reaches a first layer with a kernel, in inference and where layers normalise by batch as in training."""
         found, self._front = {}, {}
         for training in (False, True):
+            if training and not any(getattr(self._steps[index].operation, "weights", ()) for index in self._front):
+                return {**found, "training": found["inference"]}
             values, ends = {}, []
             for index, step in enumerate(self._steps):
                 if step is None:
@@ -142,6 +154,15 @@ class Measuring:
             slope = (x * y).mean(axis=axes, keepdims=True) / np.maximum((x * x).mean(axis=axes, keepdims=True), 1e-12)
             left.append((y - slope * x).std())
         return bool(min(left) > LINEAR * y.std())
+
+    def _is_usual(self, reaching):
+        """Whether values of mean 0 and deviation 1 are near enough to what is there on real images: usual layers only, with usual initial values, and no raw pixels."""
+        return (
+            reaching is not None
+            and max(map(abs, reaching["inference"])) <= USUAL_MOST
+            and all(self._shape(index) is not None for index in range(len(self._steps)))
+            and all(step is None or index in self._front or _is_usual(step.operation) for index, step in enumerate(self._steps))
+        )
 
     def _spreads(self, images):
         """Node -> (mean, standard deviation) of each channel on real images, before a layer's own activation; empty where the network is too large for that."""
@@ -200,7 +221,7 @@ class Measuring:
                         shape = self._shape(source)
                         if shape is None or math.prod(shape) > MOST_VALUES:
                             return True
-                        noise[source] = self._random.standard_normal((len(given), *shape), np.float32)
+                        noise[source] = self._normal(len(given), *shape)
                     values[following] = self._run(following, [values.get(source, noise.get(source)) for source in sources])
                     if values[following] is None:  # not known
                         return True
@@ -220,7 +241,7 @@ class Measuring:
                 result = self._run(index, taken)
             if result is None or not np.isfinite(result).all():
                 shape = self._shape(index)
-                drawn = None if shape is None or math.prod(shape) > MOST_VALUES else self._random.standard_normal((2, *shape), np.float32)
+                drawn = None if shape is None or math.prod(shape) > MOST_VALUES else self._normal(2, *shape)
                 values[index] = images[:2] if step is None and images is not None else drawn
                 continue
             values[index] = result
@@ -237,7 +258,7 @@ class Measuring:
         shape = self._shape(start)
         if shape is None or math.prod(shape) > MOST_VALUES:
             return
-        a, b = self._random.standard_normal((2, *shape), np.float32)
+        a, b = self._normal(2, *shape)
         if start in self._spread and len(shape) == 3:  # scores of raw pixels are so large that a softmax of them is all but constant
             mean, spread = self._spread[start]
             a, b = (mean + each * np.maximum(spread, 1.0) for each in (a, b))
@@ -247,7 +268,7 @@ class Measuring:
             given, values[start] = values[start], _activated(operation, values[start])
             self._note(start, lambda batch: _activated(operation, batch), given, values[start])
             through[start] = self._nodes[start]["effect"]["values"] == "each"
-        places = {start: _Place(self._random, shape, self._channels(start, len(shape) - 1))}
+        places = {start: _Place(self, shape, self._channels(start, len(shape) - 1))}
         ends = self._ends[start] = []
         for index in range(start, len(self._steps)):
             if index > start:
@@ -271,7 +292,7 @@ class Measuring:
                 ends.append((_bent(values[index][0], values[index][1], values[index][4]), through[index], None))
                 places[index].settle()
                 for following in self._after[index]:
-                    if self._kernel[following] and places[index].is_whole_map() and _weighs_positions(self._steps[following].operation):
+                    if self._kernel[following] and _weighs_positions(self._steps[following].operation) and places[index].is_whole_map():
                         shape = self._shape(following) or ()
                         if math.prod(shape) in (shape or [0])[:: max(1, len(shape) - 1)]:
                             self._nodes[following]["effect"]["positions"] = "flattens"
@@ -286,7 +307,7 @@ class Measuring:
     def _asked(self, a, b, mean, masks):
         """The batch for a step: two values, their mean, a mixture, and `mean`, what the start's mean has become by then."""
         if a.shape not in masks:
-            masks[a.shape] = self._random.random(a.shape, np.float32) < 0.5
+            masks[a.shape] = self._normal(*a.shape) < 0
         return np.stack([a, b, (a + b) / 2, np.where(masks[a.shape], a, b), np.broadcast_to(mean, a.shape)]).astype(np.float32)
 
     def _step(self, index, taken):
@@ -302,7 +323,7 @@ class Measuring:
     def _note(self, index, run, given, result):
         """What a step does to values: identity | constant | linear | each (nonlinear, each value for itself) | nonlinear."""
         if given is not None and _constant(result) and not _constant(given):  # of what comes in here; of plain noise, too?
-            given = self._asked(*self._random.standard_normal((2, *given.shape[1:]), np.float32), 0, {})
+            given = self._asked(*self._normal(2, *given.shape[1:]), 0, {})
             result = run(given)
         a, b, mean, mixture = result[:4]
         if given is not None and _alike(result, given):
@@ -363,7 +384,15 @@ class Measuring:
         """A batch of noise of at least `values` numbers; None where the shape is not known."""
         if shape is None or math.prod(shape) > MOST_VALUES:
             return None
-        return self._random.standard_normal((max(1, values // math.prod(shape)), *shape), np.float32)
+        return self._normal(max(1, values // math.prod(shape)), *shape)
+
+    def _normal(self, *shape):
+        """Values of mean 0 and deviation 1: a piece of those that are drawn once for all models, where that is enough."""
+        size = math.prod(shape)
+        if size > 2 * MOST_VALUES:
+            return self._random.standard_normal(shape, np.float32)
+        first = self._random.integers(3 * MOST_VALUES - size)
+        return _drawn()[first : first + size].reshape(shape)
 
 
 class _Place:
@@ -372,27 +401,33 @@ class _Place:
     `maps`: what the values were while they were maps, the batch first, the channels last; empty once there is only one position.
     """
 
-    def __init__(self, random, shape, channels, effects=()):
-        self.random, self.channels = random, channels
-        self.pending, self.flat = effects or (None, None)
-        a, b = random.standard_normal((2, *shape), np.float32)
-        if len(shape) != 3 or math.prod(shape) == shape[channels]:
-            self.values, self.maps = np.stack([a, b, a, b]), []
-            return
-        a, b = (np.moveaxis(each, channels, -1) for each in (a, b))
+    def __init__(self, measuring, shape, channels):
+        self.measuring, self.shape, self.channels = measuring, shape, channels
+        self.pending, self.flat = None, None
+
+    @functools.cached_property
+    def maps(self):  # drawn when a step asks for them
+        if len(self.shape) != 3 or math.prod(self.shape) == self.shape[self.channels]:
+            return []
+        a, b = (np.moveaxis(each, self.channels, -1) for each in self.measuring._normal(2, *self.shape))
         across = (
             np.arange(a.shape[1])[None, :, None] < a.shape[1] / 2
             if a.shape[1] > 1
             else np.arange(a.shape[0])[:, None, None] < a.shape[0] / 2
         )
-        half = (random.permutation(a[..., 0].size) % 2 == 0).reshape(*a.shape[:2], 1)
-        self.maps = [np.stack([a, b, np.where(half, a, b), np.where(across, a, b)])]
-        self.values = np.ascontiguousarray(np.moveaxis(self.maps[0], -1, channels + 1))
+        half = (self.measuring._random.permutation(a[..., 0].size) % 2 == 0).reshape(*a.shape[:2], 1)
+        return [np.stack([a, b, np.where(half, a, b), np.where(across, a, b)])]
+
+    @functools.cached_property
+    def values(self):
+        if not self.maps:
+            return self.measuring._normal(2, *self.shape)[[0, 1, 0, 1]]
+        return np.ascontiguousarray(np.moveaxis(self.maps[0], -1, self.channels + 1))
 
     def through(self, effect, result, data_format):
         """The place behind a step that gives `result`; what the step does to positions goes into `effect`."""
         place = object.__new__(_Place)
-        place.random, place.values, place.maps, place.pending, place.flat = self.random, result, self.maps, self.pending, self.flat
+        place.measuring, place.values, place.maps, place.pending, place.flat = self.measuring, result, self.maps, self.pending, self.flat
         place.channels = {"channels_first": 0, "channels_last": 2}.get(data_format, self.channels)
         if result is None or len(result) != 4:
             place.values, place.maps = None, []
@@ -408,14 +443,15 @@ class _Place:
         if not is_map and (whole := self._whole(result)):
             effect["positions"], place.maps, place.pending = whole, [], None
         elif mixed and is_map:
-            if fewer and _neither(result[3], result[0], result[1]) < 0.8:  # else each position depends on all: a normalisation
+            ends = [np.take(now, [at], axis=2 if last.shape[2] > 1 else 1) for at in (0, -1)]
+            if fewer and all(_neither(end[3], end[0], end[1]) < 0.8 for end in ends):  # else each position depends on all: a normalisation
                 (self.pending or effect)["positions"] = "pools"
-            return _Place(self.random, shape, place.channels)
+            return _Place(self.measuring, shape, place.channels)
         elif mixed:
             place.pending = self.pending or effect
         elif is_map and 2 * now[0, ..., 0].size <= last[0, ..., 0].size and 2 * size <= kept and not _is_window(now[0], last[0]):
             effect["positions"] = "skips"
-            return _Place(self.random, shape, place.channels)
+            return _Place(self.measuring, shape, place.channels)
         elif is_map:
             place.maps, place.flat = [*self.maps, now], None
         elif size in (shape[-1], shape[0]):
@@ -457,13 +493,35 @@ def _share(those):
     return float(np.mean(those))
 
 
+def _some(*batches):
+    """Of batches of more values than ENOUGH that many, the same of each."""
+    size = batches[0].size
+    if size <= ENOUGH or any(each.size != size for each in batches):
+        return batches
+    return [each.reshape(-1)[_places(size)] for each in batches]
+
+
+@functools.cache
+def _places(size):
+    return np.sort(np.random.default_rng(_SEED).integers(0, size, ENOUGH))
+
+
+@functools.cache
+def _drawn():
+    return np.random.default_rng(_SEED).standard_normal(3 * MOST_VALUES, np.float32)
+
+
 def _alike(one, other):
     """The same numbers, up to rounding, but for a few."""
-    return one.shape == other.shape and _share(np.abs(one - other) > SAME * float(other.std()) + 1e-6 * np.abs(other).max()) <= FEW
+    if one.shape != other.shape:
+        return False
+    one, other = _some(one, other)
+    return _share(np.abs(one - other) > SAME * float(other.std()) + 1e-6 * np.abs(other).max()) <= FEW
 
 
 def _bent(a, b, mean):
     """Whether what became of the mean is not the mean of what became of `a` and `b`."""
+    a, b, mean = _some(a, b, mean)
     close = LINEAR * float(np.stack([a, b]).std()) + 1e-6 * max(np.abs(a).max(), np.abs(b).max())
     return _share(np.abs(mean - (a + b) / 2) > close) > FEW
 
@@ -476,11 +534,13 @@ def _is_window(part, whole):
 
 def _constant(result):
     """The same whatever comes in."""
-    return _share(np.abs(result[0] - result[1]) > 1e-6 * np.abs(result[:2]).max()) <= FEW
+    a, b = _some(*result[:2])
+    return _share(np.abs(a - b) > 1e-6 * max(np.abs(a).max(), np.abs(b).max())) <= FEW
 
 
 def _neither(mixture, a, b):
     """The share of a mixture's values that are those of neither."""
+    mixture, a, b = _some(mixture, a, b)
     close = 1e-4 * float(np.stack([a, b]).std()) + 1e-6 * max(np.abs(a).max(), np.abs(b).max())
     return _share((np.abs(mixture - a) > close) & (np.abs(mixture - b) > close))
 
@@ -492,6 +552,12 @@ def _has_kernel(operation):
     """Whether an operation has a kernel that training changes, or whose values differ: not one that is fixed to one number."""
     weights = [weight for weight in getattr(operation, "weights", ()) if any(word in weight.name for word in ("kernel", "embeddings"))]
     return bool(weights) and (getattr(operation, "trainable", True) or not all(_is_one_number(weight) for weight in weights))
+
+
+def _is_usual(operation):
+    """Whether an operation keeps values of mean 0 and deviation 1 near that."""
+    begun = [(key, value["class_name"]) for key, value in operation.get_config().items() if key.endswith("_initializer") and value]
+    return type(operation).__name__ in USUAL and all(name.startswith(USUAL_VALUES["kernel" in key]) for key, name in begun)
 
 
 def _is_one_number(weight):
