@@ -12,6 +12,7 @@ Weights have their initial values. Where all of it was measured, nothing here as
 """
 
 import functools
+import json
 import math
 
 import numpy as np
@@ -30,8 +31,8 @@ MOST_RUN, MOST_PARAMETERS = 50_000_000, 50_000_000
 """Values of one step's result for a batch, and parameters of a network that runs on real images."""
 SMALL = 100_000
 """Values of a weight up to which its initial value is kept: a normalisation reads four, each time it is asked."""
-ENOUGH = 30_000
-"""Values that two results are compared by where they have more."""
+ENOUGH, MOST_KNOWN = 30_000, 4096
+"""Values that two results are compared by where they have more; rows of steps that are remembered."""
 FEW = 1e-3
 """Share of values that may differ by chance or by rounding."""
 USUAL_MOST = 10.0
@@ -84,7 +85,7 @@ class Measuring:
         together = sum(math.prod(self._shape(index) or ()) for index in range(len(steps)))
         for index in range(len(steps)):
             if index in self._starts and together <= MOST_TOGETHER:  # junctions become starts on the way
-                self._follow(index)
+                self._follow_once(index)
         if together <= MOST_TOGETHER:
             self._weigh(images)
         if body["reaching"] is not None:
@@ -252,6 +253,53 @@ class Measuring:
             self._nodes[index]["effect"]["faint"] = sorted(source for source, by in moved.items() if by < FEW * max(moved.values()))
 
     # ------------------------------------------------------------------ drawn values, from one start to the next
+
+    def _follow_once(self, start):
+        """Measure the steps behind a start as `_follow` does, or say what was found where the same ones stood behind another, of this model or of one before."""
+        chain = self._chain(start)
+        try:
+            key = json.dumps([self._shape(start), *(self._content(index) for index in chain)], sort_keys=True)
+        except TypeError:  # there is none, or what it computes does not stand in its configurations alone
+            self._follow(start)
+            return
+        effects = [self._nodes[index]["effect"] for index in chain]
+        if key in _KNOWN:
+            self._ends[start], found = _KNOWN[key]
+            for effect, known in zip(effects, found, strict=True):
+                effect.update(known)
+            return
+        before = [dict(effect) for effect in effects]
+        self._follow(start)
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        found = [{name: said for name, said in after.items() if name not in known} for after, known in zip(effects, before, strict=True)]
+        if start in self._ends:
+            _KNOWN[key] = self._ends[start], found
+
+    def _chain(self, start):
+        """A start with a kernel and the steps behind it up to the next one, where they follow one another and nothing is known of values there; else None."""
+        if start in self._spread or not self._kernel[start]:
+            return None
+        chain = [start]
+        while self._after[chain[-1]]:
+            if len(self._after[chain[-1]]) > 1 or chain[-1] in self._outputs:
+                return None
+            (following,) = self._after[chain[-1]]
+            chain.append(following)
+            if self._kernel[following]:
+                break
+            if len(set(self._nodes[following]["inputs"])) > 1:
+                return None
+        return chain
+
+    def _content(self, index):
+        """All that decides what a layer computes, but for a start's own kernel. Raises TypeError where that is more than its configuration."""
+        step, node = self._steps[index], self._nodes[index]
+        given = [value for value in step.arguments.kwargs.values() if not isinstance(value, bool | int | None)]
+        if not isinstance(step.operation, keras.layers.Layer) or len(step.arguments.args) > 1 or given:
+            raise TypeError("it has more than its configuration")
+        config = {key: value for key, value in step.operation.get_config().items() if key != "name"}
+        return [node["class_name"], config, node["output_shape"], node["training"], self._kernel[index]]
 
     def _follow(self, start):
         """Measure the steps behind a start up to the next ones."""
@@ -501,9 +549,13 @@ def _some(*batches):
     return [each.reshape(-1)[_places(size)] for each in batches]
 
 
-@functools.cache
 def _places(size):
-    return np.sort(np.random.default_rng(_SEED).integers(0, size, ENOUGH))
+    return (_SHARES * size).astype(np.intp)
+
+
+_SHARES = np.sort(np.random.default_rng(_SEED).random(ENOUGH))
+_KNOWN = {}
+"""What was found behind a start (`_follow_once`)."""
 
 
 @functools.cache

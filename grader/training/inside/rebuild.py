@@ -1,7 +1,9 @@
 """Rebuilding a model symbolically: exact shapes and parameter counts, no variable allocated (`Dense(10**7)` costs nothing)."""
 
 import contextlib
+import functools
 import importlib.abc
+import json
 import math
 import os
 import sys
@@ -71,30 +73,36 @@ def graph(config, input_shape, caps, measure=None):
     `measure` gets the steps and the body, while the weights answer with their initial values, and writes into it.
     """
     with keras.StatelessScope(initialize_variables=False), _at_once():
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-        if not model.built or (isinstance(model, keras.Sequential) and model._functional is None):
-            if not input_shape:
-                raise ValueError("its input shape is not known: it has no Input layer and was never fitted")
-            model.build((None, *input_shape))
-        parameters = sum(math.prod(weight.shape) for weight in model.weights)
-        if parameters > caps["parameters"]:
-            raise TooLarge(f"it has {parameters:,} parameters; at most {caps['parameters']:,} are rebuilt")
-        trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-        walker = _Walker(caps)
-        functional = model._functional if isinstance(model, keras.Sequential) else model
-        inputs = [walker.add("InputLayer", tensor.name, {}, [], tensor.shape, 0) for tensor in functional.inputs]
-        outputs = walker.walk(functional, inputs)
-        shape = functional.inputs[0].shape
-        body = {
-            "nodes": walker.nodes,
-            "outputs": outputs,
-            "parameters": parameters,
-            "trainable_parameters": trainable,
-            "input_shape": None if len(functional.inputs) != 1 else _without_batch(shape),
-        }
+        built = _built(json.dumps(config), input_shape and tuple(input_shape), tuple(caps.items()))
+        body = {**built.body, "nodes": [dict(node) for node in built.nodes]}
         if measure is not None:
-            measure(walker.steps, body)
+            measure(built.steps, body)
     return body
+
+
+@functools.lru_cache(maxsize=8)  # what is measured was rebuilt just before
+def _built(config, input_shape, caps):
+    """The walker that went through a model, with the other fields of its graph as `body`."""
+    caps = dict(caps)
+    model = keras.saving.deserialize_keras_object(json.loads(config), safe_mode=True)
+    if not model.built or (isinstance(model, keras.Sequential) and model._functional is None):
+        if not input_shape:
+            raise ValueError("its input shape is not known: it has no Input layer and was never fitted")
+        model.build((None, *input_shape))
+    parameters = sum(math.prod(weight.shape) for weight in model.weights)
+    if parameters > caps["parameters"]:
+        raise TooLarge(f"it has {parameters:,} parameters; at most {caps['parameters']:,} are rebuilt")
+    walker = _Walker(caps)
+    functional = model._functional if isinstance(model, keras.Sequential) else model
+    inputs = [walker.add("InputLayer", tensor.name, {}, [], tensor.shape, 0) for tensor in functional.inputs]
+    outputs = walker.walk(functional, inputs)
+    walker.body = {
+        "outputs": outputs,
+        "parameters": parameters,
+        "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        "input_shape": None if len(functional.inputs) != 1 else _without_batch(functional.inputs[0].shape),
+    }
+    return walker
 
 
 def _without_batch(shape):
