@@ -42,6 +42,8 @@ USUAL = frozenset((
 ))  # fmt: skip
 USUAL_VALUES = (("Zeros", "Ones"), ("Glorot", "He", "Lecun"))
 """Largest value that reaches the first layer with a kernel, layers, and beginnings of initializers' names (of other weights, of kernels) with which values stay near mean 0 and deviation 1."""
+FEW_POSITIONS, ANYWHERE = 64, frozenset(("Activation", "BatchNormalization", "Conv2D", "Dropout", "ELU", "LeakyReLU", "ReLU"))
+"""Positions of a map that are enough for layers that do the same at each."""
 _SEED = 23  # any: of the drawn values and of initial weights
 NEAR = 0.2
 """Deviation of a frozen kernel's values, as a share of their mean, up to which they are one number: an average with nearly the same weights."""
@@ -66,10 +68,11 @@ class Measuring:
                 self._after[source].append(node["index"])
             node["effect"] = {}
         scope = get_stateless_scope()
-        for weight in {id(each): each for step in steps if step is not None for each in getattr(step.operation, "weights", ())}.values():
+        self._kernel = [step is not None and _has_kernel(step.operation) for step in steps]
+        bare = [step.operation for step, kernel in zip(steps, self._kernel, strict=True) if step is not None and not kernel]
+        for weight in {id(each): each for operation in bare for each in getattr(operation, "weights", ())}.values():
             if math.prod(weight.shape) <= SMALL:
                 scope.add_update((weight, weight.value))
-        self._kernel = [step is not None and _has_kernel(step.operation) for step in steps]
         self._learns = [
             kernel or step is None or bool(getattr(step.operation, "trainable_weights", ()))
             for step, kernel in zip(steps, self._kernel, strict=True)
@@ -101,8 +104,7 @@ class Measuring:
     def _images(self, shape):
         """IMAGES stored images as they reach the model, float32; drawn ones in the recipe's range where none of this shape are there."""
         if self._folder is not None:
-            stored = pool.some(self._folder, IMAGES)
-            found = np.asarray(pool.prepare(keras.ops, stored, self._recipe), np.float32)
+            found = _stored(self._folder, json.dumps(self._recipe, sort_keys=True))
             if found.shape[1:] == shape:
                 return found
         if math.prod(shape) > MOST_VALUES:
@@ -269,7 +271,7 @@ class Measuring:
                 effect.update(known)
             return
         before = [dict(effect) for effect in effects]
-        self._follow(start)
+        self._follow(start, *([FEW_POSITIONS] if all(self._nodes[index]["class_name"] in ANYWHERE for index in chain[1:]) else []))
         if len(_KNOWN) >= MOST_KNOWN:
             _KNOWN.clear()
         found = [{name: said for name, said in after.items() if name not in known} for after, known in zip(effects, before, strict=True)]
@@ -301,11 +303,13 @@ class Measuring:
         config = {key: value for key, value in step.operation.get_config().items() if key != "name"}
         return [node["class_name"], config, node["output_shape"], node["training"], self._kernel[index]]
 
-    def _follow(self, start):
-        """Measure the steps behind a start up to the next ones."""
+    def _follow(self, start, most=MOST_VALUES):
+        """Measure the steps behind a start up to the next ones, on maps of at most `most` positions."""
         shape = self._shape(start)
         if shape is None or math.prod(shape) > MOST_VALUES:
             return
+        if len(shape) == 3 and math.prod(shape[:2]) > most and self._channels(start, 2) == 2:
+            shape = (int(most**0.5), int(most**0.5), shape[2])
         a, b = self._normal(2, *shape)
         if start in self._spread and len(shape) == 3:  # scores of raw pixels are so large that a softmax of them is all but constant
             mean, spread = self._spread[start]
@@ -547,6 +551,11 @@ def _some(*batches):
     if size <= ENOUGH or any(each.size != size for each in batches):
         return batches
     return [each.reshape(-1)[_places(size)] for each in batches]
+
+
+@functools.lru_cache(maxsize=2)  # a notebook's models take the same images, as a rule
+def _stored(folder, recipe):
+    return np.asarray(pool.prepare(keras.ops, pool.some(folder, IMAGES), json.loads(recipe)), np.float32)
 
 
 def _places(size):
