@@ -343,6 +343,7 @@ class Recorder:
         """
         serial = self.serial(model)
         with self.context.ours("describing a model"):
+            self.looked[serial] = _outline(model)
             return serial, self._send_model(model, serial, *self._described(model, tuple(data["shape"]) if data else None, failed=failed))
         undescribed = {"kind": "Subclassed", "unbuildable": "a defect in the grader kept it from being described"}
         return serial, self._send_model(model, serial, "undescribed", undescribed)
@@ -943,10 +944,7 @@ class Recorder:
             named = [*named, *self._unnamed(named)]
         for model in named:
             with self.context.ours("looking at a model that the cell left"):
-                cheap = (len(getattr(model, "layers", [])), bool(model.built), bool(getattr(model, "compiled", False)))
-                serial = self.serial(model)
-                if self.looked.get(serial) != cheap:
-                    self.looked[serial] = cheap
+                if self.looked.get(self.serial(model)) != _outline(model):
                     self.look(model)
         for index in sorted(self.histories.keys() - self.reported):
             for name, value in list(self.context.namespace.items()):
@@ -1176,6 +1174,11 @@ def _refuse_other_lengths(images, labels):
             "Data cardinality is ambiguous. Make sure all arrays contain the same number of samples."
             f"'x' sizes: {_length(images)}\n'y' sizes: {_length(labels)}\n"
         )
+
+
+def _outline(model):
+    """What tells at once that a model is another than when it was looked at."""
+    return len(getattr(model, "layers", ())), bool(getattr(model, "built", False)), bool(getattr(model, "compiled", False))
 
 
 def _parts(batch):
