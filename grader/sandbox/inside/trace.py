@@ -545,7 +545,9 @@ def _twin(model, config):
         for layer in all_layers(model):
             other = layers.get(layer.name)
             if other is not None and not hasattr(layer, "layers") and len(other.weights) == len(layer.weights):
-                weights += [(mine, keras.ops.convert_to_tensor(theirs)) for mine, theirs in zip(other.weights, layer.weights, strict=True)]
+                weights += zip(other.weights, map(keras.ops.convert_to_tensor, layer.weights), strict=True)
+        if any(tuple(mine.shape) != tuple(theirs.shape) for mine, theirs in weights):
+            return None
     except Exception:
         return None
 
