@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from harness import store, warm_box2
+from harness import store, warm_box1, warm_box2
 
 from grader import dataset, pipeline, sandbox
 from grader.records import Flag, RunStatus
@@ -12,16 +12,20 @@ from grader_attacks import archives, notebooks, session, suite
 from grader_attacks.notebooks import NOTEBOOKS, Graded, judge
 
 
+def graded_with(hostile):
+    """In a box of a class, which is warm: `grade doctor --attack` makes each in a cold one."""
+    return notebooks.grade(hostile, warm_box1(dataset.ensure(store()).folder), store(), warm_box2())
+
+
 @cache
 def before():
-    dataset.ensure(store())
-    return notebooks.grade(None, sandbox.choose(), store(), warm_box2())
+    return graded_with(None)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hostile", NOTEBOOKS, ids=lambda hostile: hostile.attack.id)
 def test_a_notebook_forges_no_point_and_poisons_no_report(hostile):
-    assert judge(hostile, before(), notebooks.grade(hostile, sandbox.choose(), store(), warm_box2())) == ""
+    assert judge(hostile, before(), graded_with(hostile)) == ""
 
 
 @pytest.mark.slow
