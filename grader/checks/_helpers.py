@@ -5,24 +5,23 @@ Not a check (its name begins with an underscore).
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 
 from grader import graph as graphs
 from grader.checks import Params
 from grader.records import Evidence, Finding, Graph, Model, Status
 
 
-def passed(message: str, *, expected: str = "", actual: str = "") -> Finding:
-    """All points."""
+def passed(message: str, expected: str = "", actual: str = "") -> Finding:
+    """All points. As in the others below, what was expected and what was found follow the message."""
     return Finding(status=Status.PASS, fraction=1.0, message=message, expected=expected, actual=actual)
 
 
-def partial(fraction: float, message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
+def partial(fraction: float, message: str, expected: str = "", actual: str = "", *, hint: str = "") -> Finding:
     """Some of the points; 0 < fraction < 1."""
     return Finding(status=Status.PARTIAL, fraction=fraction, message=message, hint=hint, expected=expected, actual=actual)
 
 
-def failed(message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
+def failed(message: str, expected: str = "", actual: str = "", *, hint: str = "") -> Finding:
     """No points."""
     return Finding(status=Status.FAIL, fraction=0.0, message=message, hint=hint, expected=expected, actual=actual)
 
@@ -47,11 +46,6 @@ def untrained(evidence: Evidence, role: str, what: str) -> Finding | None:
     elif evidence.budget == "none":
         lack = f"this report does not measure {what} (--budget none)"
     return replace(skipped(f"Training not run: {lack}."), basis="left_out" if evidence.budget == "none" else "measured")
-
-
-def graded_share(good: int, total: int) -> float:
-    """The part of `total` that is good, as the points' fraction; 0 where there is nothing."""
-    return good / total if total else 0.0
 
 
 def model_of(evidence: Evidence, role: str = "base") -> Model | None:
@@ -90,17 +84,19 @@ def defect(evidence: Evidence, what: str = "") -> Finding | None:
     return None
 
 
-def absent(evidence: Evidence, what: str, message: str, *, hint: str = "", expected: str = "", actual: str = "") -> Finding:
+def absent(evidence: Evidence, what: str, message: str, expected: str = "", actual: str = "", *, hint: str = "") -> Finding:
     """No points for what was not seen. Not decided where it may be there all the same (`defect`), or time was up.
 
     Where a cell that failed or was not reached would have made it (`what`, of `evidence.causes`), that is the message and the advice.
     """
     if evidence.out_of_time:
         return skipped("Out of time: the notebook had not reached this part before the deadline.")
+    if not evidence.attempted:
+        message = why_missing(evidence)
     cause = evidence.causes.get(what)
     if cause is not None:
         message, hint = cause.sentence, f"Fix cell {cause.cell}, then run the notebook from the top."
-    return defect(evidence, what) or failed(message, hint=hint, expected=expected, actual=actual)
+    return defect(evidence, what) or failed(message, expected, actual, hint=hint)
 
 
 def graph_or_finding(evidence: Evidence, role: str = "base", *, stands: bool = False, whole: bool = True) -> Graph | Finding:
@@ -124,18 +120,32 @@ def graph_or_finding(evidence: Evidence, role: str = "base", *, stands: bool = F
     return model.graph
 
 
-def of_what_stands(check: Callable[[Evidence, Params], Finding]) -> Callable[[Evidence, Params], Finding]:
-    """A check of single layers: of a network that was never finished those that stand are judged, and what they lack is its failing cell's."""
+def of_graph(
+    role: str = "base", *, stands: bool = False, whole: bool = True
+) -> Callable[[Callable[[Graph, Params], Finding]], Callable[[Evidence, Params], Finding]]:
+    """A check of nothing but the graph of the model that plays `role`, with `graph_or_finding`'s answer where there is none.
 
-    @wraps(check)
-    def judged(evidence: Evidence, params: Params) -> Finding:
-        finding, model = check(evidence, params), model_of(evidence)
-        if model is None or model.graph is None or not model.claim.unfinished:
-            return finding
-        if finding.status is Status.PASS and graphs.convolutions(model.graph):
-            cause = evidence.causes.get("base")  # the reason says how far it came where no failing cell is known
-            why = cause.sentence if cause is not None else why_missing(evidence)
-            return replace(finding, message=f"{finding.message} This covers only the layers that were built. {why}")
-        return absent(evidence, "base", why_missing(evidence))
+    `stands`: a check of single layers. Of a network that was never finished those that stand are judged, and what they lack is its failing cell's.
+    """
 
-    return judged
+    def decorated(judge: Callable[[Graph, Params], Finding]) -> Callable[[Evidence, Params], Finding]:
+        def check(evidence: Evidence, params: Params) -> Finding:
+            """Judge the graph, or say why there is none."""
+            graph = graph_or_finding(evidence, role, stands=stands, whole=whole)
+            finding = graph if isinstance(graph, Finding) else judge(graph, params)
+            return _of_what_stands(evidence, finding) if stands else finding
+
+        return check
+
+    return decorated
+
+
+def _of_what_stands(evidence: Evidence, finding: Finding) -> Finding:
+    model = model_of(evidence)
+    if model is None or model.graph is None or not model.claim.unfinished:
+        return finding
+    if finding.status is Status.PASS and graphs.convolutions(model.graph):
+        cause = evidence.causes.get("base")  # the reason says how far it came where no failing cell is known
+        why = cause.sentence if cause is not None else why_missing(evidence)
+        return replace(finding, message=f"{finding.message} This covers only the layers that were built. {why}")
+    return absent(evidence, "base", why_missing(evidence))

@@ -66,39 +66,22 @@ def check(evidence: Evidence, params: Params) -> Finding:
             names = ", ".join(node.class_name for node in right)
             if all(graphs.activity(node) == "always" for node in right):
                 message = f"The augmentation also changes images in prediction: {names} {'is' if len(right) == 1 else 'are'} always active."
-                return partial(
-                    0.5, message, hint="Leave out training=True: Keras switches these layers on in fit.", expected=expected, actual=names
-                )
-            return passed(f"Augmentation layers come before the first convolution: {names}.", expected=expected, actual=names)
+                return partial(0.5, message, expected, names, hint="Leave out training=True: Keras switches these layers on in fit.")
+            return passed(f"Augmentation layers come before the first convolution: {names}.", expected, names)
         if placed and not outside:
-            return failed(
-                " ".join(f"{node.class_name} changes no image: {_why_idle(node)}." for node in placed[:4]),
-                hint="Give the layers a factor such as 0.1, and leave out training=…",
-                expected=expected,
-                actual=f"{', '.join(node.class_name for node in placed)}, without effect",
-            )
+            message = " ".join(f"{node.class_name} changes no image: {_why_idle(node)}." for node in placed[:4])
+            actual = f"{', '.join(node.class_name for node in placed)}, without effect"
+            return failed(message, expected, actual, hint="Give the layers a factor such as 0.1, and leave out training=…")
     if outside:
-        return partial(
-            0.5,
-            f"The images are augmented outside the model ({', '.join(outside[:4])}).",
-            hint="Put RandomFlip, RandomRotation and the like into the model, right after its input.",
-            expected=expected,
-            actual=", ".join(outside[:4]),
-        )
-    by_hand = None if layers else _by_hand(evidence)
-    if by_hand is not None:
-        return undecided(
-            f"Cell {by_hand[0]} changes images itself ({by_hand[1]}). Manual review: are these training images, and only during training?",
-            actual=by_hand[1],
-        )
+        means, hint = ", ".join(outside[:4]), "Put RandomFlip, RandomRotation and the like into the model, right after its input."
+        return partial(0.5, f"The images are augmented outside the model ({means}).", expected, means, hint=hint)
+    if not layers and (found := _by_hand(evidence)) is not None:
+        cell, function = found
+        question = "are these training images, and only during training?"
+        return undecided(f"Cell {cell} changes images itself ({function}). Manual review: {question}", actual=function)
     if isinstance(graph, Finding):
         return graph
     if layers:
-        return absent(
-            evidence,
-            "augmentation",
-            "The augmentation layers come after a convolution: they change feature maps, not images.",
-            expected=expected,
-            actual=", ".join(node.class_name for node in layers),
-        )
-    return absent(evidence, "augmentation", "The model has no augmentation layer.", expected=expected, actual="none")
+        message = "The augmentation layers come after a convolution: they change feature maps, not images."
+        return absent(evidence, "augmentation", message, expected, ", ".join(node.class_name for node in layers))
+    return absent(evidence, "augmentation", "The model has no augmentation layer.", expected, "none")

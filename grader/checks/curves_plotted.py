@@ -19,7 +19,7 @@ defect of ours may have kept from being seen: `error`.
 """
 
 from grader.checks import Params
-from grader.checks._helpers import absent, defect, model_of, partial, passed, undecided, why_missing
+from grader.checks._helpers import absent, defect, model_of, partial, passed, undecided
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {"curves": ("accuracy", "val_accuracy")}
@@ -42,9 +42,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     found = {key for index, key in drawn if index in own or hindered}
     expected, actual = " and ".join(sorted(wanted)), ", ".join(sorted(found)) or "none"
     if wanted <= found:
-        return passed("The training and validation curves are plotted.", expected=expected, actual=actual)
-    unknown = defect(evidence)
-    if unknown is not None:
+        return passed("The training and validation curves are plotted.", expected, actual)
+    if (unknown := defect(evidence)) is not None:
         return unknown
     if found:
         lacking = ", ".join(sorted(wanted - found))
@@ -52,24 +51,19 @@ def check(evidence: Evidence, params: Params) -> Finding:
         failed = next((run for run in evidence.run.cells if run.index in cells and run.status == "error" and run.error), None)
         because = f" A line of cell {failed.index} failed (see above)." if failed else ""
         hint = f"Fix cell {failed.index}, then run the notebook from the top." if failed else ""
-        return partial(0.5, f"A figure shows {actual}, but not {lacking}.{because}", hint=hint, expected=expected, actual=actual)
+        return partial(0.5, f"A figure shows {actual}, but not {lacking}.{because}", expected, actual, hint=hint)
     own_loops = [fit.cell for fit in fits if fit.call in ("train_on_batch", "custom_loop")]
     after = [plot for plot in evidence.run.plots if own_loops and plot.cell >= min(own_loops)]
     lines = sum(plot.lines - len(plot.curves) for plot in after)  # all curves are other models' here
     if lines >= 2:
-        return undecided(
-            "Figures are drawn after the notebook's own training loop. Manual review: do they show its curves?",
-            actual=f"{lines} lines",
-        )
-    lines = sum(plot.lines for plot in evidence.run.plots)
-    nothing = (
-        "The figures show the curves of other models, but not those of the network of section 1."
-        if drawn
-        else "Figures are drawn, but none of them shows a curve that fit returned."
-        if lines
-        else "No figure shows the training curves."
-    )
-    return absent(evidence, "curves", nothing if evidence.attempted else why_missing(evidence), expected=expected, actual=actual)
+        message = "Figures are drawn after the notebook's own training loop. Manual review: do they show its curves?"
+        return undecided(message, actual=f"{lines} lines")
+    nothing = "No figure shows the training curves."
+    if drawn:
+        nothing = "The figures show the curves of other models, but not those of the network of section 1."
+    elif any(plot.lines for plot in evidence.run.plots):
+        nothing = "Figures are drawn, but none of them shows a curve that fit returned."
+    return absent(evidence, "curves", nothing, expected, actual)
 
 
 def _same(key: str) -> str:

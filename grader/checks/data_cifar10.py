@@ -18,7 +18,7 @@ CIFAR-10 was loaded but changed beyond recognition. Images that a defect of ours
 
 from grader.checks import Params
 from grader.checks._data import base_fit, lost, training_data
-from grader.checks._helpers import absent, failed, partial, passed, why_missing
+from grader.checks._helpers import absent, failed, partial, passed
 from grader.records import Evidence, Finding
 
 PARAMS: Params = {"dataset": "cifar10"}
@@ -26,25 +26,18 @@ PARAMS: Params = {"dataset": "cifar10"}
 
 def check(evidence: Evidence, params: Params) -> Finding:
     """Name the data set that reached training."""
-    unknown = lost(evidence)
-    if unknown is not None:
+    if (unknown := lost(evidence)) is not None:
         return unknown
     wanted = params["dataset"]
     fit, data = base_fit(evidence), training_data(evidence)
     loaded = ", ".join(dict.fromkeys(evidence.run.loads)) or "none"
     if fit is None:
         if wanted in evidence.run.loads and evidence.attempted:
-            return passed(f"The notebook loads {wanted}; no training call was reached.", expected=wanted, actual=f"loaded: {loaded}")
-        return absent(
-            evidence,
-            "data",
-            "No training call was reached and no images were loaded." if evidence.attempted else why_missing(evidence),
-            expected=wanted,
-            actual=f"loaded: {loaded}",
-        )
+            return passed(f"The notebook loads {wanted}; no training call was reached.", wanted, f"loaded: {loaded}")
+        return absent(evidence, "data", "No training call was reached and no images were loaded.", wanted, f"loaded: {loaded}")
     if data is not None and data.dataset == wanted:
         rows = f"{data.rows:,} " if data.rows else ""
-        return passed(f"The network is trained on {rows}images of {wanted}.", expected=wanted, actual=wanted)
+        return passed(f"The network is trained on {rows}images of {wanted}.", wanted, wanted)
     if (
         data is not None
         and data.dataset is None
@@ -52,14 +45,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
         and (data.shape in ((32, 32, 3), (3, 32, 32)) or data.augmentation)
     ):
         if data.augmentation:
-            return passed(
-                f"The network is trained on augmented images; the notebook loads {wanted}.", expected=wanted, actual=f"loaded: {loaded}"
-            )
-        return partial(
-            0.5,
-            f"The images that reach training match none of {wanted}: they were changed beyond recognition.",
-            expected=wanted,
-            actual=f"not recognised; loaded: {loaded}",
-        )
+            return passed(f"The network is trained on augmented images; the notebook loads {wanted}.", wanted, f"loaded: {loaded}")
+        message = f"The images that reach training match none of {wanted}: they were changed beyond recognition."
+        return partial(0.5, message, wanted, f"not recognised; loaded: {loaded}")
     found = (data.dataset if data else None) or "images that match no known data set"
-    return failed(f"The network is trained on {found}, not on {wanted}.", expected=wanted, actual=found)
+    return failed(f"The network is trained on {found}, not on {wanted}.", wanted, found)

@@ -32,8 +32,7 @@ def _text(data: DataClaim) -> str:
 
 def check(evidence: Evidence, params: Params) -> Finding:
     """Compare the ranges of training and held-out images, in training and in what is evaluated afterwards."""
-    unknown = lost(evidence)
-    if unknown is not None:
+    if (unknown := lost(evidence)) is not None:
         return unknown
     train, held_out = training_data(evidence), held_out_data(evidence)
     if train is None or held_out is None:
@@ -44,14 +43,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     for other in (held_out, *evaluated_data(evidence)):
         if not _alike(train, other, params):
             actual = f"held-out images in {_text(other)}"
-            return failed(
-                f"Training images have values in {_text(train)}, held-out images in {_text(other)}.", expected=expected, actual=actual
-            )
-    return passed(
-        f"Training and held-out images have the same scale ({_text(train)}).",
-        expected=expected,
-        actual=f"held-out images in {_text(held_out)}",
-    )
+            return failed(f"Training images have values in {_text(train)}, held-out images in {_text(other)}.", expected, actual)
+    return passed(f"Training and held-out images have the same scale ({_text(train)}).", expected, f"held-out images in {_text(held_out)}")
 
 
 def _alike(train: DataClaim, other: DataClaim, params: Params) -> bool:

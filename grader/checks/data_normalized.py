@@ -20,7 +20,7 @@ range is not known, that a defect of ours kept from being examined, that reach a
 from grader import graph as graphs
 from grader.checks import Params
 from grader.checks._data import Span, lost, span, training_data
-from grader.checks._helpers import absent, failed, graph_or_finding, model_of, partial, passed, undecided, why_missing
+from grader.checks._helpers import absent, failed, graph_or_finding, model_of, partial, passed, undecided
 from grader.records import Evidence, Finding, Graph
 
 PARAMS: Params = {"magnitude": 6.0, "spread": 0.2}
@@ -30,36 +30,24 @@ _NORMALISING = ("Normalization", "Rescaling", "BatchNormalization")
 
 def check(evidence: Evidence, params: Params) -> Finding:
     """Work out the range of the network's input."""
-    unknown = lost(evidence)
-    if unknown is not None:
+    if (unknown := lost(evidence)) is not None:
         return unknown
     data = training_data(evidence)
     if data is None or data.rows == 0:
-        return absent(
-            evidence,
-            "data",
-            "No images reached a training call, and no image array is left in the notebook."
-            if evidence.attempted
-            else why_missing(evidence),
-        )
+        return absent(evidence, "data", "No images reached a training call, and no image array is left in the notebook.")
     if "float" in data.dtype and (data.minimum is None or data.maximum is None):  # what is not finite leaves the sandbox as None
-        return failed(
+        message, hint = (
             "Some image values are not numbers (NaN or infinite).",
-            hint="Look for a division by zero, or a logarithm of zero, before fit.",
-            expected="finite values",
-            actual="NaN or infinite values",
+            "Look for a division by zero, or a logarithm of zero, before fit.",
         )
+        return failed(message, "finite values", "NaN or infinite values", hint=hint)
     given = span(data)
     if given is None:
         return undecided("The value range of the images could not be determined; manual review is needed.", actual=data.dtype)
     expected = "about [0, 1], [-1, 1] or standardised"
     if "int" in data.dtype and given.high - given.low <= 1:
-        return failed(
-            f"The images hold whole numbers in {given} only: the fractions were lost.",
-            hint="`//` drops the fraction; use `/`.",
-            expected=expected,
-            actual=f"{data.dtype} in {given}",
-        )
+        message = f"The images hold whole numbers in {given} only: the fractions were lost."
+        return failed(message, expected, f"{data.dtype} in {given}", hint="`//` drops the fraction; use `/`.")
     graph = graph_or_finding(evidence, stands=True) if model_of(evidence) else None
     if isinstance(graph, Finding):  # what it does to its input is not known
         return graph
@@ -68,9 +56,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if measured is not None:
         seen, adapted = (Span(low=low, high=high) for low, high, *_ in (measured.inference, measured.training))
     elif graph is not None and (front := [node for node in graphs.front(graph) if node.class_name not in graphs.AUGMENTATION]):
-        return undecided(
-            f"What {front[0].class_name} ({front[0].name}) makes of the images could not be measured; manual review is needed."
-        )
+        layer = f"{front[0].class_name} ({front[0].name})"
+        return undecided(f"What {layer} makes of the images could not be measured; manual review is needed.")
     actual = str(seen)
     if graph is not None and measured is not None and measured.bent is not None:
         step = graph.nodes[measured.bent]
@@ -78,23 +65,13 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return undecided(f"{message}; manual review is needed.", actual=actual)
     if _is_small(seen, params) and seen.high - seen.low >= params["spread"]:
         where = "" if _is_close(seen, given) else " after the network's own first layers"
-        return passed(f"The network sees values in {actual}{where}.", expected=expected, actual=actual)
+        return passed(f"The network sees values in {actual}{where}.", expected, actual)
     if not _is_close(adapted, seen) and _is_small(adapted, params):
-        return partial(
-            0.5,
-            f"The images have values in {actual}; only the BatchNormalization in front evens them out.",
-            expected=expected,
-            actual=actual,
-        )
-    idle = "" if graph is None else _idle(graph)
+        return partial(0.5, f"The images have values in {actual}; only the BatchNormalization in front evens them out.", expected, actual)
     if _is_small(seen, params):
-        return failed(
-            f"The network sees values in {actual} only: the pixels were scaled down too far.",
-            hint="Look for a division that runs twice, or an integer division.",
-            expected=expected,
-            actual=actual,
-        )
-    return failed(f"The network sees values in {actual}: {idle or 'the pixels are not scaled down'}.", expected=expected, actual=actual)
+        message = f"The network sees values in {actual} only: the pixels were scaled down too far."
+        return failed(message, expected, actual, hint="Look for a division that runs twice, or an integer division.")
+    return failed(f"The network sees values in {actual}: {_idle(graph)}.", expected, actual)
 
 
 def _is_small(seen: Span, params: Params) -> bool:
@@ -106,11 +83,9 @@ def _is_close(one: Span, other: Span) -> bool:
     return bool(max(abs(one.low - other.low), abs(one.high - other.high)) <= _CLOSE * (other.high - other.low))
 
 
-def _idle(graph: Graph) -> str:
-    """The layers in front that were measured to change nothing, as a sentence's part; "" for none."""
-    idle = [
-        f"{node.class_name} ({node.name})"
-        for node in graphs.front(graph)
-        if node.class_name in _NORMALISING and node.effect is not None and node.effect.values == "identity"
-    ]
-    return f"the layer {idle[0]} in front changes nothing" if idle else ""
+def _idle(graph: Graph | None) -> str:
+    """Why values are large, as a sentence's part: a layer in front was measured to change nothing, or there is none."""
+    for node in graphs.front(graph) if graph is not None else ():
+        if node.class_name in _NORMALISING and node.effect is not None and node.effect.values == "identity":
+            return f"the layer {node.class_name} ({node.name}) in front changes nothing"
+    return "the pixels are not scaled down"

@@ -17,8 +17,8 @@
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, partial, passed
-from grader.records import Evidence, Finding, Node
+from grader.checks._helpers import failed, of_graph, partial, passed
+from grader.records import Finding, Graph, Node
 
 PARAMS: Params = {}
 
@@ -28,35 +28,25 @@ def _acting(placed: list[Node], expected: str) -> Finding:
     node, when = placed[-1], graphs.activity(placed[-1])
     layer, called = f"{node.class_name} ({node.name})", "" if node.training is None else f": it is called with training={node.training}"
     if when == "never" and (node.training is False or node.config.get("rate")):
-        hint = "Leave out training=…: Keras switches Dropout on in fit by itself."
-        return failed(
-            f"{layer} is switched off{called or ': it changes nothing in training that reaches the next layer'}.",
-            hint=hint,
-            expected=expected,
-            actual="switched off",
-        )
+        message = f"{layer} is switched off{called or ': it changes nothing in training that reaches the next layer'}."
+        return failed(message, expected, "switched off", hint="Leave out training=…: Keras switches Dropout on in fit by itself.")
     if node.class_name == "Dropout" and node.effect is not None and node.effect.whole and when != "never":
         message = f"{layer} drops all values of an image together, or none of them."
-        return failed(message, hint="Leave out noise_shape.", expected=expected, actual=f"noise_shape {node.config.get('noise_shape')}")
+        return failed(message, expected, f"noise_shape {node.config.get('noise_shape')}", hint="Leave out noise_shape.")
     if when == "always":
         message = f"{layer} also drops values in prediction{called}."
-        return partial(0.5, message, hint="Leave out training=True.", expected=expected, actual="always active")
-    return passed(f"Dropout is placed before the last Dense layer ({node.name}).", expected=expected, actual=node.name)
+        return partial(0.5, message, expected, "always active", hint="Leave out training=True.")
+    return passed(f"Dropout is placed before the last Dense layer ({node.name}).", expected, node.name)
 
 
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph("dropout")
+def check(graph: Graph, params: Params) -> Finding:
     """Look for Dropout in the right place."""
-    graph = graph_or_finding(evidence, "dropout")
-    if isinstance(graph, Finding):
-        return graph
     head, every = graphs.head(graph), graphs.dropout_layers(graph)
     expected = "Dropout between the global average and the last Dense layer"
     if head.dropouts and (head.average is not None or head.global_maximum is not None):
         return _acting([node for node in head.dropouts if graphs.activity(node) == "training"] or list(head.dropouts), expected)
     if not every:
-        return failed("The model has no Dropout layer.", expected=expected, actual="none")
-    return failed(
-        "Dropout is placed elsewhere, not between the global average and the last Dense layer.",
-        expected=expected,
-        actual=", ".join(node.name for node in every[:5]),
-    )
+        return failed("The model has no Dropout layer.", expected, "none")
+    message = "Dropout is placed elsewhere, not between the global average and the last Dense layer."
+    return failed(message, expected, ", ".join(node.name for node in every[:5]))

@@ -17,36 +17,29 @@
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, partial, passed
-from grader.records import Evidence, Finding
+from grader.checks._helpers import failed, of_graph, partial, passed
+from grader.records import Finding, Graph
 
 PARAMS: Params = {"full": (0.1, 0.3), "partial": (0.05, 0.5)}
 _SLACK = 1e-6
 
 
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph("dropout")
+def check(graph: Graph, params: Params) -> Finding:
     """Place the rate in its range."""
-    graph = graph_or_finding(evidence, "dropout")
-    if isinstance(graph, Finding):
-        return graph
     found = graphs.head(graph).dropouts or graphs.dropout_layers(graph)
     (low, high), (lowest, highest) = params["full"], params["partial"]
     expected = f"{low:g} to {high:g}"
     if not found:
-        return failed("The model has no Dropout layer.", expected=expected, actual="none")
+        return failed("The model has no Dropout layer.", expected, "none")
     acting = [node for node in found if graphs.activity(node) != "never"]
     rate = float(acting[-1].config.get("rate", 0.0)) if acting else 0.0
     actual = f"{rate:g}"
     if not acting and found[-1].config.get("rate"):
-        return failed(
-            f"The Dropout layer is switched off, so its rate counts as 0 ({found[-1].name}).", expected=expected, actual="switched off"
-        )
+        return failed(f"The Dropout layer is switched off, so its rate counts as 0 ({found[-1].name}).", expected, "switched off")
     if low - _SLACK <= rate <= high + _SLACK:
-        return passed(f"The Dropout rate is {rate:g}.", expected=expected, actual=actual)
+        return passed(f"The Dropout rate is {rate:g}.", expected, actual)
     if lowest - _SLACK <= rate <= highest + _SLACK:
-        return partial(0.5, f"The Dropout rate is {rate:g}: usable, but outside the suggested range.", expected=expected, actual=actual)
-    return failed(
-        f"The Dropout rate is {rate:g}: {'so low that it does nothing' if rate < low else 'most of the signal is lost'}.",
-        expected=expected,
-        actual=actual,
-    )
+        return partial(0.5, f"The Dropout rate is {rate:g}: usable, but outside the suggested range.", expected, actual)
+    effect = "so low that it does nothing" if rate < low else "most of the signal is lost"
+    return failed(f"The Dropout rate is {rate:g}: {effect}.", expected, actual)

@@ -16,27 +16,21 @@
 """
 
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, partial, passed
-from grader.records import Evidence, Finding
+from grader.checks._helpers import failed, of_graph, partial, passed
+from grader.records import Finding, Graph
 
 PARAMS: Params = {"image_shape": (32, 32, 3), "classes": 10}
 
 
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph(whole=False)
+def check(graph: Graph, params: Params) -> Finding:
     """Judge the ends of the base model."""
-    graph = graph_or_finding(evidence, whole=False)
-    if isinstance(graph, Finding):
-        return graph
     shape, classes = tuple(params["image_shape"]), params["classes"]
     output = graph.nodes[graph.outputs[0]].output_shape if graph.outputs else None
     expected = f"input {shape}, output ({classes},)"
     actual = f"input {graph.input_shape}, output {output}"
     if output != (classes,):
-        return failed(
-            f"The network's output is {output}, not one score for each of the {classes} classes.", expected=expected, actual=actual
-        )
+        return failed(f"The network's output is {output}, not one score for each of the {classes} classes.", expected, actual)
     if graph.input_shape != shape:
-        return partial(
-            0.5, f"The network takes inputs of shape {graph.input_shape}, the images have {shape}.", expected=expected, actual=actual
-        )
-    return passed(f"The network takes images of shape {shape} and gives {classes} class scores.", expected=expected, actual=actual)
+        return partial(0.5, f"The network takes inputs of shape {graph.input_shape}, the images have {shape}.", expected, actual)
+    return passed(f"The network takes images of shape {shape} and gives {classes} class scores.", expected, actual)

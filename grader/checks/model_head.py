@@ -38,7 +38,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
     expected = f"global average, Dense({classes}), softmax"
     actual = _describe(head, logits=logits)
     if head.average is None and head.global_maximum is None:
-        return failed("The convolutions do not end in a global average.", expected=expected, actual=actual)
+        return failed("The convolutions do not end in a global average.", expected, actual)
     faults = []
     if head.average is None:
         faults.append("the maps are reduced by their maximum instead of their average")
@@ -50,17 +50,15 @@ def check(evidence: Evidence, params: Params) -> Finding:
         faults.append(f"softmax is applied {head.softmaxes} times")
     if head.units != classes:
         faults.append(f"the output has {head.units} scores instead of {classes}")
-    if head.activation not in ("softmax", "log_softmax") and not (head.activation == "linear" and logits):
-        faults.append(
-            "the output has no softmax and the loss does not have from_logits=True"
-            if head.activation == "linear"
-            else f"the output activation is {head.activation}, not softmax"
-        )
+    if head.activation == "linear" and not logits:
+        faults.append("the output has no softmax and the loss does not have from_logits=True")
+    elif head.activation not in ("linear", "softmax", "log_softmax"):
+        faults.append(f"the output activation is {head.activation}, not softmax")
     if len(faults) > 1:
-        return partial(0.25, f"The head differs: {'; '.join(faults)}.", expected=expected, actual=actual)
+        return partial(0.25, f"The head differs: {'; '.join(faults)}.", expected, actual)
     if faults:
-        return partial(0.5, f"The head is nearly right: {faults[0]}.", expected=expected, actual=actual)
-    return passed("A global average, a Dense layer and softmax end the network.", expected=expected, actual=actual)
+        return partial(0.5, f"The head is nearly right: {faults[0]}.", expected, actual)
+    return passed("A global average, a Dense layer and softmax end the network.", expected, actual)
 
 
 def _describe(head: graphs.Head, *, logits: bool) -> str:

@@ -17,23 +17,18 @@
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, passed
-from grader.records import Evidence, Finding
+from grader.checks._helpers import failed, of_graph, passed
+from grader.records import Finding, Graph
 
 PARAMS: Params = {}
 
 
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph()
+def check(graph: Graph, params: Params) -> Finding:
     """Look for flattened maps in the base model."""
-    graph = graph_or_finding(evidence)
-    if isinstance(graph, Finding):
-        return graph
     for node in graphs.live(graph):
         if graphs.is_flattening(graph, node):
             shape = graph.nodes[node.inputs[0]].output_shape
-            return failed(
-                f"The layer {node.class_name} ({node.name}) flattens a map of shape {shape}.",
-                expected="no Flatten",
-                actual=f"{node.class_name} on {shape}",
-            )
-    return passed("No map is flattened.", expected="no Flatten", actual="none")
+            message = f"The layer {node.class_name} ({node.name}) flattens a map of shape {shape}."
+            return failed(message, "no Flatten", f"{node.class_name} on {shape}")
+    return passed("No map is flattened.", "no Flatten", "none")

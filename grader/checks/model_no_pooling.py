@@ -20,25 +20,20 @@ cut out of a map. What could not be measured is judged by its class.
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, of_what_stands, passed
-from grader.records import Evidence, Finding
+from grader.checks._helpers import failed, of_graph, passed
+from grader.records import Finding, Graph
+from grader.words import counted
 
 PARAMS: Params = {}
 
 
-@of_what_stands
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph(stands=True)
+def check(graph: Graph, params: Params) -> Finding:
     """Look for pooling layers in the base model."""
-    graph = graph_or_finding(evidence, stands=True)
-    if isinstance(graph, Finding):
-        return graph
     found = [node for node in graphs.live(graph) if graphs.is_pooling(graph, node)]
     if found:
         skipping = ", which leaves out positions"
         names = ", ".join(f"{node.class_name} ({node.name}{skipping * (graphs.positions(node) == 'skips')})" for node in found[:6])
-        return failed(
-            f"The network makes its maps smaller with pooling: {names}.",
-            expected="no pooling layer",
-            actual=f"{len(found)} pooling layer{'s' if len(found) > 1 else ''}",
-        )
-    return passed("The network has no pooling layer.", expected="no pooling layer", actual="none")
+        message = f"The network makes its maps smaller with pooling: {names}."
+        return failed(message, "no pooling layer", counted(len(found), "pooling layer"))
+    return passed("The network has no pooling layer.", "no pooling layer", "none")

@@ -20,38 +20,28 @@ the mean of two to the mean of their results, and one of these steps is nonlinea
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graded_share, graph_or_finding, of_what_stands, partial, passed
-from grader.records import Evidence, Finding
+from grader.checks._helpers import failed, of_graph, partial, passed
+from grader.records import Finding, Graph
 from grader.words import counted
 
 PARAMS: Params = {"classes": 10}
 
 
-@of_what_stands
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph(stands=True)
+def check(graph: Graph, params: Params) -> Finding:
     """Look for a nonlinearity after each convolution."""
-    graph = graph_or_finding(evidence, stands=True)
-    if isinstance(graph, Finding):
-        return graph
     found = graphs.convolutions(graph)
     due = [node for node in found if not (node is found[-1] and graphs.filters(node) == params["classes"])]
     bare = [node for node in due if graphs.nonlinearity_after(graph, node) in ("linear", "softmax")]
     why = next((words for node in bare if (words := graphs.idle_activation(graph, node))), "")
     expected, actual = "a nonlinearity after each", f"{len(due) - len(bare)} of {len(due)} have one"
     if not due:
-        return failed("The network has no convolutions that could be followed by a nonlinearity.", expected=expected, actual=actual)
+        return failed("The network has no convolutions that could be followed by a nonlinearity.", expected, actual)
     if len(bare) == len(due):
-        return failed(
-            f"No convolution is followed by a nonlinearity: together they compute one linear map{f' ({why})' if why else ''}.",
-            expected=expected,
-            actual=actual,
-        )
+        linear = f"together they compute one linear map{f' ({why})' if why else ''}"
+        return failed(f"No convolution is followed by a nonlinearity: {linear}.", expected, actual)
     if bare:
         names = ", ".join(node.name for node in bare[:4])
-        return partial(
-            graded_share(len(due) - len(bare), len(due)),
-            f"{counted(len(bare), 'convolution has', 'convolutions have')} no nonlinearity after {'it' if len(bare) == 1 else 'them'} ({names}){f': {why}' if why else ''}.",
-            expected=expected,
-            actual=actual,
-        )
-    return passed("Every convolution is followed by a nonlinearity.", expected=expected, actual=actual)
+        message = f"{counted(len(bare), 'convolution has', 'convolutions have')} no nonlinearity after {'it' if len(bare) == 1 else 'them'} ({names}){f': {why}' if why else ''}."
+        return partial((len(due) - len(bare)) / len(due), message, expected, actual)
+    return passed("Every convolution is followed by a nonlinearity.", expected, actual)

@@ -16,25 +16,23 @@
 """
 
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, partial, passed
-from grader.records import Evidence, Finding
+from grader.checks._helpers import failed, of_graph, partial, passed
+from grader.records import Finding, Graph
 from grader.words import counted
 
 PARAMS: Params = {"full": (500_000, 2_000_000), "none": (250_000, 4_000_000)}
 
 
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph(whole=False)
+def check(graph: Graph, params: Params) -> Finding:
     """Place the base model's parameter count on the ramp."""
-    graph = graph_or_finding(evidence, whole=False)
-    if isinstance(graph, Finding):
-        return graph
     (low, high), (bottom, top) = params["full"], params["none"]
     count = graph.parameters
     expected, actual = f"{low:,} to {high:,}", f"{count:,}"
     if low <= count <= high:
-        return passed(f"The network has {counted(count, 'parameter')}.", expected=expected, actual=actual)
+        return passed(f"The network has {counted(count, 'parameter')}.", expected, actual)
     fraction = (count - bottom) / (low - bottom) if count < low else (top - count) / (top - high)
     size = "few" if count < low else "many"
     if not fraction > 0:
-        return failed(f"The network has {counted(count, 'parameter')}: far too {size} for this design.", expected=expected, actual=actual)
-    return partial(fraction, f"The network has {counted(count, 'parameter')}: rather too {size}.", expected=expected, actual=actual)
+        return failed(f"The network has {counted(count, 'parameter')}: far too {size} for this design.", expected, actual)
+    return partial(fraction, f"The network has {counted(count, 'parameter')}: rather too {size}.", expected, actual)

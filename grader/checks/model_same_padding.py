@@ -18,32 +18,25 @@ their size. 1x1 convolutions are free.
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graded_share, graph_or_finding, of_what_stands, partial, passed
-from grader.records import Evidence, Finding
+from grader.checks._helpers import failed, of_graph, partial, passed
+from grader.records import Finding, Graph
 from grader.words import counted
 
 PARAMS: Params = {}
 
 
-@of_what_stands
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph(stands=True)
+def check(graph: Graph, params: Params) -> Finding:
     """Compare the map sizes around each convolution."""
-    graph = graph_or_finding(evidence, stands=True)
-    if isinstance(graph, Finding):
-        return graph
     wide = [node for node in graphs.convolutions(graph) if max(graphs.kernel(node)) > 1]
     trimming = [node for node in wide if not graphs.keeps_size(graph, node)]
     expected, actual = "same padding in all", f"{len(wide) - len(trimming)} of {len(wide)} keep their size"
     if not wide:
-        return failed("The network has no convolution larger than 1x1.", expected=expected, actual=actual)
+        return failed("The network has no convolution larger than 1x1.", expected, actual)
     if len(trimming) == len(wide):
-        return failed("No convolution pads its input, so each one loses the border.", expected=expected, actual=actual)
+        return failed("No convolution pads its input, so each one loses the border.", expected, actual)
     if trimming:
         names = ", ".join(node.name for node in trimming[:4])
-        return partial(
-            graded_share(len(wide) - len(trimming), len(wide)),
-            f"{counted(len(trimming), 'convolution does not pad its input', 'convolutions do not pad their input')} ({names}).",
-            expected=expected,
-            actual=actual,
-        )
-    return passed("Every convolution keeps the borders.", expected=expected, actual=actual)
+        message = f"{counted(len(trimming), 'convolution does not pad its input', 'convolutions do not pad their input')} ({names})."
+        return partial((len(wide) - len(trimming)) / len(wide), message, expected, actual)
+    return passed("Every convolution keeps the borders.", expected, actual)

@@ -17,34 +17,26 @@
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, of_what_stands, partial, passed
-from grader.records import Evidence, Finding
+from grader.checks._helpers import failed, of_graph, partial, passed
+from grader.records import Finding, Graph
 
 PARAMS: Params = {"classes": 10, "kernel": 1}
 
 
-@of_what_stands
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph(stands=True)
+def check(graph: Graph, params: Params) -> Finding:
     """Look at the last convolution of the base model."""
-    graph = graph_or_finding(evidence, stands=True)
-    if isinstance(graph, Finding):
-        return graph
     classes, size = params["classes"], params["kernel"]
     expected = f"{size}x{size} to {classes} maps"
     found = graphs.convolutions(graph)
     if not found:
-        return failed("The network has no convolution.", expected=expected, actual="none")
+        return failed("The network has no convolution.", expected, "none")
     last = found[-1]
     height, width = graphs.kernel(last)
     actual = f"{height}x{width} to {graphs.filters(last)} maps ({last.name})"
     if graphs.filters(last) != classes:
-        return failed(
-            f"The last convolution makes {graphs.filters(last)} maps, not one for each of the {classes} classes.",
-            expected=expected,
-            actual=actual,
-        )
+        message = f"The last convolution makes {graphs.filters(last)} maps, not one for each of the {classes} classes."
+        return failed(message, expected, actual)
     if (height, width) != (size, size):
-        return partial(
-            0.5, f"The last convolution makes {classes} maps, but with a {height}x{width} kernel.", expected=expected, actual=actual
-        )
-    return passed(f"The last convolution is {size}x{size} and makes {classes} maps.", expected=expected, actual=actual)
+        return partial(0.5, f"The last convolution makes {classes} maps, but with a {height}x{width} kernel.", expected, actual)
+    return passed(f"The last convolution is {size}x{size} and makes {classes} maps.", expected, actual)

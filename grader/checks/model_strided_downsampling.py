@@ -20,19 +20,16 @@ import math
 
 from grader import graph as graphs
 from grader.checks import Params
-from grader.checks._helpers import failed, graph_or_finding, of_what_stands, partial, passed
-from grader.records import Evidence, Finding
+from grader.checks._helpers import failed, of_graph, partial, passed
+from grader.records import Finding, Graph
 from grader.words import counted
 
 PARAMS: Params = {"strided": 2, "stride": 2}
 
 
-@of_what_stands
-def check(evidence: Evidence, params: Params) -> Finding:
+@of_graph(stands=True)
+def check(graph: Graph, params: Params) -> Finding:
     """Count the strided convolutions of the base model."""
-    graph = graph_or_finding(evidence, stands=True)
-    if isinstance(graph, Finding):
-        return graph
     wanted, stride = params["strided"], params["stride"]
     strided = [node for node in graphs.convolutions(graph) if max(graphs.strides(node)) >= stride]
     good = [node for node in strided if max(graphs.kernel(node)) > 1]
@@ -51,20 +48,13 @@ def check(evidence: Evidence, params: Params) -> Finding:
         hint = "Take the stride off the 1x1 convolutions; the 3x3 convolutions do the downsampling."
         actual = f"{actual}, and {len(blind)} on 1x1 kernels"
         if good:
-            return partial(0.5, message, hint=hint, expected=expected, actual=actual)
-        return failed(f"The strides are on 1x1 kernels. {message}", hint=hint, expected=expected, actual=actual)
+            return partial(0.5, message, expected, actual, hint=hint)
+        return failed(f"The strides are on 1x1 kernels. {message}", expected, actual, hint=hint)
     if not good:
-        return failed("No convolution with a stride makes the maps smaller.", expected=expected, actual=actual)
+        return failed("No convolution with a stride makes the maps smaller.", expected, actual)
     if len(good) < wanted:
-        return partial(
-            0.5,
-            f"Only {counted(len(good), 'convolution with a stride makes', 'convolutions with a stride make')} the maps smaller; the architecture has {wanted}.",
-            expected=expected,
-            actual=actual,
-        )
+        only = counted(len(good), "convolution with a stride makes", "convolutions with a stride make")
+        return partial(0.5, f"Only {only} the maps smaller; the architecture has {wanted}.", expected, actual)
     last = graphs.map_size(graphs.convolutions(graph)[-1])
-    return passed(
-        f"{counted(len(good), f'convolution with stride {stride} makes', f'convolutions with stride {stride} make')} the maps smaller{f', down to {last[0]}x{last[1]}' if last else ''}.",
-        expected=expected,
-        actual=actual,
-    )
+    made = counted(len(good), f"convolution with stride {stride} makes", f"convolutions with stride {stride} make")
+    return passed(f"{made} the maps smaller{f', down to {last[0]}x{last[1]}' if last else ''}.", expected, actual)

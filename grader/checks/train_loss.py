@@ -36,20 +36,14 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if compiled is None:
         if any(fit.call == "custom_loop" for fit in model.fits):
             return undecided("The network is trained by the notebook's own loop, which computes its own loss; manual review is needed.")
-        return absent(
-            evidence,
-            "compile",
-            "The network is never compiled.",
-            hint='Call model.compile(optimizer=…, loss=…, metrics=["accuracy"]) before fit.',
-        )
+        hint = 'Call model.compile(optimizer=…, loss=…, metrics=["accuracy"]) before fit.'
+        return absent(evidence, "compile", "The network is never compiled.", hint=hint)
     if compiled.loss is None:
         if compiled.custom_loss:
-            return undecided(
-                f"The loss {compiled.custom_loss!r} is the notebook's own; manual review is needed.", actual=compiled.custom_loss
-            )
-        return failed("compile is called without a loss.", expected="a crossentropy loss", actual="none")
-    unknown = lost(evidence)
-    if unknown is not None:
+            message = f"The loss {compiled.custom_loss!r} is the notebook's own; manual review is needed."
+            return undecided(message, actual=compiled.custom_loss)
+        return failed("compile is called without a loss.", "a crossentropy loss", "none")
+    if (unknown := lost(evidence)) is not None:
         return unknown
     fit = base_fit(evidence)
     labels = fit.train.labels if fit and fit.train and fit.train.labels else fit.validation.labels if fit and fit.validation else None
@@ -60,40 +54,23 @@ def check(evidence: Evidence, params: Params) -> Finding:
     actual = f"{compiled.loss}{' (from_logits=True)' if compiled.from_logits else ''} with {_WORDS[encoding]}"
     expected = f"{_FITS[encoding]} for {_WORDS[encoding]}" if encoding in _FITS else "a categorical crossentropy"
     if loss not in _FITS.values():
-        return failed(f"The loss {compiled.loss} does not fit a choice among ten classes.", expected=expected, actual=actual)
+        return failed(f"The loss {compiled.loss} does not fit a choice among ten classes.", expected, actual)
     if encoding in _FITS and loss != _FITS[encoding]:
-        return failed(
-            f"The loss {compiled.loss} does not fit {_WORDS[encoding]}.",
-            hint=f"Use {_FITS[encoding]}, or change the labels' encoding.",
-            expected=expected,
-            actual=actual,
-        )
+        hint = f"Use {_FITS[encoding]}, or change the labels' encoding."
+        return failed(f"The loss {compiled.loss} does not fit {_WORDS[encoding]}.", expected, actual, hint=hint)
     graph = graph_or_finding(evidence)
     if isinstance(graph, Finding):  # what the network ends in is not known, so neither is whether the loss fits it
         return graph
-    return _against_head(
-        graphs.head(graph).activation, compiled.loss, encoding, logits=compiled.from_logits, expected=expected, actual=actual
-    )
-
-
-def _against_head(activation: str, loss: str, encoding: str, *, logits: bool, expected: str, actual: str) -> Finding:
+    activation, logits = graphs.head(graph).activation, compiled.from_logits
     if activation == "softmax" and logits:
-        return partial(
-            0.5,
-            "The network ends in softmax and the loss applies softmax once more (from_logits=True).",
-            hint="Leave out one of the two.",
-            expected=expected,
-            actual=actual,
-        )
+        message = "The network ends in softmax and the loss applies softmax once more (from_logits=True)."
+        return partial(0.5, message, expected, actual, hint="Leave out one of the two.")
     if activation == "linear" and not logits:
-        return failed(
+        message, hint = (
             "The network ends in raw scores, but the loss expects probabilities.",
-            hint="Add softmax to the last layer, or set from_logits=True in the loss.",
-            expected=expected,
-            actual=actual,
+            "Add softmax to the last layer, or set from_logits=True in the loss.",
         )
+        return failed(message, expected, actual, hint=hint)
     if activation not in ("softmax", "linear"):
-        return partial(
-            0.5, f"The loss expects probabilities that add up to one; the network ends in {activation}.", expected=expected, actual=actual
-        )
-    return passed(f"The loss {loss} fits {_WORDS[encoding]} and the network's output.", expected=expected, actual=actual)
+        return partial(0.5, f"The loss expects probabilities that add up to one; the network ends in {activation}.", expected, actual)
+    return passed(f"The loss {compiled.loss} fits {_WORDS[encoding]} and the network's output.", expected, actual)

@@ -28,14 +28,10 @@ def check(evidence: Evidence, params: Params) -> Finding:
     """Judge the training call of the base model."""
     model = model_of(evidence)
     fits = model.fits if model else evidence.run.fits
+    expected = "fit, held-out data, history"
     if not fits:
-        return absent(
-            evidence,
-            "fit",
-            why_missing(evidence) if model is None else "The network is never trained: fit is not called on it.",
-            expected="fit, held-out data, history",
-            actual="no training call",
-        )
+        message = why_missing(evidence) if model is None else "The network is never trained: fit is not called on it."
+        return absent(evidence, "fit", message, expected, "no training call")
     fit = fits[-1]
     others = len({other.cell for other in fits}) - 1
     judged = f" Training calls were found in {others + 1} cells; the one in cell {fit.cell} is judged." if model and others else ""
@@ -51,27 +47,23 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if missing and fit.call == "custom_loop":
         words = "The network is trained by the notebook's own loop. Manual review: does it have held-out data, and is its history kept?"
         return undecided(words, actual=f"not seen: {' and '.join(missing)}")
-    unknown = defect(evidence) if missing or fit.error is not None else None
-    if unknown is not None:
+    if (unknown := defect(evidence) if missing or fit.error is not None else None) is not None:
         return unknown
     actual = f"{fit.call}, {'held-out data' if held_out else 'no held-out data'}, {'history kept' if kept else 'history not kept'}, {counted(fit.epochs, 'epoch') if fit.epochs else '? epochs'}, batch {fit.batch_size or '?'}"
-    expected = "fit, held-out data, history"
     if fit.error is not None:
         fraction = params["fit"] / 2 + (params["held_out"] if held_out else 0)
         cause = next((found for what in ("base", "compile") if (found := evidence.causes.get(what)) and found.cell != fit.cell), None)
-        return partial(
-            fraction,
-            f"fit was called but stopped with {fit.error.type}: {fit.error.message.rstrip('.')}.{f' {cause.sentence}' if cause else ''}",
-            hint=f"Fix cell {cause.cell}, then run the notebook from the top."
-            if cause
-            else "Fix this error so that the cell runs to its end.",
-            expected=expected,
-            actual=actual,
+        message = (
+            f"fit was called but stopped with {fit.error.type}: {fit.error.message.rstrip('.')}.{f' {cause.sentence}' if cause else ''}"
         )
+        hint = (
+            f"Fix cell {cause.cell}, then run the notebook from the top." if cause else "Fix this error so that the cell runs to its end."
+        )
+        return partial(fraction, message, expected, actual, hint=hint)
     if missing:
         fraction = params["fit"] + (params["held_out"] if held_out else 0) + (params["history"] if kept else 0)
-        return partial(fraction, f"The network is trained, but {' and '.join(missing)}.{judged}", expected=expected, actual=actual)
-    return passed(f"The network is trained with held-out data, and its history is kept.{judged}", expected=expected, actual=actual)
+        return partial(fraction, f"The network is trained, but {' and '.join(missing)}.{judged}", expected, actual)
+    return passed(f"The network is trained with held-out data, and its history is kept.{judged}", expected, actual)
 
 
 def _has_held_out(evidence: Evidence, fit: FitClaim) -> bool:

@@ -31,11 +31,12 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return lack
     training = evidence.training[params["role"]]
     status, fraction, basis, more = _judged(evidence, training, params)
+    suspected = f"The cause is {training.because}." if training.because else ""
     return Finding(
         status=status,
         fraction=fraction,
         message=" ".join(part for part in (training.reason, more, *training.notes) if part),
-        hint=" ".join(part for part in (_suspected(training), training.diagnosis, training.cure) if part),
+        hint=" ".join(part for part in (suspected, training.diagnosis, training.cure) if part),
         actual=_measured(training),
         basis=basis,
     )
@@ -48,12 +49,8 @@ def _judged(evidence: Evidence, training: Training, params: Params) -> tuple[Sta
         case "fragile":
             audit = evidence.audits.get(params["role"])
             if audit is not None and audit.outcome == "agrees" and audit.final is not None and audit.final >= params["reached"]:
-                return (
-                    Status.PASS,
-                    1.0,
-                    "recorded",
-                    f"{audit.sentence} So it did learn when you trained it, and the criterion gets full points.",
-                )
+                learned = f"{audit.sentence} So it did learn when you trained it, and the criterion gets full points."
+                return Status.PASS, 1.0, "recorded", learned
             luck = audit.sentence if audit is not None and audit.died else ""
             return Status.PARTIAL, params["fragile"], "measured", luck or "Whether it learns depends on the random start."
         case "doubtful" if training.fraction is not None:
@@ -61,10 +58,6 @@ def _judged(evidence: Evidence, training: Training, params: Params) -> tuple[Sta
         case "dead" | "stuck":
             return Status.FAIL, 0.0, "measured", ""
     return Status.SKIP, None, "measured", ""
-
-
-def _suspected(training: Training) -> str:
-    return f"The cause is {training.because}." if training.because else ""
 
 
 def _measured(training: Training) -> str:
