@@ -4,6 +4,7 @@ The notebook is the student's, and this process does nothing but draw it: in a b
 exercise's is shown as it is written. What comes out is read once more outside (`grader/reports/inert.py`).
 """
 
+import functools
 import json
 import re
 import signal
@@ -109,6 +110,21 @@ class Room:
         return f"<pre><code>{escape(source[:most], quote=False)}{cut}</code></pre>"
 
 
+@functools.cache
+def _exporter():
+    return HTMLExporter(
+        template_name="basic", template_file=TEMPLATE, sanitize_html=True, exclude_input_prompt=True, exclude_output_prompt=True
+    )
+
+
+def warm():
+    """Draw a notebook once for all: compiling the templates and Pygments' expressions takes longer than a notebook."""
+    metadata = {"grader": {"cell": 0, "status": "ok"}}
+    code = {"cell_type": "code", "source": "1 + 1  # two", "outputs": [], "execution_count": None, "metadata": metadata}
+    text = {"cell_type": "markdown", "source": "**a** $b$ `c`", "metadata": metadata}
+    drawn(json.dumps({"cells": [code | {"id": "a"}, text | {"id": "b"}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), [])
+
+
 def drawn(text, answers):
     """The cells of a notebook (JSON of nbformat 4) as HTML, and its answers (Markdown)."""
     room = Room()
@@ -118,9 +134,7 @@ def drawn(text, answers):
     notebook.nbformat_minor = 4  # without identifiers: the template gives each heading one
     for cell in notebook.cells:
         del cell["id"]
-    exporter = HTMLExporter(
-        template_name="basic", template_file=TEMPLATE, sanitize_html=True, exclude_input_prompt=True, exclude_output_prompt=True
-    )
+    exporter = _exporter()
     exporter.register_filter("markdown2html", room.markdown)
     exporter.register_filter("highlight_code", room.code)
     exporter.register_filter("clean_html", clean)
