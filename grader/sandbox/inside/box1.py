@@ -19,7 +19,10 @@ from . import absent, colab, files, imports, keras_hooks, legacy, plots, shell
 from .context import Context
 from .originals import Originals, hidden, hide, let_profile
 
-_WARM = ("tensorflow", "keras", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.Image", "pandas")
+_WARM = (
+    "tensorflow", "keras", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.Image", "PIL.BmpImagePlugin", "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin", "PIL.PpmImagePlugin", "pandas", "rich._emoji_codes", "tensorflow.python.data.ops.from_tensors_op",
+)  # fmt: skip
 """What a warm box has imported before it is told of a notebook: what most notebooks import. None of it computes anything by being imported."""
 
 _prepared = None
@@ -30,7 +33,9 @@ def warm():
     global _prepared
     _prepared = _prepare()
     for name in _WARM:
-        importlib.import_module(name)
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    _prepared[0].originals.sweep()
 
 
 def main(writer, spec):
