@@ -781,7 +781,7 @@ class Finding:
     basis: Basis = "measured"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Flag:
     """For staff: something a person should look at. Never worth points by itself. `severity`: info | warning | alert."""
 

@@ -40,24 +40,17 @@ def integrity(evidence: Evidence) -> Iterator[Flag]:
     seen = sorted((note for note in evidence.run.notes if note.kind in SEEN), key=lambda note: note.kind == "overwritten")
     for note in seen[:_MOST]:
         place = note.cell if note.cell >= 0 else None
-        yield Flag(
-            id=SEEN[note.kind], severity="info" if note.kind == "overwritten" else "alert", message=f"The code {note.text}.", cell=place
-        )
+        yield Flag(SEEN[note.kind], "info" if note.kind == "overwritten" else "alert", f"The code {note.text}.", place)
     if evidence.run.ending == "garbled":
         ended = next((run.index for run in evidence.run.cells if run.error is not None and run.error.type == "Stopped"), None)
-        yield Flag(id="touches_grader", severity="alert", message="The code writes to descriptors that are not its own.", cell=ended)
+        yield Flag("touches_grader", "alert", "The code writes to descriptors that are not its own.", ended)
     for cell in evidence.notebook.cells:
         if _ADDRESSED.search(cell.source[:200_000]):
-            yield Flag(id="addresses_grader", severity="alert", message="The text of this cell addresses the grader.", cell=cell.index)
+            yield Flag("addresses_grader", "alert", "The text of this cell addresses the grader.", cell.index)
         if cell.kind != "code":
             continue
         if named := _UNUSUAL.search(cell.source[:300_000]):
-            yield Flag(
-                id="unusual_code",
-                severity="info",
-                message=f"The code names {named[0]}, which this exercise does not need.",
-                cell=cell.index,
-            )
+            yield Flag("unusual_code", "info", f"The code names {named[0]}, which this exercise does not need.", cell.index)
         tree = syntax.parse(cell.source)
         if isinstance(tree, ast.Module):
             yield from _weights(tree, cell.index)
@@ -72,6 +65,6 @@ def _weights(tree: ast.Module, index: int) -> Iterator[Flag]:
     if any(
         isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)) and len(node.value) >= _DATA_CHARACTERS for node in nodes
     ):
-        yield Flag(id="weights_smuggled", severity="alert", message=f"The code holds data and calls {loads}.", cell=index)
+        yield Flag("weights_smuggled", "alert", f"The code holds data and calls {loads}.", index)
     else:
-        yield Flag(id="weights_loaded", severity="warning", message=f"The code loads weights ({loads}).", cell=index)
+        yield Flag("weights_loaded", "warning", f"The code loads weights ({loads}).", index)
