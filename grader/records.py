@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=False)
 Json = Any
 """A decoded JSON value (None, bool, int, float, str, list, dict with string keys)."""
 
@@ -40,6 +39,13 @@ class RunStatus(StrEnum):
     UNGRADABLE = "ungradable"
     GRADER_ERROR = "grader_error"
     INFRA_ERROR = "infra_error"
+
+
+class FromJson:
+    """What is read from JSON, strictly: out of a sandbox's frame, or out of a file that was written here."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=False)
 
 
 # ------------------------------------------------------------------ the submission and its notebook
@@ -119,10 +125,9 @@ class Notebook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(FromJson):
     """A student's written answer to a section's open questions (Markdown as written; always escaped on output)."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     section: int
     question: str
     text: str
@@ -134,13 +139,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellError:
+class CellError(FromJson):
     """Why a cell failed, in the student's terms. `line` is 1-based within the cell, or within `cell` where a function of that one was running.
 
     `statement`: the line of the cell's own statement that failed.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     type: str
     message: str
     line: int | None = None
@@ -149,22 +153,20 @@ class CellError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellOutput:
+class CellOutput(FromJson):
     """One output of a cell as it ran here: text, or a PNG in base64. Nothing else leaves the box."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     kind: Literal["stdout", "stderr", "text", "png", "error"]
     data: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellRun:
+class CellRun(FromJson):
     """What happened when one code cell ran. `error` is the first; `more` are those of later lines, which ran all the same.
 
     `lost`: the lines of the cell's own statements that failed or, needing one that did, were not run.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     index: int
     status: Literal["ok", "error", "timeout", "skipped"]
     error: CellError | None = None
@@ -175,10 +177,9 @@ class CellRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerClaim:
+class LayerClaim(FromJson):
     """One line of a model summary as the box printed it; only used to describe models that cannot be rebuilt."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     class_name: str
     name: str
     output_shape: tuple[int | None, ...] | None = None
@@ -186,10 +187,9 @@ class LayerClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelClaim:
+class ModelClaim(FromJson):
     """A model object as it was when last looked at. `(serial, version)` is unique; a changed configuration is a new version."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     serial: int
     version: int
     cell: int
@@ -208,10 +208,9 @@ class ModelClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompileClaim:
+class CompileClaim(FromJson):
     """One call of `compile`: `loss` and `optimizer` as Keras serialises them, or their `repr` as text in `custom`. `before`: index of the next training call."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     serial: int
     cell: int
     before: int | None = None
@@ -227,7 +226,7 @@ class CompileClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(FromJson):
     """How the images that reached a call were made from the stored ones: `value = scale * pixel + offset`.
 
     `kind`: identity (scale 1, offset 0) | affine (3 channel scales and offsets, or 1) | per_pixel (an affine map per pixel; the
@@ -235,7 +234,6 @@ class Recipe:
     `residual`: root mean square of what the map leaves unexplained, as a fraction of the values' standard deviation, of the worst channel.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     kind: Literal["identity", "affine", "per_pixel", "per_image", "unknown"]
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
@@ -247,20 +245,18 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelClaim:
+class LabelClaim(FromJson):
     """`agreement`: fraction of sampled labels equal to the stored label of the same image; None if the images were not recognised."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     encoding: Literal["integer", "one_hot", "other"]
     shape: tuple[int | None, ...] = ()
     agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataClaim:
+class DataClaim(FromJson):
     """What reached a call as images and labels. `split` and `dataset` are found by comparing values, not names."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     container: Literal["array", "tf.data", "generator", "unknown"]
     dataset: str | None = None  # cifar10 | cifar100 | mnist | fashion_mnist | None: not recognised
     split: Literal["train", "test", "mixed"] | None = None
@@ -281,7 +277,7 @@ class DataClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitClaim:
+class FitClaim(FromJson):
     """One training call, in order of calling. `serial`/`version` name the model as it was at the call.
 
     `optimizer`, `learning_rate`, `optimizer_config`: as in `CompileClaim`, when the first batch was trained; `rates`: the learning rate of each epoch, as far as the
@@ -289,7 +285,6 @@ class FitClaim:
     `own_steps`: methods by which the model trains itself, in place of Keras'. `stopped`: a callback stopped the training here after its first batch.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     index: int
     cell: int
     call: str  # fit | fit_generator | train_on_batch | custom_loop
@@ -352,10 +347,9 @@ class FitClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateClaim:
+class EvaluateClaim(FromJson):
     """One call of `evaluate` or `predict`."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     cell: int
     call: str
     serial: int
@@ -363,20 +357,18 @@ class EvaluateClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlotClaim:
+class PlotClaim(FromJson):
     """A figure that a cell drew. `curves` are the answered histories found in it: (fit index, history key)."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     cell: int
     curves: tuple[tuple[int, str], ...] = ()
     lines: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryClaim:
+class HistoryClaim(FromJson):
     """Sent at the end: the history of this fit was kept (a variable, `model.history`, …) when its cell ended."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     fit: int
     kept_as: str
 
@@ -388,14 +380,13 @@ _Scores = Annotated[tuple[float, ...], Field(max_length=10)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionsClaim:
+class PredictionsClaim(FromJson):
     """What a model answers for held-back images while the notebook's own code trains it: worth what our labels, outside, say of it.
 
     `outputs` has one row of scores for each stored row of `rows`; all are equally long, none holds a number that is not finite. `matched`:
     the rows were found by comparing images, not by counting.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     fit: Annotated[int, Field(ge=0, le=100_000)]
     images: Annotated[int, Field(ge=1, le=10_000_000)]
     step: Annotated[int, Field(ge=1, le=10_000_000)]
@@ -412,7 +403,7 @@ class PredictionsClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(FromJson):
     """Something the box did in the student's stead: a shim, a stand-in, a shell line that was not run.
 
     `kind`: shim | colab | shell | pip | missing | data | input | network | limit | other; unknown or unseen: this machine lacks what
@@ -420,7 +411,6 @@ class Note:
     then, and a person looks at the report.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     cell: int
     kind: str
     text: str
@@ -455,14 +445,13 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(FromJson):
     """One layer application in the rebuilt model's graph, in topological order; nested models are flattened.
 
     `inputs` are indices of nodes. `output_shape` is without the batch axis. `config` is the layer's canonical configuration. `training` is what the notebook
     itself passes by that name, to the layer or to a model around it. `effect`: None where nothing was measured.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     index: int
     class_name: str
     name: str
@@ -475,7 +464,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(FromJson):
     """What one step of a model was measured to do (`training/inside/effects.py`); None where that could not be measured.
 
     `values`: what it makes of the values that come in, in inference (each: nonlinear, each value for itself; of a layer with a kernel, its own activation). `nonlinear`: whether what a layer with a kernel gives
@@ -484,7 +473,6 @@ class Effect:
     `faint`: of the nodes that come in, those that move the result next to nothing by a scale that training does not change.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     values: Literal["identity", "constant", "linear", "each", "nonlinear"] | None = None
     nonlinear: bool | None = None
     positions: Literal["kept", "pools", "skips", "average", "maximum", "flattens"] | None = None
@@ -495,20 +483,18 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reaching:
+class Reaching(FromJson):
     """What reaches a model's first layers with a kernel on stored images: (smallest, largest, mean, standard deviation), of the input with the largest values. `bent`: the first step in front that changes stored images by more than a scale and an offset, each value for itself."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     inference: tuple[float, float, float, float]
     training: tuple[float, float, float, float]
     bent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
+class Graph(FromJson):
     """A model rebuilt symbolically from allow-listed parts: exact shapes and parameter counts, nothing allocated. `reaching`: None where that was not measured."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     nodes: tuple[Node, ...] = field(repr=False)
     outputs: tuple[int, ...]
     parameters: int
@@ -518,13 +504,12 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
+class HeldOut(FromJson):
     """How a model does on held-back images: `loss` is the crossentropy whatever the student's loss is (None: not finite).
 
     `constant`: every image gets the same output, to a millionth.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     loss: float | None
     accuracy: float
     images: int
@@ -532,7 +517,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class Checkpoint(FromJson):
     """A training run after `step` batches (`images` images). Everything since the checkpoint before is the window.
 
     `train_loss`, `train_accuracy`: means over the window, each batch measured before it was learned from. `gradients`: each variable's
@@ -541,7 +526,6 @@ class Checkpoint:
     stay so on 1,024 images while the optimizer's momentum runs out. `still`: no weight has changed since the run began, and nothing changes the learning rate.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     step: int
     images: int
     train_loss: float | None
@@ -557,10 +541,9 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
+class CurvePoint(FromJson):
     """One evaluation point of a re-run: crossentropy and accuracy on held-back images after `images` training images."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     step: int
     images: int
     loss: float | None
@@ -568,14 +551,13 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rerun:
+class Rerun(FromJson):
     """One seed's re-run. `ending`: learns | dead | stuck (at chance to the end of the budget) | doubtful (between) | cut (out of time).
 
     `accuracy` and its `interval` (95 %) are of the last point; `proof` is the sentence that proves death; `norms` are the largest gradient
     norms of the last window, variable by variable.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     seed: int
     ending: Literal["learns", "dead", "stuck", "doubtful", "cut"]
     points: tuple[CurvePoint, ...]
@@ -591,14 +573,13 @@ class Rerun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counterfactual:
+class Counterfactual(FromJson):
     """The same model with one thing changed. `change` reads on from "with "; `cause` is an id of the diagnosis' list.
 
     `because` names what in the model is suspected, `cure` is what the student is told to do. `cures`: the same seed learns. `lives`: the same
     seed, which had died, is alive at the end of the budget, but has not learned yet.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     cause: str
     change: str
     because: str
@@ -609,13 +590,12 @@ class Counterfactual:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BandPoint:
+class BandPoint(FromJson):
     """The reference band after `images` training images: the smallest, median and largest accuracy on held-back images of the solution's runs.
 
     `runs`: how many they are. `passes`: from here on a run counts as learning; `zero`: up to here it is not told from guessing.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     images: int
     low: float
     median: float
@@ -629,7 +609,7 @@ Verdict = Literal["learns", "fragile", "slow", "dead", "stuck", "doubtful", "not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
+class Training(FromJson):
     """The measured verdict on one role's model.
 
     `verdict`: learns | fragile (lives on some seeds, dies on others) | slow (trains, but was at guessing when the budget ended) |
@@ -638,7 +618,6 @@ class Training:
     run over all epochs, where the budget is full (one point an epoch). `fraction`: 0 to 1 on the ramp between the band's limits. `review`: why a person should look.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     role: str
     verdict: Verdict
     reason: str = ""
@@ -782,10 +761,9 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(FromJson):
     """For staff: something a person should look at. Never worth points by itself. `severity`: info | warning | alert."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     id: str
     severity: Literal["info", "warning", "alert"]
     message: str
@@ -796,10 +774,9 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CriterionResult:
+class CriterionResult(FromJson):
     """One line of the report. `earned` is null where nothing was decided."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     id: str
     title: str
     section: int
@@ -815,10 +792,9 @@ class CriterionResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportLayer:
+class ReportLayer(FromJson):
     """One row of the layer table; `settings` are the few that matter, in words ("3x3, stride 2, same, relu")."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     class_name: str
     name: str
     output_shape: tuple[int | None, ...] | None
@@ -827,10 +803,9 @@ class ReportLayer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportModel:
+class ReportModel(FromJson):
     """A model of the notebook as judged. `origin`: rebuilt | described (could not be rebuilt; from the summary only)."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     role: Literal["base", "dropout", "augmentation", "other"]
     cell: int
     parameters: int | None
@@ -845,14 +820,13 @@ class ReportModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportTraining:
+class ReportTraining(FromJson):
     """One training check (empty list in a report: none was run). Fields as in `Training`.
 
     `curve` is the re-run shown, `reference` the band's columns over `images`; `runs` has one line a seed; `recorded` says in words how the
     notebook's stored curve compares with the re-run.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     role: str
     budget: str
     device: str
@@ -881,20 +855,18 @@ class ReportTraining:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportCurve:
+class ReportCurve(FromJson):
     """The curve that the notebook's stored outputs record, for the plot; a claim, shown as such."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     role: str
     cell: int
     values: dict[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportCell:
+class ReportCell(FromJson):
     """How a cell of the notebook ran here. `error` is the failure that counts most, `more` are others; `consequence` says what followed ("so …")."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     index: int
     status: Literal["ok", "error", "timeout", "skipped"]
     error: CellError | None = None
@@ -903,20 +875,18 @@ class ReportCell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportRubric:
+class ReportRubric(FromJson):
     """The rubric that was used; `sha256` of its file."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     id: str
     version: str
     sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportSubmission:
+class ReportSubmission(FromJson):
     """The submission as reported; `file` is a display name."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     id: str
     file: str
     sha256: str
@@ -924,10 +894,9 @@ class ReportSubmission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(FromJson):
     """`report.json`, field for field the published schema."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     status: RunStatus
     reason: str
     rubric: ReportRubric

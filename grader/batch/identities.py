@@ -18,13 +18,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
-from typing import ClassVar, Literal
-
-from pydantic import ConfigDict
+from typing import Literal
 
 from grader.decode import strict_json, to_record
 from grader.errors import FrameError, GraderError, UsageError
-from grader.records import STRICT, HandedIn
+from grader.records import FromJson, HandedIn
 from grader.reports import replace_file
 from grader.sources.local import exists
 
@@ -37,13 +35,12 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(FromJson):
     """Who is behind a pseudonym: the platform's own identifier, and what an export back to it needs (as in `HandedIn`).
 
     `members` are the identifiers of a group's students; each of them has a pseudonym of their own.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     pseudonym: str
     platform: str
     student: str
@@ -53,10 +50,9 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Content:
+class _Content(FromJson):
     """A names file."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     schema: Literal["grader/names/v1"]
     scope: str
     students: tuple[Identity, ...]
