@@ -30,12 +30,11 @@ _NONLINEAR_LAYERS = {
     **{name: name.lower() for name in ("Sin", "Cos", "Arctan", "Sign", "Exp", "Expm1", "Log", "Log1p", "Square", "Sqrt", "Absolute", "Power", "Clip", "Minimum")},
 }  # fmt: skip
 _RESIZING = AUGMENTATION | {"Resizing", "Resize", "CenterCrop"}
-_TRANSPARENT = (
-    frozenset(
-        {"BatchNormalization", "LayerNormalization", "GroupNormalization", "Identity", "ActivityRegularization", "GaussianNoise", "Cast"}
-    )
-    | DROPOUTS
-)
+_TRANSPARENT = DROPOUTS | {
+    "BatchNormalization", "LayerNormalization", "GroupNormalization", "Identity", "ActivityRegularization", "GaussianNoise", "Cast",
+    "Add", "Concatenate", "Average", "ZeroPadding2D", "Cropping2D",
+}  # fmt: skip
+"""Steps that a nonlinearity may lie behind."""
 
 
 def live(graph: Graph) -> tuple[Node, ...]:
@@ -214,11 +213,7 @@ def nonlinearity_after(graph: Graph, node: Node) -> str:
         seen.add(following.index)
         if activation(following) != "linear" and following.class_name not in CONVOLUTIONS and following.class_name != "Dense":
             return activation(following)
-        if (
-            following.class_name in _TRANSPARENT
-            or following.class_name in ("Add", "Concatenate", "Average", "ZeroPadding2D", "Cropping2D")
-            or is_pooling(graph, following)
-        ):
+        if following.class_name in _TRANSPARENT or is_pooling(graph, following):
             todo += after[following.index]
     return "linear"
 
@@ -283,6 +278,13 @@ def head(graph: Graph) -> Head:
 def augmentation_layers(graph: Graph) -> tuple[Node, ...]:
     """The live random augmentation layers."""
     return tuple(node for node in live(graph) if node.class_name in AUGMENTATION)
+
+
+def factors(layer: Node) -> list[float]:
+    """The numbers in a random layer's factors: one of each, or the two ends of its range."""
+    settings = [setting for key, setting in layer.config.items() if key.endswith("factor")]
+    parts = [part for setting in settings for part in (setting if isinstance(setting, list | tuple) else (setting,))]
+    return [float(part) for part in parts if isinstance(part, int | float) and not isinstance(part, bool)]
 
 
 def dropout_layers(graph: Graph) -> tuple[Node, ...]:

@@ -43,14 +43,9 @@ def _why_idle(node: Node) -> str:
     """Why a random layer does nothing."""
     if node.training is False:
         return "it is switched off by training=False"
-    factors = [value for key, value in node.config.items() if key.endswith("factor") and value is not None]
-    if factors and not any(_numbers(factors)):
+    if (factors := graphs.factors(node)) and not any(factors):
         return "its factor is 0"
     return "on stored images it changes nothing in training that reaches the first convolution"
-
-
-def _numbers(value: object) -> list[float]:
-    return [number for item in value for number in _numbers(item)] if isinstance(value, list | tuple) else [float(str(value))]
 
 
 def check(evidence: Evidence, params: Params) -> Finding:

@@ -18,16 +18,11 @@ that of the batches that were looked at, whose ends are chance: they may differ 
 """
 
 from grader.checks import Params
-from grader.checks._data import evaluated_data, exact, held_out_data, lost, span, training_data
+from grader.checks._data import Span, evaluated_data, exact, held_out_data, lost, span, training_data
 from grader.checks._helpers import defect, failed, passed, skipped
-from grader.records import DataClaim, Evidence, Finding
+from grader.records import Evidence, Finding
 
 PARAMS: Params = {"tolerance": 0.04, "sampled": 0.3}
-
-
-def _text(data: DataClaim) -> str:
-    found = span(data)
-    return "unknown" if found is None else str(found)
 
 
 def check(evidence: Evidence, params: Params) -> Finding:
@@ -37,19 +32,18 @@ def check(evidence: Evidence, params: Params) -> Finding:
     train, held_out = training_data(evidence), held_out_data(evidence)
     if train is None or held_out is None:
         return defect(evidence) or skipped("No held-out images were used, so there is nothing to compare.")
-    if span(train) is None or span(held_out) is None:
+    given, seen = span(train), span(held_out)
+    if given is None or seen is None:
         return skipped("The value ranges of the images could not be determined.")
-    expected = f"held-out images in {_text(train)}, as in training"
+    expected = f"held-out images in {given}, as in training"
     for other in (held_out, *evaluated_data(evidence)):
-        if not _alike(train, other, params):
-            actual = f"held-out images in {_text(other)}"
-            return failed(f"Training images have values in {_text(train)}, held-out images in {_text(other)}.", expected, actual)
-    return passed(f"Training and held-out images have the same scale ({_text(train)}).", expected, f"held-out images in {_text(held_out)}")
+        found, tolerance = span(other), params["tolerance" if exact(train) and exact(other) else "sampled"]
+        if found is not None and not _apart(given, found) <= tolerance:
+            actual = f"held-out images in {found}"
+            return failed(f"Training images have values in {given}, {actual}.", expected, actual)
+    return passed(f"Training and held-out images have the same scale ({given}).", expected, f"held-out images in {seen}")
 
 
-def _alike(train: DataClaim, other: DataClaim, params: Params) -> bool:
-    a, b = span(train), span(other)
-    if a is None or b is None:
-        return True
-    apart = max(abs(a.low - b.low), abs(a.high - b.high)) / max(a.high - a.low, 1e-9)
-    return bool(apart <= params["tolerance" if exact(train) and exact(other) else "sampled"])
+def _apart(train: Span, other: Span) -> float:
+    """The larger distance of the ranges' ends, as a fraction of the training images' range."""
+    return max(abs(train.low - other.low), abs(train.high - other.high)) / max(train.high - train.low, 1e-9)

@@ -32,34 +32,33 @@ _SHOWN = 0.3
 """What each way of following a model's training (history kept, curves plotted, evaluated) counts: all three together less than one structural demand."""
 
 
+_NO_DROPOUT = "No second model with Dropout was found: the section asks for a new model, built and trained again."
+
+
 def match(models: tuple[Model, ...]) -> Mapping[str, Role]:
     """The roles "base", "dropout" and "augmentation", each with a model or None and a sentence that says why."""
     able = tuple(model for model in models if _is_classifier(model))
-    none = {
+    found = {
         "base": Role(model=None, reason=_why_none(models)),
-        "dropout": Role(
-            model=None, reason="No second model with Dropout was found: the section asks for a new model, built and trained again."
-        ),
+        "dropout": Role(model=None, reason=_NO_DROPOUT),
         "augmentation": Role(model=None, reason="No model with augmentation layers was found."),
     }
     if not able:
         begun = [model for model in models if model.claim.unfinished and model.graph is not None]
         if begun:
             last = max(begun, key=_structure)
-            none["base"] = Role(model=last, reason=f"{_where(last)}: the only network that was started.")
-        return none
+            found["base"] = Role(model=last, reason=f"{_where(last)}: the only network that was started.")
+        return found
     subjects = _subjects(able)
     base = max(subjects, key=lambda model: (_as_base(model, able), -model.claim.serial, -model.claim.version))
     others = tuple(model for model in able if model is not base)
     dropout = _best(others, _as_dropout) or _best(tuple(model for model in able if model.section == 5), _as_dropout)
     augmentation = _best(tuple(model for model in others if model is not dropout), _as_augmentation) or _best(able, _as_augmentation)
-    return {
-        "base": Role(model=base, reason=_base_reason(base, able, subjects)),
-        "dropout": Role(model=dropout, reason=_reason(dropout, "has Dropout")) if dropout else none["dropout"],
-        "augmentation": Role(model=augmentation, reason=_reason(augmentation, "augments its images"))
-        if augmentation
-        else none["augmentation"],
-    }
+    found["base"] = Role(model=base, reason=_base_reason(base, able, subjects))
+    for name, model, because in (("dropout", dropout, "has Dropout"), ("augmentation", augmentation, "augments its images")):
+        if model is not None:
+            found[name] = Role(model=model, reason=_reason(model, because))
+    return found
 
 
 def _is_classifier(model: Model) -> bool:
@@ -187,14 +186,8 @@ def _as_augmentation(model: Model) -> float:
 
 def _is_extreme(layer: Node) -> bool:
     """Whether a random layer changes images beyond what photographs of a thing differ in, or not at all: of several models tried, an experiment, not the answer."""
-    factors = [value for key, setting in layer.config.items() if key.endswith("factor") for value in _numbers(setting)]
-    largest = max((abs(value) for value in factors), default=0.5)
+    largest = max(map(abs, graphs.factors(layer)), default=0.5)
     return not 0 < largest <= _MODERATE.get(layer.class_name, 1.0) or graphs.activity(layer) != "training"
-
-
-def _numbers(setting: object) -> list[float]:
-    settings = setting if isinstance(setting, list) else [setting]
-    return [float(value) for value in settings if isinstance(value, int | float) and not isinstance(value, bool)]
 
 
 def _best(models: tuple[Model, ...], score: Callable[[Model], float]) -> Model | None:
@@ -205,9 +198,7 @@ def _best(models: tuple[Model, ...], score: Callable[[Model], float]) -> Model |
 
 def _where(model: Model) -> str:
     names = " or ".join(f'"{name}"' for name in model.claim.names[:2]) or "a model without a name"
-    did = (
-        f"trained in cell {model.fits[-1].cell}" if model.fits else "compiled, never trained" if model.compiled else "built, never trained"
-    )
+    did = f"trained in cell {model.fits[-1].cell}" if model.fits else f"{'compiled' if model.compiled else 'built'}, never trained"
     return f"{names} of cell {model.claim.cell} ({did})"
 
 
@@ -219,12 +210,9 @@ def _reason(model: Model, because: str) -> str:
 def _base_reason(base: Model, able: tuple[Model, ...], subjects: tuple[Model, ...]) -> str:
     if len(able) == 1:
         return f"{_where(base)}: the only classifier that the notebook builds."
-    passed = [model for model in able if model not in subjects and _structure(model) > _structure(base)]
-    words = (
-        f" {_where(passed[0])} was passed over: trained on {passed[0].images:,} images, it is not what the notebook is about."
-        if passed
-        else ""
-    )
+    words = ""
+    if passed := [model for model in able if model not in subjects and _structure(model) > _structure(base)]:
+        words = f" {_where(passed[0])} was passed over: trained on {passed[0].images:,} images, it is not what the notebook is about."
     return f"{_where(base)}: of {len(able)} classifiers the one that is closest to the required network{', trained' if base.fitted else ''}, without the later sections' additions.{words}"
 
 

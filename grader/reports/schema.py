@@ -23,11 +23,7 @@ def schema() -> dict[str, Any]:
     curve = made["$defs"]["ReportCurve"]["properties"]["values"]["additionalProperties"]
     curve["items"] = {"anyOf": [curve["items"], {"type": "null"}]}
     made["required"] = sorted(made["properties"])  # a written report leaves nothing out
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "grader/report/v1",
-        **made,
-    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "grader/report/v1", **made}
 
 
 def text() -> str:

@@ -8,16 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from grader.records import (
-    CellError,
-    CriterionResult,
-    Json,
-    Report,
-    ReportCell,
-    ReportModel,
-    RunStatus,
-    Status,
-)
+from grader.records import CellError, CriterionResult, Json, Report, ReportCell, ReportModel, RunStatus, Status
 from grader.reports.text import NOTHING, count_text, hundredths, in_points, points_text
 from grader.words import counted, one_line
 
