@@ -1,6 +1,6 @@
 """What measuring the effects of a model's steps costs beside rebuilding it: every distinct model with a role of the test corpus, in a warm box 2.
 
-Every notebook is graded without training, as `grade batch` does it. A measuring contains a rebuilding (it needs Keras' own graph), so each is asked for
+Every notebook is graded without training, as `grade batch` does it. A measuring finds the model that was rebuilt just before; each is asked for once more
 by itself, in turn, and what is told is the difference. A model that is rebuilt and could not be measured is a fault. Exit code 1 if there is one, or
 if a model takes more than MOST_S. `--sample N` takes every Nth notebook.
 """

@@ -37,11 +37,12 @@ FEW = 1e-3
 """Share of values that may differ by chance or by rounding."""
 USUAL_MOST = 10.0
 USUAL = frozenset((
-    "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense", "Dropout", "ELU",
-    "Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "LeakyReLU", "MaxPooling2D", "ReLU", "Reshape", "Softmax", "SpatialDropout2D", "ZeroPadding2D",
+    "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "ELU",
+    "Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "LeakyReLU", "MaxPooling2D", "ReLU", "Reshape", "SeparableConv2D", "Softmax",
+    "SpatialDropout2D", "ZeroPadding2D",
 ))  # fmt: skip
-USUAL_VALUES = (("Zeros", "Ones"), ("Glorot", "He", "Lecun"))
-"""Largest value that reaches the first layer with a kernel, layers, and beginnings of initializers' names (of other weights, of kernels) with which values stay near mean 0 and deviation 1."""
+USUAL_VALUES = ("Zeros", "Glorot", "He", "Lecun")
+"""Largest value that reaches the first layer with a kernel, layers, and beginnings of initializers' names with which values stay near mean 0 and deviation 1."""
 FEW_POSITIONS, ANYWHERE = 64, frozenset(("Activation", "BatchNormalization", "Conv2D", "Dropout", "ELU", "LeakyReLU", "ReLU"))
 """Positions of a map that are enough for layers that do the same at each."""
 _SEED = 23  # any: of the drawn values and of initial weights
@@ -618,7 +619,10 @@ def _has_kernel(operation):
 def _is_usual(operation):
     """Whether an operation keeps values of mean 0 and deviation 1 near that."""
     begun = [(key, value["class_name"]) for key, value in operation.get_config().items() if key.endswith("_initializer") and value]
-    return type(operation).__name__ in USUAL and all(name.startswith(USUAL_VALUES["kernel" in key]) for key, name in begun)
+    return type(operation).__name__ in USUAL and all(
+        name.startswith(USUAL_VALUES) or (name == "Ones" and key in ("gamma_initializer", "moving_variance_initializer"))
+        for key, name in begun
+    )
 
 
 def _is_one_number(weight):
