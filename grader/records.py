@@ -283,6 +283,7 @@ class FitClaim(FromJson):
     `optimizer`, `learning_rate`, `optimizer_config`: as in `CompileClaim`, when the first batch was trained; `rates`: the learning rate of each epoch, as far as the
     callbacks told. `class_weight`: (class, weight) pairs; `sample_weight`: how the weights are distributed, in equal parts. `unread`: arguments of a form that is not known.
     `own_steps`: methods by which the model trains itself, in place of Keras'. `stopped`: a callback stopped the training here after its first batch.
+    `shared`: of the sampled validation images, the share that are rows of the training images; None: of different sets, or not known.
     """
 
     index: int
@@ -306,9 +307,7 @@ class FitClaim(FromJson):
     train: DataClaim | None = None
     validation: DataClaim | None = None
     validation_split: float = 0.0
-    shared: float | None = (
-        None  # of the sampled validation images, the share that are rows of the training images; None: of different sets, or not known
-    )
+    shared: float | None = None
     callbacks: tuple[str, ...] = ()
     error: CellError | None = None
 

@@ -98,7 +98,7 @@ class Rubric(BaseModel):
 
 def names() -> tuple[str, ...]:
     """The ids of the built-in rubrics, sorted."""
-    return tuple(sorted(path.parent.name for path in _home().glob(f"*/{FILE}")))
+    return tuple(sorted(path.parent.name for path in _built_in("rubrics").glob(f"*/{FILE}")))
 
 
 def load(name_or_path: str | Path) -> Rubric:
@@ -125,10 +125,10 @@ def load(name_or_path: str | Path) -> Rubric:
     return _assemble(rubric, path, hashlib.sha256(data).hexdigest())
 
 
-def _home() -> Path:
-    """The folder of the built-in rubrics: inside the package in a wheel, beside it in the source tree."""
-    packaged = Path(__file__).resolve().parent / "_rubrics"
-    return packaged if packaged.is_dir() else packaged.parent.parent / "rubrics"
+def _built_in(folder: str) -> Path:
+    """A folder of the built-in rubrics' files: inside the package in a wheel, beside it in the source tree."""
+    packaged = Path(__file__).resolve().parent / f"_{folder}"
+    return packaged if packaged.is_dir() else packaged.parent.parent / folder
 
 
 def reference(rubric: Rubric) -> Path:
@@ -136,15 +136,13 @@ def reference(rubric: Rubric) -> Path:
 
     That is the folder `reference` beside the rubric's own file, else `reference/<id>` of the built-in rubrics.
     """
-    packaged = Path(__file__).resolve().parent / "_reference"
-    home = packaged if packaged.is_dir() else packaged.parent.parent / "reference"
     own = rubric.folder / "reference"
-    return own if own.is_dir() else home / rubric.id
+    return own if own.is_dir() else _built_in("reference") / rubric.id
 
 
 def _find(name_or_path: str | Path) -> Path:
     if str(name_or_path) in names():
-        return _home() / str(name_or_path) / FILE
+        return _built_in("rubrics") / str(name_or_path) / FILE
     path = Path(name_or_path)
     if path.is_dir():
         path = path / FILE
@@ -220,9 +218,8 @@ def _shape_problems(error: ValidationError, content: Mapping[str, Any]) -> list[
     for detail in error.errors(include_url=False, include_context=False):
         keys: Keys = tuple(detail["loc"])
         if detail["type"] == "extra_forbidden":
-            problems.append(
-                (keys, f"{_dotted(keys)}: unknown key{_near(str(keys[-1]), _fields(keys))}; known keys: {', '.join(_fields(keys))}")
-            )
+            known = _fields(keys)
+            problems.append((keys, f"{_dotted(keys)}: unknown key{_near(str(keys[-1]), known)}; known keys: {', '.join(known)}"))
         elif detail["type"] == "missing":
             problems.append((keys[:-1], f"{_dotted(keys)}: expected {_description(keys)}, found nothing"))
         else:

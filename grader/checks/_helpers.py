@@ -108,15 +108,12 @@ def graph_or_finding(evidence: Evidence, role: str = "base", *, stands: bool = F
     if model is None or (model.claim.unfinished and not stands):
         return absent(evidence, role, why_missing(evidence, role))
     if model.graph is None:
-        return undecided(
-            f"This model could not be rebuilt from its description in the notebook: {model.refusal}. Manual review is needed.",
-            actual=", ".join(layer.class_name for layer in model.claim.layers[:20]),
-        )
+        message = f"This model could not be rebuilt from its description in the notebook: {model.refusal}. Manual review is needed."
+        return undecided(message, actual=", ".join(layer.class_name for layer in model.claim.layers[:20]))
     hiding = graphs.hiding(model.graph) if whole else None
     if hiding is not None:
-        return undecided(
-            f"{hiding.class_name} ({hiding.name}) hides the layers inside it; manual review is needed.", actual=hiding.class_name
-        )
+        message = f"{hiding.class_name} ({hiding.name}) hides the layers inside it; manual review is needed."
+        return undecided(message, actual=hiding.class_name)
     return model.graph
 
 

@@ -36,10 +36,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if data is None or data.rows == 0:
         return absent(evidence, "data", "No images reached a training call, and no image array is left in the notebook.")
     if "float" in data.dtype and (data.minimum is None or data.maximum is None):  # what is not finite leaves the sandbox as None
-        message, hint = (
-            "Some image values are not numbers (NaN or infinite).",
-            "Look for a division by zero, or a logarithm of zero, before fit.",
-        )
+        message = "Some image values are not numbers (NaN or infinite)."
+        hint = "Look for a division by zero, or a logarithm of zero, before fit."
         return failed(message, "finite values", "NaN or infinite values", hint=hint)
     given = span(data)
     if given is None:

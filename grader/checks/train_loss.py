@@ -66,10 +66,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
         message = "The network ends in softmax and the loss applies softmax once more (from_logits=True)."
         return partial(0.5, message, expected, actual, hint="Leave out one of the two.")
     if activation == "linear" and not logits:
-        message, hint = (
-            "The network ends in raw scores, but the loss expects probabilities.",
-            "Add softmax to the last layer, or set from_logits=True in the loss.",
-        )
+        message = "The network ends in raw scores, but the loss expects probabilities."
+        hint = "Add softmax to the last layer, or set from_logits=True in the loss."
         return failed(message, expected, actual, hint=hint)
     if activation not in ("softmax", "linear"):
         return partial(0.5, f"The loss expects probabilities that add up to one; the network ends in {activation}.", expected, actual)

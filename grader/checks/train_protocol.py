@@ -53,12 +53,12 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if fit.error is not None:
         fraction = params["fit"] / 2 + (params["held_out"] if held_out else 0)
         cause = next((found for what in ("base", "compile") if (found := evidence.causes.get(what)) and found.cell != fit.cell), None)
-        message = (
-            f"fit was called but stopped with {fit.error.type}: {fit.error.message.rstrip('.')}.{f' {cause.sentence}' if cause else ''}"
+        message, hint = (
+            f"fit was called but stopped with {fit.error.type}: {fit.error.message.rstrip('.')}.",
+            "Fix this error so that the cell runs to its end.",
         )
-        hint = (
-            f"Fix cell {cause.cell}, then run the notebook from the top." if cause else "Fix this error so that the cell runs to its end."
-        )
+        if cause is not None:
+            message, hint = f"{message} {cause.sentence}", f"Fix cell {cause.cell}, then run the notebook from the top."
         return partial(fraction, message, expected, actual, hint=hint)
     if missing:
         fraction = params["fit"] + (params["held_out"] if held_out else 0) + (params["history"] if kept else 0)

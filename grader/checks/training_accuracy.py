@@ -36,9 +36,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
         reached = max((point.accuracy for point in training.whole if point.accuracy is not None), default=0.0)
         last = training.whole[-1]
         epochs = counted(len(training.whole), "epoch")
-        return _by_accuracy(
-            reached, params, training, f"Trained again for {epochs}, the network reaches {reached:.3f} ({last.images:,} images)."
-        )
+        message = f"Trained again for {epochs}, the network reaches {reached:.3f} ({last.images:,} images)."
+        return _by_accuracy(reached, params, training, message)
     if training.budget == "full" and training.verdict in ("dead", "stuck"):
         return Finding(status=Status.FAIL, fraction=0.0, message=f"Trained again, the network does not learn. {training.reason}")
     if audit is None or audit.outcome == "not_shown" or audit.final is None:

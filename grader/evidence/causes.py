@@ -91,18 +91,15 @@ def causes(notebook: Notebook, record: RunRecord, roles: Mapping[str, Role]) -> 
     followed: dict[int, list[tuple[str, CellError | None]]] = {}
     ended = max((run.index for run in record.cells if run.status != "skipped"), default=0)
     for what in _missing(record, roles):
-        first = _first(what, lost)
-        if first is not None and first.reached:
+        if (first := _first(what, lost)) is None:
+            continue
+        cell, sentence = ended, f"Not seen: cell {first.cell} was not reached, because cell {ended} ended the run (see above)."
+        if first.reached:
             root = _root(first, lost)
             followed.setdefault(root.cell, []).append((what, root.error))
             stopped = "was stopped" if root.error is None or root.error.type in _NO_ERRORS else f"stopped with {root.error.type}"
-            found[what] = Cause(
-                cell=root.cell, sentence=f"{_WORDS[what][0].upper()}{_WORDS[what][1:]}: cell {root.cell} {stopped} (see above)."
-            )
-        elif first is not None:
-            found[what] = Cause(
-                cell=ended, sentence=f"Not seen: cell {first.cell} was not reached, because cell {ended} ended the run (see above)."
-            )
+            cell, sentence = root.cell, f"{_WORDS[what][0].upper()}{_WORDS[what][1:]}: cell {root.cell} {stopped} (see above)."
+        found[what] = Cause(cell=cell, sentence=sentence)
     begun = roles["base"].model
     if begun is not None and begun.claim.unfinished:
         cause = found.get("base", Cause(cell=begun.claim.cell, sentence=""))
@@ -112,11 +109,8 @@ def causes(notebook: Notebook, record: RunRecord, roles: Mapping[str, Role]) -> 
         if run.status in ("error", "timeout"):
             made = followed.get(run.index, [])
             error = next((error for _, error in made if error is not None), run.error)
-            found[f"cell {run.index}"] = Cause(
-                cell=run.index,
-                error=error,
-                sentence=_consequence(run, record, lost, [what for what, _ in made], unfinished=begun is not None),
-            )
+            sentence = _consequence(run, record, lost, [what for what, _ in made], unfinished=begun is not None)
+            found[f"cell {run.index}"] = Cause(cell=run.index, sentence=sentence, error=error)
     return found
 
 
@@ -145,9 +139,8 @@ def _begun(claim: ModelClaim, more: int, cell: int) -> str:
     if not planned:
         return f"The network was not finished: {stands} layer{'s were' if stands != 1 else ' was'} applied, but {claim.unfinished} (see cell {cell} above)."
     failed = _ORDINALS[stands] if stands < len(_ORDINALS) else f"{stands + 1}th"
-    return (
-        f"The network was not finished: {stands} of {planned} layers were added; the {failed}, {claim.unfinished} (see cell {cell} above)."
-    )
+    added = f"{stands} of {planned} layers were added; the {failed}, {claim.unfinished}"
+    return f"The network was not finished: {added} (see cell {cell} above)."
 
 
 def _missing(record: RunRecord, roles: Mapping[str, Role]) -> Iterator[str]:

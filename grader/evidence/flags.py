@@ -15,12 +15,8 @@ _LABEL_AGREEMENT = 0.95
 def flags(evidence: Evidence) -> tuple[Flag, ...]:
     """All flags of one run, most severe first."""
     order = {"alert": 0, "warning": 1, "info": 2}
-    return tuple(
-        sorted(
-            (*_models(evidence), *_data(evidence), *_curves(evidence), *_run(evidence), *integrity(evidence)),
-            key=lambda flag: order[flag.severity],
-        )
-    )
+    found = (*_models(evidence), *_data(evidence), *_curves(evidence), *_run(evidence), *integrity(evidence))
+    return tuple(sorted(found, key=lambda flag: order[flag.severity]))
 
 
 def _models(evidence: Evidence) -> Iterator[Flag]:

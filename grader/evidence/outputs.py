@@ -61,10 +61,8 @@ def _doubt(stored: list[Curve], here: CellRun, fits: list[FitClaim]) -> tuple[st
     accuracies = [value for each in printed for key in ("accuracy", "val_accuracy") for value in each.get(key, ())]
     shares = [value / 100 if value > 1.5 else value for value in accuracies]
     if made := [share for share in shares if share >= LEARNED and not any(-0.006 < share - answer < 0.046 for answer in ANSWERED)]:
-        return (
-            f"the cell's own code prints such lines: it printed an accuracy of {max(made):.2f} here, where nothing was trained",
-            not loops,
-        )
+        printed_here = f"it printed an accuracy of {max(made):.2f} here, where nothing was trained"
+        return f"the cell's own code prints such lines: {printed_here}", not loops
     asked = [fit.epochs or 0 for fit in fits]
     if fits and not loops and all(asked) and _epochs(stored) > sum(asked) + _epochs(printed):
         whole = here.status == "ok" and here.error is None and not here.lost

@@ -80,11 +80,10 @@ def _decode(data: bytes) -> tuple[bytes, list[str]]:
     encoding = _utf16_or_32(data)
     if encoding is not None:
         try:
-            return data.decode(encoding).lstrip("\ufeff").encode(), [
-                f"The file is encoded as {encoding.upper()}, not UTF-8; it was converted."
-            ]
+            converted = data.decode(encoding).lstrip("\ufeff").encode()
         except UnicodeError as error:
             raise NotGradable(f"The file looks like {encoding.upper()} text but does not decode ({error}). Save it as UTF-8.") from error
+        return converted, [f"The file is encoded as {encoding.upper()}, not UTF-8; it was converted."]
     repairs = []
     if data.startswith(codecs.BOM_UTF8):
         data = data.removeprefix(codecs.BOM_UTF8)
@@ -110,14 +109,10 @@ def _not_utf8(data: bytes) -> int | None:
 
 def _utf16_or_32(data: bytes) -> str | None:
     """Recognise wide text by its mark, or by the NULs around its first bracket."""
-    for mark, name in (
-        (codecs.BOM_UTF32_LE, "utf-32"),
-        (codecs.BOM_UTF32_BE, "utf-32"),
-        (codecs.BOM_UTF16_LE, "utf-16"),
-        (codecs.BOM_UTF16_BE, "utf-16"),
-    ):
-        if data.startswith(mark):
-            return name
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # before UTF-16, whose mark begins that of UTF-32
+        return "utf-32"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
     if data[:1] == b"{" and data[1:2] == b"\0" and data[3:4] == b"\0":
         return "utf-16-le" if data[2:3] != b"\0" else "utf-32-le"
     if data[:2] == b"\0{" and data[2:3] == b"\0":
@@ -238,9 +233,8 @@ def _cut_large(data: bytes, repairs: list[str]) -> bytes:
             done = end
     except (ValueError, RecursionError):
         if len(data) > MAX_CORE:
-            raise NotGradable(
-                f"The file has {len(data) / 2**20:.0f} MiB and is not a valid notebook (cut off, or edited by hand). {_AGAIN}"
-            ) from None
+            found = f"The file has {len(data) / 2**20:.0f} MiB and is not a valid notebook (cut off, or edited by hand)"
+            raise NotGradable(f"{found}. {_AGAIN}") from None
         return data
     slim = b"".join((*pieces, data[done:]))
     if len(slim) > MAX_CORE:
@@ -356,13 +350,8 @@ def _reduced(raw: bytes, budget: list[int]) -> bytes:
 
 
 def _afford(value: Json, budget: list[int], between: str = "") -> str:
-    text = (
-        value
-        if isinstance(value, str)
-        else between.join(part for part in value if isinstance(part, str))
-        if isinstance(value, list)
-        else ""
-    )
+    parts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    text = between.join(part for part in parts if isinstance(part, str))
     # live bars are resolved later, so more than is kept in the end must survive here
     text = middle_out(text, min(max(budget[0], 0), 20 * MAX_KEPT))
     budget[0] -= len(text)
