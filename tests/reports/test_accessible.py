@@ -25,14 +25,13 @@ TEXT = [
     ("partial", "partial-bg"),
     ("fail", "fail-bg"),
     ("open", "open-bg"),
-    ("text", "code-bg"),
-    ("code-keyword", "code-bg"),
-    ("code-string", "code-bg"),
-    ("code-number", "code-bg"),
-    ("code-comment", "code-bg"),
+    ("series-4", "panel"),  # a key word in code
+    ("code-string", "panel"),
+    ("series-1", "panel"),  # a number in code
+    ("code-comment", "panel"),
 ]
 SHAPES = [
-    *((f"series-{i}", ground) for i in range(1, 7) for ground in ("panel", "band")),
+    *((drawn, ground) for drawn in ("series-1", "series-2", "pass", "series-4", "partial", "series-6") for ground in ("panel", "band")),
     ("text", "band"),
     ("link", "bg"),
     ("rule", "bg"),
