@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from grader.pipeline import Options, Outcome
     from grader.rubric import Rubric
+    from grader.training.cache import Cache
 
 EXIT_CODES = """\b
 Exit codes: 0 graded, 1 graded but below --fail-under (or, with --on-review
@@ -76,7 +77,7 @@ def _positional(command: click.Command, args: list[str]) -> list[str]:
     return [str(given.get("submission") or ""), *rest]
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}, epilog=EXIT_CODES)
 @click.version_option(package_name="grader", prog_name="grade")
 def cli() -> None:
     """Grade neural-network notebooks.
@@ -91,26 +92,20 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 _KEY = click.option("--key", type=_FILE, metavar="FILE", help="The key of the pseudonyms (default: beside the gradebook).")
-_DEVICE = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="Where training is measured."
-)
-_BACKEND = click.option(
-    "--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", show_default=True, help="What Keras trains with."
-)
+_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="Where training is measured.")
+_BACKEND = click.option("--backend", type=click.Choice(["tensorflow", "jax"]), default="tensorflow", help="What Keras trains with.")
 _HOW = (
-    click.option("--rubric", default="all_cnn_c", show_default=True, metavar="NAME|PATH", help="The rubric to grade by."),
+    click.option("--rubric", default="all_cnn_c", metavar="NAME|PATH", help="The rubric to grade by."),
     click.option(
         "--budget",
         type=click.Choice(["none", "short", "full"]),
         default="short",
-        show_default=True,
         help="How much training to measure: none, a short check, or all epochs (for a GPU).",
     ),
     _DEVICE,
     click.option(
         "--sandbox",
         default="auto",
-        show_default=True,
         metavar="auto|NAME",
         help="The sandbox: bubblewrap, landlock, container (discarded afterwards), or none (trusted notebooks only).",
     ),
@@ -134,7 +129,7 @@ _HOW = (
     ),
     _BACKEND,
     click.option("--no-cache", is_flag=True, help="Ignore cached training verdicts."),
-    click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of every random generator."),
+    click.option("--seed", type=click.IntRange(0, 2**31), default=0, help="Seed of every random generator."),
     click.option("--json-lines", is_flag=True, help="Print progress and result as JSON, one object per line."),
 )
 
@@ -149,12 +144,11 @@ def _how(command: Any) -> Any:
 @cli.command(epilog=EXIT_CODES)
 @click.argument("submission")
 @_how
-@click.option("--out", type=_FOLDER, default=Path("report"), show_default=True, help="The folder for the report.")
+@click.option("--out", type=_FOLDER, default=Path("report"), help="The folder for the report.")
 @click.option(
     "--format",
     "formats",
     default="json,html",
-    show_default=True,
     metavar="NAME,…",
     help="Formats besides report.json: html, notebook, md, junit, gradescope, github.",
 )
@@ -165,11 +159,7 @@ def _how(command: Any) -> Any:
     help="Exit with 1 if a smaller share of the automatic points is reached; undecided ones count as missing, those that --budget none leaves out do not count.",
 )
 @click.option(
-    "--on-review",
-    type=click.Choice(["pass", "fail"]),
-    default="pass",
-    show_default=True,
-    help="Whether to exit with 1 if the result needs manual review.",
+    "--on-review", type=click.Choice(["pass", "fail"]), default="pass", help="Whether to exit with 1 if the result needs manual review."
 )
 @click.option("--allow-fetch", is_flag=True, help="Allow SUBMISSION to be a link.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="An additional host that links may lead to.")
@@ -277,28 +267,16 @@ def _say(message: str) -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--gradebook", required=True, metavar="FILE|URL", help="The gradebook: a file (SQLite), or postgresql://….")
 @_how
-@click.option(
-    "--out",
-    type=_FOLDER,
-    default=Path("class-report"),
-    show_default=True,
-    help="The folder for class.html, marks.csv and everyone's report.",
-)
-@click.option(
-    "--format", "formats", default="html", show_default=True, metavar="NAME,…", help="Formats of everyone's report besides report.json."
-)
+@click.option("--out", type=_FOLDER, default=Path("class-report"), help="The folder for class.html, marks.csv and everyone's report.")
+@click.option("--format", "formats", default="html", metavar="NAME,…", help="Formats of everyone's report besides report.json.")
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Notebooks run in parallel (default: one per processor).")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="This machine, or a Ray cluster.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine, or a Ray cluster.")
 @click.option("--address", metavar="HOST:PORT", help="For --engine ray: the cluster (default: RAY_ADDRESS, else one of its own).")
 @click.option(
     "--gpu-memory", "gpu_memory_mib", type=click.IntRange(min=1), metavar="MIB", help="For --engine ray: GPU memory of one worker."
 )
 @click.option(
-    "--platform",
-    default="auto",
-    show_default=True,
-    metavar="auto|NAME",
-    help="The platform that PATHS were downloaded from, if it is not recognised.",
+    "--platform", default="auto", metavar="auto|NAME", help="The platform that PATHS were downloaded from, if it is not recognised."
 )
 @click.option("--mapping", "mapping", type=_EXISTING, metavar="CSV", help="A CSV that assigns files to students.")
 @click.option("--names", metavar="REGEX", help="How files are named, with a group `student` (and `name`, `attempt`, `late`).")
@@ -343,10 +321,10 @@ def batch(**given: Any) -> None:
 @cli.command()
 @click.argument("gradebook", metavar="GRADEBOOK")
 @click.option("--to", required=True, metavar="csv|canvas-csv|moodle|nbgrader", help="The format.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path(), help="The folder to write to.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path(), show_default=False, help="The folder to write to.")
 @click.option("--worksheet", "source", type=_EXISTING, help="The file downloaded there: Moodle's worksheet, Canvas' gradebook.")
-@click.option("--assignment", default="", metavar="NAME", help="Canvas: Title (id). nbgrader: the assignment.")
-@click.option("--notebook", default="submission", show_default=True, help="nbgrader: the notebook's name in the assignment.")
+@click.option("--assignment", default="", show_default=False, metavar="NAME", help="Canvas: Title (id). nbgrader: the assignment.")
+@click.option("--notebook", default="submission", help="nbgrader: the notebook's name in the assignment.")
 @click.option("--database", type=_FILE, help="nbgrader's gradebook.db.")
 @click.option(
     "--column",
@@ -387,7 +365,7 @@ def export(**given: Any) -> None:
 @click.argument("criterion")
 @click.argument("points", type=float, required=False)
 @click.option("--reason", required=True, help="The reason; it is stored and shown.")
-@click.option("--author", default="staff", show_default=True, help="Who makes this override.")
+@click.option("--author", default="staff", help="Who makes this override.")
 @click.option("--withdraw", is_flag=True, help="Withdraw the override instead (without POINTS).")
 def override(gradebook: str, student: str, criterion: str, points: float | None, reason: str, author: str, *, withdraw: bool) -> None:
     """Override the points of one criterion of one student; every override is kept, the newest counts."""
@@ -481,7 +459,7 @@ def data_status(*, verify: bool) -> None:
 
 
 @data_group.command("fetch")
-@click.option("--connect-timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS")
+@click.option("--connect-timeout", type=click.FloatRange(min=0.1), default=10.0, metavar="SECONDS")
 @click.option("--if-missing", is_flag=True, help="Do nothing if the store already holds CIFAR-10 from any source.")
 def data_fetch(connect_timeout: float, *, if_missing: bool) -> None:
     """Download the original CIFAR-10 archive and check it."""
@@ -516,12 +494,16 @@ def cache_group() -> None:
     """The cached training verdicts: show, verify, clear."""
 
 
+def _cache() -> "Cache":
+    from grader.training.cache import Cache, default_folder
+
+    return Cache(default_folder())
+
+
 @cache_group.command("status")
 def cache_status() -> None:
     """Show how many verdicts are cached, where, and what they saved."""
-    from grader.training.cache import Cache, default_folder
-
-    cache = Cache(default_folder())
+    cache = _cache()
     found = list(cache.entries())
     click.echo(f"cache: {cache.folder}")
     damaged = sum(entry.state != "ok" for entry in found)
@@ -536,9 +518,7 @@ def cache_status() -> None:
 @click.option("--remove", is_flag=True, help="Remove the damaged verdicts.")
 def cache_verify(*, remove: bool) -> None:
     """Compare every cached verdict with its checksum; exit code 6 if a damaged one remains."""
-    from grader.training.cache import Cache, default_folder
-
-    cache = Cache(default_folder())
+    cache = _cache()
     damaged = [entry.key for entry in cache.entries() if entry.state != "ok"]
     for key in damaged:
         click.echo(f"damaged: {key}")
@@ -554,9 +534,7 @@ def cache_verify(*, remove: bool) -> None:
 @cache_group.command("clear")
 def cache_clear() -> None:
     """Remove every cached verdict; they are measured again when needed."""
-    from grader.training.cache import Cache, default_folder
-
-    click.echo(f"{counted(Cache(default_folder()).clear(), 'verdict')} removed.")
+    click.echo(f"{counted(_cache().clear(), 'verdict')} removed.")
 
 
 # ------------------------------------------------------------------ calibration
@@ -564,11 +542,11 @@ def cache_clear() -> None:
 
 @cli.command()
 @click.argument("name", default="all_cnn_c", metavar="RUBRIC")
-@click.option("--only", default="", metavar="NAME,…", help="Only these variants or kinds.")
-@click.option("--seeds", default="0:10", show_default=True, metavar="FROM:TO", help="Only seeds in this range.")
+@click.option("--only", default="", show_default=False, metavar="NAME,…", help="Only these variants or kinds.")
+@click.option("--seeds", default="0:10", metavar="FROM:TO", help="Only seeds in this range.")
 @_DEVICE
 @_BACKEND
-@click.option("--precision", type=click.Choice(["auto", "float32", "mixed_bfloat16"]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["auto", "float32", "mixed_bfloat16"]), default="auto")
 @click.option("--standin", is_flag=True, help="Calibrate on the made-up stand-in images.")
 @click.option("--runs", "path", type=click.Path(path_type=Path), metavar="FILE", help="Another file than reference/RUBRIC/runs.csv.")
 @click.option(
@@ -598,9 +576,9 @@ def calibrate(**given: Any) -> None:
 
 
 @cli.command()
-@click.option("--out", type=_FOLDER, default=Path(), help="The folder that reports would go to.")
+@click.option("--out", type=_FOLDER, default=Path(), show_default=False, help="The folder that reports would go to.")
 @click.option("--attack", is_flag=True, help="Attack this machine's sandbox instead (takes minutes); exit code 1 if an attack succeeds.")
-@click.option("--sandbox", "tier", default="auto", metavar="auto|NAME", help="For --attack: the sandbox to attack.")
+@click.option("--sandbox", "tier", default="auto", show_default=False, metavar="auto|NAME", help="For --attack: the sandbox to attack.")
 @click.option("--warm", is_flag=True, help="For --attack: attack forked boxes, as `grade batch` uses them.")
 @click.option("--json", "as_json", is_flag=True, help="For --attack: print one JSON object.")
 def doctor(out: Path, tier: str, *, attack: bool, warm: bool, as_json: bool) -> None:
