@@ -31,18 +31,7 @@ _SYSTEM = (
 def arguments(job: Job | None, disk_mib: int, more: Mapping[str, str] | None = None) -> list[str]:
     """Bubblewrap's command line up to the program. `job` None: the same box with nothing to read (for the probe). `more`: environment to add."""
     line = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    line += [
-        "--die-with-parent",
-        "--new-session",
-        "--cap-drop",
-        "ALL",
-        "--hostname",
-        "sandbox",
-        "--clearenv",
-        "--ro-bind",
-        "/usr",
-        "/usr",
-    ]
+    line += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sandbox", "--clearenv", "--ro-bind", "/usr", "/usr"]
     if os.geteuid() == 0:  # in the box root has another name: a warm box may not map the name 0 into a namespace of its own
         line += ["--uid", "1000", "--gid", "1000"]
     for name in ("lib", "lib64", "bin", "sbin"):

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from grader.machine import own_group
 from grader.sandbox.limits import Limits
 
-_ROOT = Path("/sys/fs/cgroup")
 _SPARE_MIB = 256
 """What the watch allows (resident memory) is under what the kernel allows, so that the watch, which has the better words, speaks first."""
-
 
 _ADMIT_S = 2.0
 """A box is moved into its group in under a millisecond; a kernel that refuses is not asked for ever."""
@@ -117,16 +116,9 @@ def _places(limits: Limits) -> list[tuple[Path, dict[str, int]]]:
     """(the group of this process, what is set in a new one below it), a controller's hierarchy each. Empty where there is none."""
     memory = (limits.memory_mib + limits.disk_mib + _SPARE_MIB) << 20
     threads = limits.threads + 16  # the watch, again, speaks first
-    mine = {}
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
-            _, controllers, path = line.split(":", 2)
-            mine.update(dict.fromkeys(controllers.split(","), path.lstrip("/")))
-    if (_ROOT / "cgroup.controllers").exists() and "" in mine:
-        return [(_ROOT / mine[""], {"memory.max": memory, "memory.swap.max": 0, "pids.max": threads})]
-    if "memory" in mine and "pids" in mine:
-        return [
-            (_ROOT / "memory" / mine["memory"], {"memory.limit_in_bytes": memory}),
-            (_ROOT / "pids" / mine["pids"], {"pids.max": threads}),
-        ]
+    (version, group), (version_of_pids, group_of_pids) = (own_group(Path("/"), controller) for controller in ("memory", "pids"))
+    if version == 2:
+        return [(group, {"memory.max": memory, "memory.swap.max": 0, "pids.max": threads})]
+    if version and version_of_pids:
+        return [(group, {"memory.limit_in_bytes": memory}), (group_of_pids, {"pids.max": threads})]
     return []

@@ -34,11 +34,6 @@ def make_folder() -> Path:
     return folder
 
 
-@cache
-def _sweep_once() -> None:
-    sweep()
-
-
 def remove_folder(folder: Path) -> None:
     """Remove a folder of `make_folder` with all that is in it. Safe to call twice."""
     _remove_tree(folder)
@@ -74,6 +69,9 @@ def sweep() -> list[Path]:
             finally:
                 os.close(descriptor)
     return removed
+
+
+_sweep_once = cache(sweep)
 
 
 def _users() -> tuple[int, ...]:

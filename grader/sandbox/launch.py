@@ -1,8 +1,14 @@
-"""Starting a process with its frame pipe: what every backend shares."""
+"""Starting a process with its frame pipe: what every backend shares.
+
+Processes die with the grader, and not before: the kernel takes the *thread* that started a process for its parent.
+"""
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +16,6 @@ from grader.errors import InfrastructureError
 from grader.sandbox.base import Job, places
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import remove_folder
-from grader.sandbox.keeper import started
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running, descendants
 from grader.words import cut
@@ -19,6 +24,21 @@ from grader.words import cut
 def first_line(output: bytes) -> str:
     """The first line of a program's output, at most 200 characters, as text."""
     return cut((output.decode("utf-8", "replace").strip().splitlines() or ["(it said nothing)"])[0], 200)
+
+
+@cache
+def _keeper() -> ThreadPoolExecutor:
+    """One thread that lives as long as this process, for the threads that do not."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
+
+
+def started(command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
+    """`subprocess.Popen(command, **options)`, whose parent-death signal comes when this process ends, whichever thread calls. Raises OSError."""
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(command, **options)  # noqa: S603
+
+    return start() if threading.current_thread() is threading.main_thread() else _keeper().submit(start).result()
 
 
 def launch(

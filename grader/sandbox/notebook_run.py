@@ -110,9 +110,8 @@ def _complete(record: RunRecord, cells: tuple[Cell, ...], current: int | None, l
             continue
         run = known.get(cell.index)
         if run is None and cell.index == current:
-            status = "timeout" if record.ending in ("timeout", "deadline") else "error"
             error = CellError(type="Stopped", message=record.detail)
-            run = CellRun(index=cell.index, status="timeout" if status == "timeout" else "error", error=error)
+            run = CellRun(index=cell.index, status="timeout" if record.ending in ("timeout", "deadline") else "error", error=error)
         if run is not None and run.error is not None and run.error.type in _NO_ROOM:
             said = f"{run.error.message.rstrip('.')} (a notebook may use {limits.memory} of memory: --memory)".lstrip()
             run = replace(run, error=replace(run.error, message=said))

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from grader.closing import Closing
 from grader.decode import VALUES_A_MIB, FrameReader, TooManyValues, without_places
@@ -27,6 +27,9 @@ from grader.errors import FrameError
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import remove_folder
 from grader.sandbox.limits import Limits
+
+if TYPE_CHECKING:
+    from grader.sandbox.warm import Forked
 
 _WATCH_EVERY_S = 0.2
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -47,28 +50,12 @@ class Ending:
     lost: bool = False
 
 
-class Process(Protocol):
-    """What is needed of a started process; `subprocess.Popen` has it. `pid`: its number as this process sees it; `stdin`: what it reads."""
-
-    pid: int
-    stdin: IO[bytes] | None
-    stdout: IO[bytes] | None
-
-    def poll(self) -> int | None:
-        """The exit code (negative: the signal), None while it lives."""
-        ...
-
-    def wait(self, timeout: float | None = None) -> int:
-        """The exit code. Raises subprocess.TimeoutExpired."""
-        ...
-
-
 class Running(Closing):
     """One box. Use as a context manager: leaving it kills whatever is left and removes its folder."""
 
     def __init__(
         self,
-        process: Process,
+        process: "subprocess.Popen[bytes] | Forked",
         frames: int,
         limits: Limits,
         folder: Path,
@@ -76,14 +63,14 @@ class Running(Closing):
         in_box: tuple[str, ...] = (),
         group: Group | None = None,
     ) -> None:
-        """Take over a started process. `folder` is its host-side work folder; `in_box` are tmpfs mounts seen through /proc; `group` its control group."""
+        """Take over a started process. `folder` is its host-side work folder, gone once the box is closed; `in_box` are tmpfs mounts seen through /proc; `group` its control group."""
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
         self._frames = frames
         self._input, self._output = process.stdin, process.stdout
         self._limits = limits
-        self._folder = folder
+        self.folder = folder
         self._in_box = in_box
         self._group = group
         self.when_closed: Callable[[], None] = lambda: None
@@ -104,18 +91,13 @@ class Running(Closing):
             os.set_blocking(descriptor, False)
 
     @property
-    def folder(self) -> Path:
-        """The box's folder on the host; gone once the box is closed."""
-        return self._folder
-
-    @property
     def seconds(self) -> float:
         """Seconds since the box was started."""
         return time.monotonic() - self._started
 
     def begin(self, confinement: Mapping[str, Any], spec: Mapping[str, Any], places: Iterable[Path] = ()) -> None:
         """Tell the box, on its first line of input, its confinement, its limits and its job's `spec`. `places`: this machine's, which no report names."""
-        self._reader.places = without_places(str(path) for path in (*places, self._folder))
+        self._reader.places = without_places(str(path) for path in (*places, self.folder))
         told = {"confinement": dict(confinement), "limits": asdict(self._limits), "first": self._first, **spec}
         self.send(json.dumps(told).encode() + b"\n")
 
@@ -174,7 +156,7 @@ class Running(Closing):
                 stream.close()
         os.close(self._frames)
         self._frames = -1
-        remove_folder(self._folder)
+        remove_folder(self.folder)
         if self._group is not None:
             self._group.remove()
         self.when_closed()
@@ -208,8 +190,8 @@ class Running(Closing):
         code = self._process.poll()
         if getattr(self._process, "lost", False):  # a forked box (`warm.py`)
             self.ending = Ending(name="killed", detail="The process that boxes are forked from is gone.", lost=True)
-        elif (starved := self._starved()) is not None:
-            self.ending = starved
+        elif self._group is not None and self._group.out_of_memory():
+            self.ending = Ending(name="memory", detail=self._memory_detail())
         elif self._reader.pending:
             self.ending = Ending(name="garbled", detail="The notebook's process was cut off in the middle of a message.")
         elif code == 0 or code is None:
@@ -226,11 +208,6 @@ class Running(Closing):
                 detail = f"The notebook ended its own process (exit code {code})."
             self.ending = Ending(name="killed", detail=detail, signal=int(by_signal) if 0 < by_signal < 65 else 0)
         self._kill()
-
-    def _starved(self) -> Ending | None:
-        if self._group is None or not self._group.out_of_memory():
-            return None
-        return Ending(name="memory", detail=self._memory_detail())
 
     def _memory_detail(self) -> str:
         return f"The notebook used more than {self._limits.memory} of memory (--memory)."
@@ -276,8 +253,8 @@ class Running(Closing):
     def _disk(self, family: list[int]) -> tuple[float, int]:
         if self._in_box:  # size-limited tmpfs mounts: their sizes are bounded, inodes are counted here
             return 0.0, sum(private_inodes(family[-1], mount) for mount in self._in_box)
-        size, files = folder_size(self._folder, self._limits.files)
-        return size + unlinked_size(family, self._folder, self._limits.file_mib), files
+        size, files = folder_size(self.folder, self._limits.files)
+        return size + unlinked_size(family, self.folder, self._limits.file_mib), files
 
 
 def descendants(pid: int) -> list[int]:

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +23,7 @@ from grader.sandbox import bubblewrap
 from grader.sandbox.base import Job, Sandbox, TierState, command, places, threads_environment
 from grader.sandbox.cgroups import Group
 from grader.sandbox.folders import make_folder
-from grader.sandbox.keeper import started
-from grader.sandbox.launch import first_line
+from grader.sandbox.launch import first_line, started
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running, descendants
 
@@ -36,6 +36,10 @@ ANSWER_S = 20.0
 _LAST_WORDS = 2000
 _DISK_MIB = 64
 """For what the libraries write while they are imported (a table of fonts: 0.1 MiB). Boxes have file systems of their own."""
+
+
+_kind = attrgetter("program", "module", "backend", "device")
+"""What jobs that are forked from one zygote have in common."""
 
 
 class _ZygoteError(Exception):
@@ -153,13 +157,11 @@ class _Zygote:
         self._drain()
         try:
             ready, _, _ = select.select([self._socket], [], [], max(timeout, 0.0))
-            if not ready:
-                raise TimeoutError
-            data = self._socket.recv(1 << 16)
+            data = self._socket.recv(1 << 16) if ready else None
         except (OSError, ValueError) as error:
-            if isinstance(error, TimeoutError):
-                raise
             raise _ZygoteError(f"it is gone ({error})") from None
+        if data is None:
+            raise TimeoutError
         if not data:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=2.0)
@@ -230,12 +232,7 @@ class Warm(Closing):
 
     def start(self, job: Job, limits: Limits) -> Running:
         """Start a box, forked where that is possible, else cold. Raises InfrastructureError."""
-        same = (
-            (job.program, job.module) == (self._job.program, self._job.module)
-            and job.backend == self._job.backend
-            and job.device == self._job.device
-        )
-        if not same or not set(job.readable) <= set(self._job.readable) or self.lack:
+        if _kind(job) != _kind(self._job) or not set(job.readable) <= set(self._job.readable) or self.lack:
             return self._cold.start(job, limits)
         if self._zygote is not None and (self._forked >= self._most or not self._zygote.idle()):
             self.close()
@@ -347,8 +344,7 @@ class AllWarm(Closing):
 
     def start(self, job: Job, limits: Limits) -> Running:
         """Start a forked box. Raises InfrastructureError where only a cold one can be had."""
-        kind = (job.program, job.module, job.backend, job.device, job.readable)
-        warm = self._kinds.setdefault(kind, Warm(self._cold, job))
+        warm = self._kinds.setdefault((_kind(job), job.readable), Warm(self._cold, job))
         running = warm.start(job, limits)
         if warm.lack:
             running.close()
