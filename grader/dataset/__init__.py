@@ -25,12 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.dataset import archive
-from grader.dataset.layout import FILES, RECORDS, STANDIN, Name, SetStatus, look
+from grader.dataset.layout import FILES, RECORDS, STANDIN, Dataset, Name, look
 from grader.errors import GraderError, InfrastructureError, UsageError
 
 __all__ = [
-    "FILES", "RECORDS", "DataStatus", "Dataset", "SetStatus", "default_store", "ensure", "ensure_standin", "fetch", "import_file",
-    "status", "veiled",
+    "FILES", "RECORDS", "DataStatus", "Dataset", "default_store", "ensure", "ensure_standin", "fetch", "import_file", "status", "veiled",
 ]  # fmt: skip
 
 CHILD_TIMEOUT_S = 1800.0
@@ -38,22 +37,12 @@ CHILD_TIMEOUT_S = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
-    """A data set that is ready to be read. `fingerprint` is the sha256 over the four arrays' bytes, in the order of `FILES`."""
-
-    name: Name
-    folder: Path
-    fingerprint: str
-    standin: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DataStatus:
     """The store's contents."""
 
     store: Path
-    cifar10: SetStatus
-    standin: SetStatus
+    cifar10: Dataset
+    standin: Dataset
 
 
 def default_store() -> Path:
@@ -93,7 +82,7 @@ def fetch(store: Path, connect_timeout_s: float = 10) -> Dataset:
     Raises InfrastructureError where the network, the server, the hash or the disk is at fault.
     """
     if (there := look(store, "cifar10", verify=False)).state == "ok" and there.source == archive.ARCHIVE.url:
-        return _dataset(there)
+        return there
     with archive.downloaded(store, connect_timeout_s) as file:
         _child("import", file, store, archive.ARCHIVE.sha256, archive.ARCHIVE.url)
     return _made(store, "cifar10")
@@ -141,7 +130,7 @@ def _ready(store: Path, name: Name) -> Dataset | None:
         return None  # another version's images: made anew
     if found.state == "broken":
         raise InfrastructureError(f"{found.detail} {found.mend}")
-    return _dataset(found) if found.state == "ok" else None
+    return found if found.state == "ok" else None
 
 
 def _made(store: Path, name: Name) -> Dataset:
@@ -150,10 +139,6 @@ def _made(store: Path, name: Name) -> Dataset:
             f"{store / name}: was written, but is gone again; does something else clean this folder? Run the command again."
         )
     return found
-
-
-def _dataset(found: SetStatus) -> Dataset:
-    return Dataset(name=found.name, folder=found.folder, fingerprint=found.fingerprint, standin=found.name == "standin")
 
 
 def _child(command: str, *arguments: Path | str) -> str:

@@ -29,10 +29,10 @@ FILES = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetStatus:
-    """What is known about one data set. `detail` is a sentence; `mend` says what to do where the state is not "ok".
+class Dataset:
+    """What is known about one data set; it can be read where the state is "ok". `detail` is a sentence; `mend` says what to do where it is not.
 
-    `records` are the numbers of training and test images.
+    `fingerprint` is the sha256 over the four arrays' bytes, in the order of `FILES`; `records` are the numbers of training and test images.
     """
 
     name: Name
@@ -45,6 +45,11 @@ class SetStatus:
     records: tuple[int, int] = (0, 0)
 
     @property
+    def standin(self) -> bool:
+        """Whether it is the made-up images."""
+        return self.name == "standin"
+
+    @property
     def full(self) -> bool:
         """Whether all 60,000 images are there."""
         return self.records == tuple(RECORDS.values())
@@ -54,7 +59,7 @@ class _Broken(Exception):
     """Why a set is not as it should be; a sentence."""
 
 
-def look(store: Path, name: Name, *, verify: bool) -> SetStatus:
+def look(store: Path, name: Name, *, verify: bool) -> Dataset:
     """The state of one set; with `verify` every byte is compared with the manifest. Never raises.
 
     What looks damaged is looked at twice, as a writer may have put another set in its place between two glances.
@@ -63,15 +68,15 @@ def look(store: Path, name: Name, *, verify: bool) -> SetStatus:
     return _glance(store / name, name, verify=verify) if found.state == "broken" else found
 
 
-def _glance(folder: Path, name: Name, *, verify: bool) -> SetStatus:
+def _glance(folder: Path, name: Name, *, verify: bool) -> Dataset:
     try:
         if not folder.exists():
-            return SetStatus(name=name, folder=folder, state="absent", detail=f"{folder}: does not exist.", mend=_MEND[name, "absent"])
+            return Dataset(name=name, folder=folder, state="absent", detail=f"{folder}: does not exist.", mend=_MEND[name, "absent"])
         return _inspect(folder, name, verify=verify)
     except (_Broken, OSError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         detail = f"{folder}: the data set is damaged: {reason}."
-        return SetStatus(name=name, folder=folder, state="broken", detail=detail, mend=_MEND[name, "broken"])
+        return Dataset(name=name, folder=folder, state="broken", detail=detail, mend=_MEND[name, "broken"])
 
 
 _MEND: Mapping[tuple[Name, str], str] = {
@@ -82,7 +87,7 @@ _MEND: Mapping[tuple[Name, str], str] = {
 }
 
 
-def _inspect(folder: Path, name: Name, *, verify: bool) -> SetStatus:
+def _inspect(folder: Path, name: Name, *, verify: bool) -> Dataset:
     """The status of a sound set. Raises _Broken or OSError for any other."""
     manifest = _manifest(folder)
     counts = {file: _array_length(folder / file, manifest["files"][file]["bytes"]) for file in FILES}
@@ -95,7 +100,7 @@ def _inspect(folder: Path, name: Name, *, verify: bool) -> SetStatus:
     if changed:
         with contextlib.suppress(OSError):  # compared once is enough, where the manifest may be stamped anew
             os.utime(folder / "manifest.json")
-    return SetStatus(
+    return Dataset(
         name=name,
         folder=folder,
         state="ok",

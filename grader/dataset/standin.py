@@ -97,28 +97,20 @@ def _pattern(label: int, u: Floats, v: Floats, phase: Floats, pitch: Floats) -> 
         return height
 
     root_half = np.float32(0.70710677)
-    match label:
-        case 0:
-            return wave(v)
-        case 1:
-            return wave(u)
-        case 2:
-            return wave((u + v) * root_half)
-        case 3:
-            return 4 * wave(u) * wave(v)
-        case 4:
-            return wave(np.sqrt(u * u + v * v))
-        case 5:
-            return np.float32(0.55) - np.sqrt(u * u + v * v)
-        case 6:
-            return np.float32(0.5) - np.maximum(np.abs(u), np.abs(v))
-        case 7:
-            return _cross(u, v)
-        case 8:
-            triangle: Floats = np.minimum(v + np.float32(0.6), np.float32(0.35) - v / 2 - np.abs(u))
-            return triangle
-        case _:
-            return _cross((u + v) * root_half, (u - v) * root_half)
+    patterns = (
+        lambda: wave(v),
+        lambda: wave(u),
+        lambda: wave((u + v) * root_half),
+        lambda: 4 * wave(u) * wave(v),
+        lambda: wave(np.sqrt(u * u + v * v)),
+        lambda: np.float32(0.55) - np.sqrt(u * u + v * v),
+        lambda: np.float32(0.5) - np.maximum(np.abs(u), np.abs(v)),
+        lambda: _cross(u, v),
+        lambda: np.minimum(v + np.float32(0.6), np.float32(0.35) - v / 2 - np.abs(u)),
+        lambda: _cross((u + v) * root_half, (u - v) * root_half),
+    )
+    pattern: Floats = patterns[label]()
+    return pattern
 
 
 def _cross(u: Floats, v: Floats) -> Floats:

@@ -16,7 +16,7 @@ from grader.training.box2 import OutOfTime
 from grader.training.cache import Cache
 from grader.training.session import Plan, check_device, train_roles
 
-DATA = Dataset(name="cifar10", folder=Path("/nowhere"), fingerprint="f" * 64, standin=False)
+DATA = Dataset(name="cifar10", folder=Path("/nowhere"), state="ok", detail="", fingerprint="f" * 64)
 ROLES = ("base", "dropout", "augmentation")
 
 
