@@ -3,6 +3,8 @@
 The command line turns the class of the error into the report's status and the exit code; nothing else decides it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -49,3 +51,12 @@ class FrameError(GraderError):
 
 class RebuildRefused(GraderError):
     """A claimed model is not made of allow-listed parts, or is too large to rebuild; the message says which part."""
+
+
+@contextmanager
+def refused(kind: type[GraderError], what: str, advice: str) -> Iterator[None]:
+    """What the file system refuses becomes an error of ours: `what` could not be done, its reason, and `advice`."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what} ({error.strerror}). {advice}") from error

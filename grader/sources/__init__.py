@@ -18,13 +18,7 @@ from grader.sources import archive, local, web
 __all__ = ["Reader", "resolve"]
 
 
-def resolve(
-    reference: str,
-    *,
-    allow_fetch: bool = False,
-    stdin: BinaryIO | None = None,
-    hosts: Sequence[str] = (),
-) -> Submission:
+def resolve(reference: str, *, allow_fetch: bool = False, stdin: BinaryIO | None = None, hosts: Sequence[str] = ()) -> Submission:
     """Fetch the bytes that `reference` names.
 
     Args:

@@ -3,10 +3,11 @@
 import difflib
 import os
 import stat
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from grader.errors import NothingToGrade, UsageError
+from grader.errors import NothingToGrade, UsageError, refused
 from grader.records import Submission
 from grader.sources.common import MAX_BYTES, display_path, is_notebook_name, listing, submission, too_large
 
@@ -26,18 +27,16 @@ def exists(path: Path) -> bool:
 def from_file(path: Path, source: str = "file") -> Submission:
     """Read one regular file, whatever its suffix. Raises UsageError if it is none or may not be read."""
     where = display_path(str(path))
-    try:
-        with os.fdopen(open_without_waiting(path), "rb") as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise UsageError(
-                    f"{where}: a file was expected; this is a device, pipe or socket. Give the notebook's path, or - to read from a pipe."
-                )
-            if state.st_size > MAX_BYTES:
-                raise too_large(where, state.st_size)
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{where}: the file could not be read ({error.strerror}). Check its permissions.") from error
+    problem = f"{where}: the file could not be read"
+    with refused(UsageError, problem, "Check its permissions."), os.fdopen(open_without_waiting(path), "rb") as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise UsageError(
+                f"{where}: a file was expected; this is a device, pipe or socket. Give the notebook's path, or - to read from a pipe."
+            )
+        if state.st_size > MAX_BYTES:
+            raise too_large(where, state.st_size)
+        data = file.read(MAX_BYTES + 1)
     return submission(data, path.name, source)
 
 
@@ -73,7 +72,8 @@ def missing(path: Path) -> NothingToGrade:
     if not exists(folder):
         return NothingToGrade(f"{where}: no such file, and no folder {display_path(str(folder))} either. Check the path.")
     try:
-        names = [entry.name for entry in _capped(folder)]
+        with os.scandir(folder) as scan:
+            names = [entry.name for entry in islice(scan, MAX_ENTRIES)]
     except OSError:
         names = []
     by_lower = {name.lower(): name for name in names}
@@ -89,34 +89,16 @@ def open_without_waiting(path: Path) -> int:
     return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
 
 
-def _capped(folder: Path) -> list[os.DirEntry[str]]:
-    """List a folder's first entries."""
-    entries: list[os.DirEntry[str]] = []
-    with os.scandir(folder) as scan:
-        for entry in scan:
-            entries.append(entry)
-            if len(entries) >= MAX_ENTRIES:
-                break
-    return entries
-
-
 def _search(folder: Path) -> tuple[list[str], list[str]]:
     """Walk a folder: relative paths (with `/`) of notebooks, and of the other visible files."""
-    found: list[str] = []
-    others: list[str] = []
+    seen: list[str] = []
     entries = 0
     for base, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         entries += len(folders) + len(files)
         if entries > MAX_ENTRIES:
             raise UsageError(f"{display_path(str(folder))}: more than {MAX_ENTRIES} entries; name the notebook itself.")
-        for name in files:
-            path = Path(base, name)
-            if path.is_symlink():
-                continue
-            relative = path.relative_to(folder).as_posix()
-            if is_notebook_name(relative):
-                found.append(relative)
-            elif not name.startswith("."):
-                others.append(relative)
-    return found, others
+        paths = (Path(base, name) for name in files)
+        seen += [path.relative_to(folder).as_posix() for path in paths if not path.is_symlink()]
+    found = [path for path in seen if is_notebook_name(path)]
+    return found, [path for path in seen if not is_notebook_name(path) and not path.rpartition("/")[2].startswith(".")]

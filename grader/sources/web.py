@@ -47,13 +47,7 @@ def is_link(reference: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", reference) is not None
 
 
-def fetch(
-    reference: str,
-    *,
-    allow_fetch: bool,
-    hosts: Sequence[str] = (),
-    transport: "httpx.BaseTransport | None" = None,
-) -> Submission:
+def fetch(reference: str, *, allow_fetch: bool, hosts: Sequence[str] = (), transport: "httpx.BaseTransport | None" = None) -> Submission:
     """Fetch the notebook behind a link; `hosts` as in `grader.sources.resolve`. `transport` replaces the network in tests.
 
     Raises: see `grader.sources.resolve`.

@@ -127,9 +127,7 @@ def _unpacked(piece: Piece) -> list[Piece]:
 
 def _usual(hand_ins: Sequence[Group]) -> Counter[str]:
     """How many hand-ins hold a notebook of each name, later uploads counted with the name that they repeat; only names that most have."""
-    exact: Counter[str] = Counter()
-    for group in hand_ins:
-        exact.update({_name(piece) for piece in group})
+    exact = {_name(piece) for group in hand_ins for piece in group}
     counted: Counter[str] = Counter()
     for group in hand_ins:
         own = {_name(piece) for piece in group}

@@ -16,7 +16,7 @@ from typing import BinaryIO, Literal
 from zipfile import ZipInfo
 
 from grader.decode import clean_text
-from grader.errors import GraderError, NotGradable, UsageError
+from grader.errors import GraderError, NotGradable, UsageError, refused
 from grader.records import HandedIn
 from grader.sources import archive, local
 from grader.sources.common import MAX_BYTES, SUFFIX, display_name, display_path, holds_notebook, is_notebook_name, listing
@@ -171,20 +171,9 @@ class Piece:
 
     def handed_in(self, attempt: int | None) -> HandedIn:
         """The hand-in that this file is."""
-        return HandedIn(
-            platform=self.platform,
-            student=self.student,
-            reference=self.file.reference,
-            file=display_name(self.shown),
-            name=self.name,
-            members=self.members,
-            attempt=attempt,
-            submitted_at=self.submitted_at,
-            seconds_late=self.seconds_late,
-            late=self.late,
-            ids=self.ids,
-            refusal=self.refusal,
-        )
+        told = ("platform", "student", "name", "members", "submitted_at", "seconds_late", "late", "ids", "refusal")
+        same = {name: getattr(self, name) for name in told}
+        return HandedIn(**same, reference=self.file.reference, file=display_name(self.shown), attempt=attempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,10 +251,8 @@ def _is_text(name: str) -> bool:
 
 
 def _open(path: Path, stack: ExitStack) -> BinaryIO:
-    try:
+    with refused(UsageError, f"{display_path(str(path))}: the file could not be read", "Check its permissions."):
         return stack.enter_context(os.fdopen(local.open_without_waiting(path), "rb"))
-    except OSError as error:
-        raise UsageError(f"{display_path(str(path))}: the file could not be read ({error.strerror}). Check its permissions.") from error
 
 
 def _folder(folder: Path) -> Files:

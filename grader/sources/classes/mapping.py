@@ -6,10 +6,13 @@ import io
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate, islice
 from pathlib import Path
+from typing import TypeVar
 
 from grader.errors import UsageError
 from grader.sources import local
@@ -20,6 +23,7 @@ REQUIRED = ("file", "student")
 OPTIONAL = ("name", "submitted_at", "seconds_late", "group", "attempt")
 MAX_MAPPING = 16 * 2**20
 _ATTEMPT = re.compile(r"0{0,9}[1-9]\d{0,8}", re.ASCII)
+_T = TypeVar("_T")
 _PREFIXES = 8
 """Folders above a file by which a row can name it."""
 
@@ -108,12 +112,8 @@ def by_expression(files: Files, pattern: re.Pattern[str]) -> Found:
                 late=bool(groups["late"]) if "late" in groups else None,
             )
         )
-    problems: tuple[str, ...] = ()
-    if missed:
-        problems = (
-            f"{files.where}: the expression of names gives no student (or no attempt from 1) for {listing(missed)}. They are skipped.",
-        )
-    return Found(pieces=tuple(pieces), problems=problems)
+    said = f"{files.where}: the expression of names gives no student (or no attempt from 1) for {listing(missed)}. They are skipped."
+    return Found(pieces=tuple(pieces), problems=(said,) if missed else ())
 
 
 def apply(rows: Sequence[Row], pieces: Sequence[Piece], where: str) -> tuple[list[Piece], list[str]]:
@@ -146,17 +146,12 @@ def apply(rows: Sequence[Row], pieces: Sequence[Piece], where: str) -> tuple[lis
         for number in found:
             piece = pieces[number]
             before = taken.setdefault(number, row)
-            if before is not row:
-                if (
-                    not member
-                    and not (row.group and row.group == before.group)
-                    and (before.student, before.attempt) != (row.student, row.attempt)
-                ):
+            if before is not row and not member:
+                if not (row.group and row.group == before.group) and (before.student, before.attempt) != (row.student, row.attempt):
                     raise UsageError(
                         f"{where}, lines {before.line} and {row.line}: one file is given to two students. Give both the same group."
                     )
-                if not member:
-                    continue
+                continue
             if exact:
                 settled.add(piece.hand_in)
             mapped.append(_given(piece, row, teams, chosen=exact, member=member))
@@ -201,12 +196,7 @@ class _Index:
 
 def _above(path: str) -> Iterator[str]:
     """Yield the first folders over a file, from the top."""
-    end = path.find("/")
-    for _ in range(_PREFIXES):
-        if end < 0:
-            return
-        yield path[:end]
-        end = path.find("/", end + 1)
+    return islice(accumulate(path.split("/")[:-1], "{}/{}".format), _PREFIXES)
 
 
 def _given(piece: Piece, row: Row, teams: dict[str, list[str]], *, chosen: bool, member: str) -> Piece:
@@ -255,37 +245,29 @@ def _row(cells: dict[str, str], where: str, line: int) -> Row | None:
         file=unicodedata.normalize("NFC", cells["file"]).strip().replace("\\", "/").removeprefix("./"),
         student=text["student"],
         name=text["name"],
-        submitted_at=_time(text["submitted_at"], where),
-        seconds_late=_seconds(text["seconds_late"], where),
+        submitted_at=_read(
+            text["submitted_at"], moment, f"{where}: submitted_at must be a time with its zone, such as 2026-03-01T10:00:00+01:00"
+        ),
+        seconds_late=_read(text["seconds_late"], _seconds, f"{where}: seconds_late must be a number of seconds, 0 or more"),
         group=text["group"],
-        attempt=_attempt(text["attempt"], where),
+        attempt=_read(text["attempt"], _attempt, f"{where}: attempt must be a whole number from 1"),
     )
 
 
-def _time(text: str, where: str) -> datetime | None:
-    found = moment(text) if text else None
+def _read(text: str, value: Callable[[str], _T | None], expected: str) -> _T | None:
+    """The value of a cell, None where it is empty. Raises UsageError where it is not what was `expected`."""
+    found = value(text) if text else None
     if text and found is None:
-        raise UsageError(
-            f"{where}: submitted_at must be a time with its zone, such as 2026-03-01T10:00:00+01:00; it is {display_path(text)!r}."
-        )
+        raise UsageError(f"{expected}; it is {display_path(text)!r}.")
     return found
 
 
-def _seconds(text: str, where: str) -> float | None:
-    if not text:
-        return None
-    try:
+def _seconds(text: str) -> float | None:
+    with suppress(ValueError):
         seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise UsageError(f"{where}: seconds_late must be a number of seconds, 0 or more; it is {display_path(text)!r}.")
-    return seconds
+        return seconds if 0 <= seconds < math.inf else None
+    return None
 
 
-def _attempt(text: str, where: str) -> int | None:
-    if not text:
-        return None
-    if not _ATTEMPT.fullmatch(text):
-        raise UsageError(f"{where}: attempt must be a whole number from 1; it is {display_path(text)!r}.")
-    return int(text)
+def _attempt(text: str) -> int | None:
+    return int(text) if _ATTEMPT.fullmatch(text) else None
