@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from grader import dataset
-from grader.machine import default_memory_mib, group_values, meminfo, memory_limit, own_group, read_small
+from grader.machine import default_memory_mib, group_values, meminfo, memory_limit, nvidia_smi, own_group, read_small
 
 if TYPE_CHECKING:
     from grader.sandbox import TierState
@@ -326,26 +325,13 @@ def _gpu(root: Path) -> Symptom:
     devices = sorted(path.name for path in (root / "dev").glob("nvidia[0-9]*"))
     if not devices:
         return _symptom("gpu", "no NVIDIA device", "lacking")
-    told = _nvidia_smi()
-    if told is None:
+    told = "; ".join((nvidia_smi("name,memory.total,driver_version", timeout_s=10) or "").strip().splitlines()[:16])
+    if not told:
         mend = "Install the driver's tools, and in a container start it with the GPU's tools visible."
         return _symptom("gpu", f"{', '.join(devices)}, but nvidia-smi does not answer", "lacking", mend=mend)
     if not any(_version(f"nvidia-cudnn-cu{number}") for number in (12, 13)):
         return _symptom("gpu", f"{told}, but CUDA's libraries are not installed", "lacking", mend="pip install 'grader[gpu]'")
     return _symptom("gpu", told)
-
-
-def _nvidia_smi() -> str | None:
-    """Name, memory and driver of each GPU, or None where the tool is missing or fails."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    words = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True, errors="replace")  # noqa: S603 - fixed words
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return "; ".join(done.stdout.strip().splitlines()[:16]) or None
 
 
 def _cgroups(root: Path) -> Symptom:

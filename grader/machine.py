@@ -1,6 +1,7 @@
 """What this machine has, as far as the control groups let this process use it. `root` is where `proc` and `sys` are found."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -66,3 +67,12 @@ def read_small(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
+
+
+def nvidia_smi(query: str, timeout_s: float, form: str = "csv,noheader") -> str | None:
+    """What the driver's tool says of each GPU, a line each; None where it is missing or fails."""
+    words = ["nvidia-smi", f"--query-gpu={query}", f"--format={form}"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=timeout_s, check=True, errors="replace").stdout  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -14,7 +14,7 @@ from grader.batch.gradebook import Gradebook
 from grader.batch.identities import Identities
 from grader.batch.records import Standing
 from grader.batch.summary import Said, lines
-from grader.errors import InfrastructureError, UsageError
+from grader.errors import InfrastructureError, UsageError, refused
 from grader.reports import replace_file
 from grader.words import one_line
 
@@ -60,17 +60,14 @@ def tell(
     marks = export.export("csv", book.standings(key_id), people.of, export.Options(include_review=True))
     said = lines(tally, pairs=len(found.pairs) + found.hidden)
     summary = [{"text": line.text, "look": line.look, "indent": line.indent} for line in said]
-    try:
+    advice = "The gradebook is complete; run the same command again."
+    with refused(InfrastructureError, f"--out {out}: the class page could not be written", advice):
         out.mkdir(parents=True, exist_ok=True)
         replace_file(out / "class.html", page)
         for data in marks.files.values():
             replace_file(out / "marks.csv", data)
         fingerprints.keep()
         replace_file(out / _STATE, json.dumps({"state": state, "summary": summary}))
-    except OSError as error:
-        raise InfrastructureError(
-            f"--out {out}: the class page could not be written ({error.strerror}). The gradebook is complete; run the same command again."
-        ) from error
     return said
 
 

@@ -61,23 +61,15 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One part of a criterion's bar."""
-
-    look: str
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CriterionRow:
-    """One criterion: its counts as (word, look, number), its bar, and the share of the points that was given."""
+    """One criterion: its counts as (word, look, number), its bar, and the share of the points that was given.
+
+    `parts` of the bar: (look, x, y, width, height), in the drawing's units.
+    """
 
     line: Line
     counts: tuple[tuple[str, str, int], ...]
-    parts: tuple[Part, ...]
+    parts: tuple[tuple[str, float, float, float, float], ...]
     given: str
 
 
@@ -166,21 +158,12 @@ def _sections(tally: Tally) -> tuple[tuple[int, tuple[CriterionRow, ...]], ...]:
 
 
 def _row(line: Line) -> CriterionRow:
-    parts: list[Part] = []
+    parts = []
     x = 0.0
     for name in OUTCOMES:
-        width = line.outcomes[name] / line.students * BAR_WIDTH
+        width, height = line.outcomes[name] / line.students * BAR_WIDTH, _HEIGHTS[name] * (BAR_HEIGHT - 2)
         if width:
-            height = _HEIGHTS[name] * (BAR_HEIGHT - 2)
-            parts.append(
-                Part(
-                    look=name,
-                    x=round(x + 0.5, 2),
-                    y=round(BAR_HEIGHT - 1 - height, 2),
-                    width=round(max(width - 1, 0.5), 2),
-                    height=round(height, 2),
-                )
-            )
+            parts.append((name, round(x + 0.5, 2), round(BAR_HEIGHT - 1 - height, 2), round(max(width - 1, 0.5), 2), round(height, 2)))
         x += width
     return CriterionRow(
         line=line,
@@ -199,11 +182,11 @@ def _headings(tally: Tally) -> tuple[Heading, ...]:
     retry = "Not graded yet (no points lost). Run the same command again to retry."
     provisional = "They have a provisional total: confirm or override it."
     found = (
-        Heading("review", "Manual review before the points count", provisional, tally.review),
-        Heading("grader-errors", "The grader failed", bug, tally.grader_errors),
-        Heading("infra-errors", "The machine failed", retry, tally.infra_errors),
-        Heading("ungradable", "Not gradable", "Not graded (no points lost): manual review is needed.", tally.ungradable),
-        Heading("waiting", "Not graded yet", "Run the same command again to grade them.", tally.waiting, short=True),
+        Heading("review", "Manual review before the points count", provisional, tally.listed["needs_review"]),
+        Heading("grader-errors", "The grader failed", bug, tally.listed["grader_error"]),
+        Heading("infra-errors", "The machine failed", retry, tally.listed["infra_error"]),
+        Heading("ungradable", "Not gradable", "Not graded (no points lost): manual review is needed.", tally.listed["ungradable"]),
+        Heading("waiting", "Not graded yet", "Run the same command again to grade them.", tally.listed["waiting"], short=True),
         Heading("answers", "With written answers", pending, tally.pending, short=True),
     )
     return tuple(heading for heading in found if heading.listed.count)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from grader.decode import strict_json, to_record
-from grader.errors import FrameError, GraderError, UsageError
+from grader.errors import FrameError, GraderError, UsageError, refused
 from grader.records import FromJson, HandedIn
 from grader.reports import replace_file
 from grader.sources.local import exists
@@ -146,13 +146,17 @@ class Identities:
         ):
             return  # everybody who was entered stands there already
         with _open_private(self._key_file, "key file") as lock:
-            _wait_for(lock, self._key_file)
+            with refused(UsageError, f"{self._key_file}: the key file could not be locked", "Keep it on a local disk."):
+                fcntl.flock(lock, fcntl.LOCK_EX)  # one run writes at a time, until `lock` is closed
             if exists(self._names):
                 entered = {pseudonym: self._known[pseudonym] for pseudonym in self._entered}
                 self._known = {**self._known, **self._read_names(), **entered}
             students = [json.dumps(asdict(identity), ensure_ascii=False, sort_keys=True) for identity in self._known.values()]
             header = f'{{"schema": {json.dumps(SCHEMA)}, "scope": {json.dumps(self._scope, ensure_ascii=False)}, "students": [\n'
-            _write(self._names, (header + ",\n".join(students) + "\n]}\n").encode("utf-8"))
+            data = (header + ",\n".join(students) + "\n]}\n").encode("utf-8")
+            with refused(UsageError, f"{self._names}: the names file could not be written", "Check the folder's permissions and space."):
+                self._names.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(self._names, data, mode=0o600)
 
     def _remember(self, identity: Identity) -> str:
         before = self._known.get(identity.pseudonym)
@@ -163,10 +167,7 @@ class Identities:
                     "Move the key, the names and the gradebook away and start over; a new key gives new pseudonyms."
                 )
             identity = replace(
-                identity,
-                name=identity.name or before.name,
-                members=identity.members or before.members,
-                ids={**before.ids, **identity.ids},
+                identity, name=identity.name or before.name, members=identity.members or before.members, ids={**before.ids, **identity.ids}
             )
         self._known[identity.pseudonym] = identity
         self._entered.add(identity.pseudonym)
@@ -192,17 +193,9 @@ class Identities:
         return {identity.pseudonym: identity for identity in content.students}
 
 
-def _wait_for(lock: BufferedReader, path: Path) -> None:
-    """Let one run write at a time, until `lock` is closed."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    except OSError as error:
-        raise UsageError(f"{path}: the key file could not be locked ({error.strerror}). Keep it on a local disk.") from error
-
-
 def _make(key: Path) -> None:
     """Make a key file, whole from the first moment on; where another run was faster, its key stays."""
-    try:
+    with refused(UsageError, f"{key}: the key file could not be made", "Name a place that can be written, on a local disk."):
         key.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=key.parent, prefix=".key-") as file:  # mode 0600
             file.write(secrets.token_bytes(KEY_BYTES))
@@ -210,10 +203,6 @@ def _make(key: Path) -> None:
             os.fsync(file.fileno())
             with suppress(FileExistsError):
                 os.link(file.name, key)
-    except OSError as error:
-        raise UsageError(
-            f"{key}: the key file could not be made ({error.strerror}). Name a place that can be written, on a local disk."
-        ) from error
 
 
 def _read_key(key: Path) -> bytes:
@@ -226,10 +215,8 @@ def _read_key(key: Path) -> bytes:
 
 def _open_private(path: Path, what: str) -> BufferedReader:
     """Open a file that only its owner may read. Raises UsageError where others may, or it cannot be opened."""
-    try:
+    with refused(UsageError, f"{path}: the {what} could not be read", "Check its path and permissions."):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        raise UsageError(f"{path}: the {what} could not be read ({error.strerror}). Check its path and permissions.") from error
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode) and not mode & _OTHERS:
         return os.fdopen(descriptor, "rb")
@@ -240,13 +227,3 @@ def _open_private(path: Path, what: str) -> BufferedReader:
         f"{path}: a {what} that only its owner may read was expected; its mode is {stat.S_IMODE(mode):04o}. "
         f"Others may have read it. To go on with it: chmod 600 {path}"
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, data, mode=0o600)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: the names file could not be written ({error.strerror}). Check the folder's permissions and space."
-        ) from error

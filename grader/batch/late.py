@@ -125,13 +125,7 @@ def stored(value: Any) -> LatePolicy:
 
 
 def penalty(
-    policy: LatePolicy,
-    *,
-    score: float,
-    max_score: float,
-    submitted_at: datetime | None,
-    seconds_late: float | None,
-    student: str = "",
+    policy: LatePolicy, *, score: float, max_score: float, submitted_at: datetime | None, seconds_late: float | None, student: str = ""
 ) -> float | None:
     """Points that lateness takes off, in hundredths and at most `score`; None where the policy needs a lateness that is not known.
 

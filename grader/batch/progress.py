@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -11,7 +12,8 @@ from rich.progress import Task as DisplayTask
 from rich.text import Text
 
 from grader import display
-from grader.batch.supervisor import Progress, Recorded
+from grader.batch.supervisor import Progress
+from grader.batch.worker import Answer
 from grader.display import duration
 from grader.reports.text import plain_lines
 from grader.words import last_line
@@ -50,10 +52,10 @@ class Live:
         self._bar = self._display.add_task("grading", total=progress.total, completed=progress.already)
         self._display.start()
 
-    def recorded(self, result: Recorded, progress: Progress) -> None:
+    def recorded(self, students: Sequence[str], answer: Answer, progress: Progress) -> None:
         """See `supervisor.Watcher`."""
-        if result.graded.status not in ("graded", "needs_review"):
-            self.tell(_line(result))
+        if answer.graded.status not in ("graded", "needs_review"):
+            self.tell(_line(students, answer))
         self._display.update(self._bar, completed=progress.already + progress.done)
 
     def tick(self, progress: Progress) -> None:
@@ -77,10 +79,10 @@ class Lines(display.InLines):
         self._quiet = quiet
         self._next = time.monotonic() + _TICK_S
 
-    def recorded(self, result: Recorded, progress: Progress) -> None:
+    def recorded(self, students: Sequence[str], answer: Answer, progress: Progress) -> None:
         """See `supervisor.Watcher`."""
         if not self._quiet:
-            self.tell(f"[{progress.already + progress.done}/{progress.total}] {_line(result)}")
+            self.tell(f"[{progress.already + progress.done}/{progress.total}] {_line(students, answer)}")
 
     def tick(self, progress: Progress) -> None:
         """See `supervisor.Watcher`."""
@@ -94,15 +96,15 @@ class JsonLines(display.JsonLines):
 
     _next = 0.0
 
-    def recorded(self, result: Recorded, progress: Progress) -> None:
+    def recorded(self, students: Sequence[str], answer: Answer, progress: Progress) -> None:
         """See `supervisor.Watcher`."""
-        graded = result.graded
+        graded = answer.graded
         self.write(
             "recorded",
-            students=list(result.students),
+            students=list(students),
             status=graded.status,
-            score=result.score,
-            max_score=result.max_score,
+            score=answer.score,
+            max_score=answer.max_score,
             seconds=round(graded.seconds, 3),
             trained=graded.trained,
             reused=graded.reused,
@@ -147,10 +149,10 @@ def watcher(console: Console, progress: Progress, *, json_lines: bool, quiet: bo
     return Lines(sys.stdout, quiet=quiet)
 
 
-def _line(result: Recorded) -> str:
-    more = f" and {len(result.students) - 1} with equal work" if len(result.students) > 1 else ""
-    score = f"{result.score:g} of {result.max_score:g}" if result.score is not None else "no score"
-    graded = result.graded
+def _line(students: Sequence[str], answer: Answer) -> str:
+    more = f" and {len(students) - 1} with equal work" if len(students) > 1 else ""
+    score = f"{answer.score:g} of {answer.max_score:g}" if answer.score is not None else "no score"
+    graded = answer.graded
     trained = f", {graded.trained} trained" if graded.trained else ""
     why = f": {last_line(graded.staff)}" if graded.staff.strip() else ""
-    return f"{result.students[0]}{more}: {graded.status.replace('_', ' ')}, {score} ({graded.seconds:.1f} s{trained}){why}"
+    return f"{students[0]}{more}: {graded.status.replace('_', ' ')}, {score} ({graded.seconds:.1f} s{trained}){why}"

@@ -11,10 +11,8 @@ import contextlib
 import itertools
 import logging
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +26,7 @@ from grader.batch.engine import Done, attempt, default_jobs
 from grader.batch.worker import Answer, Item, Workshop
 from grader.closing import Closing
 from grader.errors import GraderError, InfrastructureError, UsageError
+from grader.machine import nvidia_smi
 from grader.words import one_line
 
 _LOOK_S = 1.0
@@ -115,15 +114,9 @@ class Slot:
 
 def card_mib() -> int:
     """The memory of this machine's smallest GPU, MiB; 0 where it is not told."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return 0
-    line = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        told = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
-        return min((int(float(text)) for text in told.stdout.split()), default=0)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return 0
+    with contextlib.suppress(ValueError):
+        return min((int(float(text)) for text in (nvidia_smi("memory.total", 60, "csv,noheader,nounits") or "").split()), default=0)
+    return 0
 
 
 def share_of(memory_mib: int | None, card: int) -> float:
@@ -264,11 +257,7 @@ class Cluster(Closing):
             _knock(address)
         own: dict[str, Any] = {}
         if address == "local":
-            own = {
-                "num_cpus": self._most or default_jobs(),
-                "object_store_memory": _OBJECTS_MIB << 20,
-                "include_dashboard": False,
-            }
+            own = {"num_cpus": self._most or default_jobs(), "object_store_memory": _OBJECTS_MIB << 20, "include_dashboard": False}
         for left in reversed(range(_STARTS if own else 1)):
             try:
                 with _unchanged(self._ray):

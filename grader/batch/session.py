@@ -6,6 +6,7 @@ Running the same command again goes on where the last one ended, however it ende
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 
 import grader
@@ -218,15 +219,11 @@ def to_do(opened: Class, plan: Plan, read: sources.Reader) -> tuple[list[Work], 
         again = wanted(opened, plan.regrade) & owners.keys()
         opened.book.begin_regrade(opened.key_id, again)
     left = opened.book.unfinished(opened.key_id, owners)
-
-    def loader(hand_in: _HandIn) -> Callable[[], Item | str]:
-        return lambda: _item(read, hand_in)
-
     works = [
         Work(
             content=content,
             students=tuple(students),
-            load=loader(opened.contents[content]),
+            load=partial(_item, read, opened.contents[content]),
             counts_for=tuple(student for student in students if (student, content) in counting),
         )
         for content, students in owners.items()
@@ -339,9 +336,7 @@ def complete_shelf(opened: Class, plan: Plan, standings: Sequence[Standing]) -> 
     for standing in missing:
         report = opened.book.report(opened.key_id, standing.content)
         if report is not None:
-            executed = Executed(report=report)
-            files = reports.files(executed, plan.options.formats)
-            shelf.put((standing.student,), standing.content, files)
+            shelf.put((standing.student,), standing.content, reports.files(Executed(report=report), plan.options.formats))
 
 
 def grade_class(plan: Plan, watch: Callable[[Progress], Watching]) -> Ended:

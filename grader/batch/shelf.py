@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from grader.errors import InfrastructureError, UsageError
+from grader.errors import InfrastructureError, UsageError, refused
 
 _NEW, _MARK = ".new-", ".report-of"
 _STALE_S = 3600.0
@@ -19,10 +19,8 @@ class Shelf:
     def __init__(self, folder: Path, key: str) -> None:
         """`key` names the grading key. Raises UsageError where the folder cannot be made. What a killed run left half made is removed."""
         self.folder, self._key = folder, key
-        try:
+        with refused(UsageError, f"--out {folder}: expected a folder that can be written", "Name another one."):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--out {folder}: expected a folder that can be written ({error.strerror}). Name another one.") from error
         for path in folder.glob(f"{_NEW}*"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_S:
@@ -37,21 +35,17 @@ class Shelf:
 
     def put(self, students: Sequence[str], content: str, files: Mapping[str, str]) -> None:
         """Write the report of equal work for each of the students. Raises InfrastructureError where the disk fails."""
+        what, advice = f"--out {self.folder}: a report could not be written", "Free some space and run the same command again."
         for student in students:
             target = self.folder / student
-            try:
-                with tempfile.TemporaryDirectory(dir=self.folder, prefix=_NEW) as temporary:
-                    fresh = Path(temporary) / "new"
-                    fresh.mkdir()
-                    for name, text in {**files, _MARK: self._mark(content)}.items():
-                        (fresh / name).write_text(text, encoding="utf-8", newline="\n")
-                    with contextlib.suppress(FileNotFoundError):
-                        target.rename(Path(temporary) / "old")
-                    fresh.rename(target)
-            except OSError as error:
-                raise InfrastructureError(
-                    f"--out {self.folder}: a report could not be written ({error.strerror}). Free some space and run the same command again."
-                ) from error
+            with refused(InfrastructureError, what, advice), tempfile.TemporaryDirectory(dir=self.folder, prefix=_NEW) as temporary:
+                fresh = Path(temporary) / "new"
+                fresh.mkdir()
+                for name, text in {**files, _MARK: self._mark(content)}.items():
+                    (fresh / name).write_text(text, encoding="utf-8", newline="\n")
+                with contextlib.suppress(FileNotFoundError):
+                    target.rename(Path(temporary) / "old")
+                fresh.rename(target)
 
     def _mark(self, content: str) -> str:
         return f"{self._key}, content {content}\n"

@@ -111,9 +111,9 @@ class _Work:
     members: frozenset[str]
     content: str
     prints: Prints
-    curves: tuple[tuple[tuple[int, ...], bool], ...] = ()
+    curves: tuple[tuple[int, ...], ...] = ()
+    seeded: bool = False
     model: tuple[str, ...] = ()
-    layers: int = 0
     built: bool = True
 
 
@@ -203,12 +203,7 @@ def similar(standings: Iterable[Standing], *, template: str = "", fingerprints: 
         if works[a].members.isdisjoint(works[b].members)  # of those who are, or share, a group there is nothing to tell
     ]
     listed.sort(key=lambda pair: (_strength(pair.found[0]), -len(pair.found), pair.students))
-    return Similar(
-        pairs=tuple(listed[:MOST_PAIRS]),
-        works=len(works),
-        null=tuple(null),
-        hidden=max(0, len(listed) - MOST_PAIRS),
-    )
+    return Similar(pairs=tuple(listed[:MOST_PAIRS]), works=len(works), null=tuple(null), hidden=max(0, len(listed) - MOST_PAIRS))
 
 
 def _strength(found: Found) -> tuple[float, float]:
@@ -217,15 +212,14 @@ def _strength(found: Found) -> tuple[float, float]:
 
 def _work(standing: Standing, prints: Prints) -> _Work:
     report = standing.report
-    model, layers = _model(report)
     return _Work(
         student=standing.student,
         members=frozenset((standing.student, *standing.members)),
         content=standing.content,
         prints=prints,
-        curves=tuple(_recorded(report, seeded=_SEEDED.search(standing.code) is not None)),
-        model=model,
-        layers=layers,
+        curves=tuple(_recorded(report)),
+        seeded=_SEEDED.search(standing.code) is not None,
+        model=_model(report),
         built=report is None or bool(report.models),
     )
 
@@ -256,7 +250,7 @@ def _contents(works: Sequence[_Work], different: Sequence[Sequence[int]], null: 
 # ------------------------------------------------------------------ recorded curves
 
 
-def _recorded(report: Report | None, *, seeded: bool) -> Iterator[tuple[tuple[int, ...], bool]]:
+def _recorded(report: Report | None) -> Iterator[tuple[int, ...]]:
     """Each recorded history value as a number that stands for (key, epoch, value); what says nothing is left out.
 
     A network that stays at guessing records the same numbers as every other one (accuracy 0.1, loss ln 10): of equal values of a curve only the first
@@ -271,17 +265,13 @@ def _recorded(report: Report | None, *, seeded: bool) -> Iterator[tuple[tuple[in
                     tokens.append(_hash(f"{key}/{epoch}/{value!r}"))
                 seen.add(value)
         if len(tokens) >= LEAST_DIGITS:
-            yield tuple(sorted(set(tokens))), seeded
+            yield tuple(sorted(set(tokens)))
 
 
 def _curves(works: Sequence[_Work], null: list[str]) -> Iterator[Agreement]:
     """Curves of different students that share recorded numbers. Chance: each number is met with its share in the class, independently."""
-    owners, curves, seeded = [], [], []
-    for place, work in enumerate(works):
-        for tokens, seed in work.curves:
-            owners.append(place)
-            curves.append(np.array(tokens, dtype=np.int64))
-            seeded.append(seed)
+    owners = [place for place, work in enumerate(works) for _ in work.curves]
+    curves = [np.array(tokens, dtype=np.int64) for work in works for tokens in work.curves]
     if len(curves) < 2:
         return
     students = len(set(owners))
@@ -301,7 +291,7 @@ def _curves(works: Sequence[_Work], null: list[str]) -> Iterator[Agreement]:
         words = f"the same {shared} recorded numbers of a training, digit for digit" + (
             "" if whole else f", of {compared} that both record"
         )
-        if seeded[a] and seeded[b]:
+        if works[one].seeded and works[other].seeded:
             words += " (both set a random seed, which can explain it on the same kind of machine)"
         key = (min(one, other), max(one, other))
         found = Found(basis="curve", score=shared / compared, words=words, expected=expected)
@@ -336,16 +326,16 @@ def _tail(hits: int, tries: int, chance: float) -> float:
 # ------------------------------------------------------------------ models
 
 
-def _model(report: Report | None) -> tuple[tuple[str, ...], int]:
+def _model(report: Report | None) -> tuple[str, ...]:
     """The base model (else the first) as (structure, compile, each layer with its settings); empty where there is none worth comparing."""
     models = report.models if report is not None else ()
     chosen: ReportModel | None = next((model for model in models if model.role == "base"), models[0] if models else None)
     layers = [layer for layer in chosen.layers if layer.class_name != "InputLayer"] if chosen is not None else []
     if chosen is None or len(layers) < LEAST_LAYERS:
-        return (), 0
+        return ()
     structure = " ".join(layer.class_name for layer in layers)
     settings = [f"{layer.class_name} {layer.settings} {layer.output_shape}" for layer in layers]
-    return (structure, f"{chosen.optimizer} {chosen.loss}", *settings), len(layers)
+    return (structure, f"{chosen.optimizer} {chosen.loss}", *settings)
 
 
 def _models(works: Sequence[_Work], null: list[str]) -> Iterator[Agreement]:
@@ -374,7 +364,7 @@ def _models(works: Sequence[_Work], null: list[str]) -> Iterator[Agreement]:
         if expected > LIMIT:
             continue
         words = (
-            f"the same model of {counted(works[owners[0]].layers, 'layer')}, with the same settings and compile; {alike} of {len(having):,} works have it "
+            f"the same model of {counted(len(model) - 2, 'layer')}, with the same settings and compile; {alike} of {len(having):,} works have it "
             f"({structure:,} have its structure, {compiled:,} its optimizer and loss)"
         )
         for other in owners[1:]:

@@ -96,13 +96,9 @@ def _scores(tally: Tally) -> list[Said]:
         Said(text=", ".join(f"{word} {value}" for word, value in quantiles(tally)), indent=2),
     ]
     if tally.pending.count:
-        said.append(
-            Said(
-                text=f"Points from manual review are not included: up to {points(tally.pending_points / tally.pending.count)} points on average, for {counted(tally.pending.count, 'submission')}.",
-                look="dim",
-                indent=2,
-            )
-        )
+        each, of = points(tally.pending_points / tally.pending.count), counted(tally.pending.count, "submission")
+        text = f"Points from manual review are not included: up to {each} points on average, for {of}."
+        said.append(Said(text=text, look="dim", indent=2))
     return said
 
 
@@ -128,11 +124,11 @@ def _diagnoses(tally: Tally) -> list[Said]:
 
 def _person(tally: Tally, pairs: int | None) -> list[Said]:
     needs = [
-        (tally.review.count, "to review before the points count", "yellow"),
+        (tally.listed["needs_review"].count, "to review before the points count", "yellow"),
         (tally.pending.count, "with written answers to grade", "yellow"),
-        (tally.grader_errors.count, "where the grader failed: please report it", "red"),
-        (tally.infra_errors.count, "where the machine failed: run the same command again", "red"),
-        (tally.ungradable.count, "not gradable (no points lost): manual review", "yellow"),
+        (tally.listed["grader_error"].count, "where the grader failed: please report it", "red"),
+        (tally.listed["infra_error"].count, "where the machine failed: run the same command again", "red"),
+        (tally.listed["ungradable"].count, "not gradable (no points lost): manual review", "yellow"),
         (pairs or 0, "pair of similar works to compare" if pairs == 1 else "pairs of similar works to compare", "yellow"),
     ]
     said = [Said(text=f"{count:>5,}  {words}", look=look, indent=2) for count, words, look in needs if count]

@@ -7,7 +7,7 @@ recorded as the infrastructure's failure, which the next run tries again.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from statistics import fmean
@@ -17,7 +17,7 @@ from grader import pipeline
 from grader.batch.engine import Done, Engine
 from grader.batch.records import Graded
 from grader.batch.shelf import Shelf
-from grader.batch.worker import Item, failed
+from grader.batch.worker import Answer, Item, failed
 from grader.records import RunStatus
 from grader.words import last_line
 
@@ -79,21 +79,11 @@ class Progress:
         return fmean(longer) if longer else so_far
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """One recorded result, for whoever watches."""
-
-    students: tuple[str, ...]
-    graded: Graded
-    score: float | None
-    max_score: float
-
-
 class Watcher(Protocol):
     """Somebody who is told how it goes."""
 
-    def recorded(self, result: Recorded, progress: Progress) -> None:
-        """A result was recorded."""
+    def recorded(self, students: Sequence[str], answer: Answer, progress: Progress) -> None:
+        """A result was recorded, of the work of these students."""
         ...
 
     def tick(self, progress: Progress) -> None:
@@ -179,7 +169,7 @@ class Supervisor:
         progress.trained += graded.trained
         progress.reused += graded.reused
         progress.took.append(took)
-        self.watcher.recorded(Recorded(students=work.students, graded=graded, score=answer.score, max_score=answer.max_score), progress)
+        self.watcher.recorded(work.students, answer, progress)
 
 
 def _named(work: Work) -> str:

@@ -1,7 +1,7 @@
 """Counts over a class, fed one standing at a time: what the summary at the terminal and the class page tell. Small, whatever the reports hold."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -99,7 +99,7 @@ class Line:
 
 
 class Tally:
-    """The counts. `students` counts people (each member of a group), `standings` their hand-ins that count.
+    """The counts. `students` counts people (each member of a group), `standings` their hand-ins that count; `listed`: those that are not graded, by status.
 
     `trained`, `reused` (verdicts that the cache knew) and `seconds` are what these gradings cost; equal hand-ins were graded once.
     """
@@ -115,11 +115,7 @@ class Tally:
         self.checked = 0
         self.learning = 0
         self.flags: dict[str, Flagged] = {}
-        self.review = Listed()
-        self.grader_errors = Listed()
-        self.infra_errors = Listed()
-        self.ungradable = Listed()
-        self.waiting = Listed()
+        self.listed: defaultdict[str, Listed] = defaultdict(Listed)
         self.pending = Listed()
         self.pending_points = 0.0
         self.late = 0
@@ -143,15 +139,8 @@ class Tally:
             assert standing.total is not None
             self.shares.append(standing.total / standing.max_score)
         reason = standing.report.reason if standing.report is not None else ""
-        listed = {
-            "needs_review": self.review,
-            "grader_error": self.grader_errors,
-            "infra_error": self.infra_errors,
-            "ungradable": self.ungradable,
-            "waiting": self.waiting,
-        }.get(standing.status)
-        if listed is not None:
-            listed.add(standing.student, reason)
+        if standing.status != "graded":
+            self.listed[standing.status].add(standing.student, reason)
         if standing.pending_points > 0 and standing.status in {"graded", "needs_review"}:
             self.pending.add(standing.student)
             self.pending_points += standing.pending_points

@@ -108,14 +108,7 @@ def answer(item: Item, outcome: pipeline.Outcome, options: pipeline.Options, wor
     told = result(report)
     score = told.pop("score")
     del told["max_score"]
-    graded = Graded(
-        content=item.content,
-        report=files["report.json"],
-        phases=report.timings,
-        worker=worker,
-        staff=outcome.staff,
-        **told,
-    )
+    graded = Graded(content=item.content, report=files["report.json"], phases=report.timings, worker=worker, staff=outcome.staff, **told)
     return Answer(graded=graded, files=files, score=score, max_score=report.max_score)
 
 

@@ -69,7 +69,7 @@ def test_the_tally_counts():
     assert (tally.trained, tally.reused, tally.seconds) == (2, 1, 12.5 * 8)
     assert tally.checked >= 1
     assert tally.diagnoses["Dead on every start, no single cause proved"] >= 1
-    assert [case.student for case in tally.review.cases] == ["sub_c"]
+    assert [case.student for case in tally.listed["needs_review"].cases] == ["sub_c"]
     assert tally.flags["curve.contradicted"].severity == "alert"
     assert sum(tally.histogram()) == 4
     for line in tally.lines.values():
@@ -241,7 +241,7 @@ def test_three_thousand_students_in_flat_memory():
 
 def test_long_lists_are_cut_and_told():
     tally = Tally(standing(f"s{number}", "infra_error") for number in range(MOST_LISTED + 7))
-    assert tally.infra_errors.count == MOST_LISTED + 7
+    assert tally.listed["infra_error"].count == MOST_LISTED + 7
     assert "And 7 more." in render("Class", tally, None, generated_at=NOW)
 
 

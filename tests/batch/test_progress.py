@@ -9,14 +9,15 @@ from rich.console import Console
 from grader.batch import progress as shown
 from grader.batch.progress import JsonLines, Lines, Live, duration
 from grader.batch.records import Graded
-from grader.batch.supervisor import Progress, Recorded
+from grader.batch.supervisor import Progress
+from grader.batch.worker import Answer
 
 HOSTILE = "::error::x\x1b[31m\r\n##[section]y"
 
 
 def recorded(status="graded", score=61.5, staff="", students=("sub_a", "sub_b")):
     graded = Graded(content="c", status=status, report="{}", seconds=12.34, trained=1, reused=2, staff=staff, phases={"train": 10.0})
-    return Recorded(students=students, graded=graded, score=score, max_score=100.0)
+    return students, Answer(graded=graded, files={}, score=score, max_score=100.0)
 
 
 def state(**changes):
@@ -53,8 +54,8 @@ def test_lines_tell_each_result_and_are_harmless():
     lines = Lines(stream)
     progress = state()
     progress.statuses["graded"] += 1
-    lines.recorded(recorded(), progress)
-    lines.recorded(recorded("infra_error", None, staff=HOSTILE, students=("sub_c",)), progress)
+    lines.recorded(*recorded(), progress)
+    lines.recorded(*recorded("infra_error", None, staff=HOSTILE, students=("sub_c",)), progress)
     lines.tell(HOSTILE)
     text = stream.getvalue()
     assert "[5/10] sub_a and 1 with equal work: graded, 61.5 of 100 (12.3 s, 1 trained)" in text
@@ -66,7 +67,7 @@ def test_lines_tell_each_result_and_are_harmless():
 def test_quiet_says_only_what_a_person_has_to_know():
     stream = io.StringIO()
     lines = Lines(stream, quiet=True)
-    lines.recorded(recorded(), state())
+    lines.recorded(*recorded(), state())
     lines.tick(state())
     lines.tell("something")
     assert stream.getvalue() == "something\n"
@@ -76,7 +77,7 @@ def test_json_lines_are_objects():
     stream = io.StringIO()
     lines = JsonLines(stream)
     progress = state(running=2, training=1)
-    lines.recorded(recorded(staff=HOSTILE), progress)
+    lines.recorded(*recorded(staff=HOSTILE), progress)
     lines.tick(progress)
     lines.tell(HOSTILE)
     lines.close()
@@ -93,8 +94,8 @@ def test_the_display_on_a_terminal_counts_and_shows_what_went_wrong():
     live = Live(console, progress)
     progress.statuses["graded"] += 1
     progress.trained, progress.reused = 3, 5
-    live.recorded(recorded(), progress)
-    live.recorded(recorded("grader_error", None, staff="Traceback\nKeyError: 'x'"), progress)
+    live.recorded(*recorded(), progress)
+    live.recorded(*recorded("grader_error", None, staff="Traceback\nKeyError: 'x'"), progress)
     live.tick(progress)
     live.close()
     text = stream.getvalue()

@@ -15,12 +15,7 @@ from grader.words import meant
 
 __all__ = ["MODULES", "Exported", "Names", "Options", "export"]
 
-MODULES = {
-    "csv": "as_csv",
-    "canvas-csv": "as_canvas_csv",
-    "moodle": "as_moodle",
-    "nbgrader": "as_nbgrader",
-}
+MODULES = {"csv": "as_csv", "canvas-csv": "as_canvas_csv", "moodle": "as_moodle", "nbgrader": "as_nbgrader"}
 
 
 def export(to: str, standings: Iterable[Standing], names: Names, options: Options) -> Exported:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Executable, Row, Text, case, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, Row, Select, Text, case, cast, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -214,12 +214,7 @@ class Gradebook(Closing):
     def report(self, key_id: int, content: str) -> Report | None:
         """The newest finished report of a content under a key, without overrides; None where there is none."""
         with self._database.reading() as connection:
-            row = connection.execute(
-                select(Grading.id, Grading.report)
-                .where(Grading.key_id == key_id, Grading.content == content, Grading.round.is_not(None))
-                .order_by(Grading.round.desc())
-                .limit(1)
-            ).first()
+            row = connection.execute(_finished(content).where(Grading.key_id == key_id).order_by(Grading.round.desc())).first()
         return None if row is None else self._parsed(row.id, row.report)
 
     # ------------------------------------------------------------------ a person's decisions
@@ -249,12 +244,7 @@ class Gradebook(Closing):
         """The newest finished report of a content, under the default key where it has one, else under any."""
         ids = _key_ids(connection)
         first = case((Grading.key_id == (ids[0] if ids else -1), 0), else_=1)
-        row = connection.execute(
-            select(Grading.id, Grading.report)
-            .where(Grading.content == content, Grading.round.is_not(None))
-            .order_by(first, Grading.id.desc())
-            .limit(1)
-        ).first()
+        row = connection.execute(_finished(content).order_by(first, Grading.id.desc())).first()
         if row is None:
             raise UsageError("This attempt is not graded yet, so it has no criteria to override. Grade it first.")
         return self._parsed(row.id, row.report)
@@ -388,6 +378,11 @@ def _record(kind: type[_T], row: Row[Any]) -> _T:
     return kind(**{field.name: getattr(row, field.name) for field in fields(kind)})
 
 
+def _finished(content: str) -> "Select[int, bytes]":
+    """One finished grading of a content and its report, the first in an order that is still to be given."""
+    return select(Grading.id, Grading.report).where(Grading.content == content, Grading.round.is_not(None)).limit(1)
+
+
 def _setting(name: str) -> Executable:
     return select(Setting.value).where(Setting.name == name).order_by(Setting.id.desc()).limit(1)
 
@@ -486,24 +481,17 @@ def _standing(
     penalty = total = None
     if row.status in _SCORED:
         penalty = late.penalty(
-            policy,
-            score=score,
-            max_score=row.max_score,
-            submitted_at=row.submitted_at,
-            seconds_late=row.seconds_late,
-            student=row.student,
+            policy, score=score, max_score=row.max_score, submitted_at=row.submitted_at, seconds_late=row.seconds_late, student=row.student
         )
         total = None if penalty is None else max(0, round(score * 100) - round(penalty * 100)) / 100
     else:
         score = None
+    same = ("student", "attempts", "content", "platform", "submitted_at", "seconds_late", "graded_at")
     return Standing(
-        student=row.student,
+        **{name: getattr(row, name) for name in same},
         attempt=row.place,
-        attempts=row.attempts,
-        content=row.content,
         status=row.status or WAITING,
         members=tuple(row.members),
-        platform=row.platform,
         report=report if with_reports else None,
         machine=machine,
         score=score,
@@ -511,9 +499,6 @@ def _standing(
         pending_points=pending or 0.0,
         penalty=penalty,
         total=total,
-        submitted_at=row.submitted_at,
-        seconds_late=row.seconds_late,
-        graded_at=row.graded_at,
         overrides=tuple(overrides),
         seconds=row.seconds or 0.0,
         trained=row.trained or 0,

@@ -90,11 +90,7 @@ def connect(where: str | Path, *, create: bool) -> Database:
         raise UsageError(
             f"{label}: the gradebook cannot be opened ({type(error).__name__}). Check the path and its permissions."
         ) from error
-    engine = create_engine(
-        URL.create("sqlite", database=str(path.absolute())),
-        hide_parameters=True,
-        connect_args={"timeout": BUSY_S},
-    )
+    engine = create_engine(URL.create("sqlite", database=str(path.absolute())), hide_parameters=True, connect_args={"timeout": BUSY_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Database(label, engine, path, None)

@@ -6,10 +6,7 @@ from grader.batch.gradebook.models import Base
 from grader.batch.gradebook.schema import VERSION_TABLE
 
 context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
-    version_table=VERSION_TABLE,
-    render_as_batch=True,
+    connection=context.config.attributes["connection"], target_metadata=Base.metadata, version_table=VERSION_TABLE, render_as_batch=True
 )
 with context.begin_transaction():
     context.run_migrations()
