@@ -467,10 +467,7 @@ def data_fetch(connect_timeout: float, *, if_missing: bool) -> None:
 
     store = dataset.default_store()
     there = dataset.status(store).cifar10
-    if if_missing and there.state == "ok":
-        click.echo(f"cifar10 is in {there.folder} (fingerprint {there.fingerprint[:16]}).")
-    else:
-        _stored(dataset.fetch(store, connect_timeout))
+    _stored(there if if_missing and there.state == "ok" else dataset.fetch(store, connect_timeout))
 
 
 @data_group.command("import")

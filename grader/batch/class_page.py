@@ -4,7 +4,6 @@ No script, nothing loaded from elsewhere, in the look of the reports. The standi
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -13,7 +12,7 @@ from jinja2 import Environment
 
 from grader.batch.similarity import Similar
 from grader.batch.summary import endings, percent, points, quantiles
-from grader.batch.tally import BINS, OUTCOMES, Case, Line, Listed, Tally
+from grader.batch.tally import BINS, OUTCOMES, Line, Listed, Tally
 from grader.display import duration
 from grader.records import Status
 from grader.reports import as_html, inert, view
@@ -192,10 +191,6 @@ def _headings(tally: Tally) -> tuple[Heading, ...]:
     return tuple(heading for heading in found if heading.listed.count)
 
 
-def _pseudonyms(cases: Iterable[Case]) -> str:
-    return ", ".join(one_line(clean(case.student), 80) for case in cases)
-
-
 @cache
 def _environment() -> Environment:
     environment = as_html.environment("grader.batch")
@@ -204,7 +199,7 @@ def _environment() -> Environment:
         "points": points,
         "duration": duration,
         "percent": lambda share: percent(share, 1.0),
-        "pseudonyms": _pseudonyms,
+        "pseudonyms": lambda cases: ", ".join(one_line(clean(case.student), 80) for case in cases),
     }
     environment.globals["share"] = percent
     return environment

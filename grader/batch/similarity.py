@@ -187,7 +187,10 @@ def similar(standings: Iterable[Standing], *, template: str = "", fingerprints: 
         if standing.content not in known:
             known[standing.content] = np.setdiff1d(fingerprints.of(standing.content, standing.code), taken_out)
         works.append(_work(standing, known[standing.content]))
-    different = _equal(works)
+    equal: dict[str, list[int]] = defaultdict(list)
+    for place, work in enumerate(works):
+        equal[work.content].append(place)
+    different = list(equal.values())
     places = [group[0] for group in different]
     firsts = [works[place] for place in places]
     null: list[str] = []
@@ -225,14 +228,6 @@ def _work(standing: Standing, prints: Prints) -> _Work:
 
 
 # ------------------------------------------------------------------ equal contents
-
-
-def _equal(works: Sequence[_Work]) -> list[list[int]]:
-    """The places of the works, equal contents together, in the order of the first of each."""
-    groups: dict[str, list[int]] = {}
-    for place, work in enumerate(works):
-        groups.setdefault(work.content, []).append(place)
-    return list(groups.values())
 
 
 def _contents(works: Sequence[_Work], different: Sequence[Sequence[int]], null: list[str]) -> Iterator[Agreement]:

@@ -41,9 +41,7 @@ def choose(name: str = "auto") -> Sandbox:
         )
     for backend in BACKENDS:
         if backend.name == name:
-            state = backend.probe()
-            if not state.works:
-                raise InfrastructureError(f"Sandbox {name} does not work here: {state.reason} {state.mend}")
+            backend.probe().require()
             return backend
     raise UsageError(f"--sandbox {name}: no such sandbox; choose one of auto, {', '.join(backend.name for backend in BACKENDS)}.")
 

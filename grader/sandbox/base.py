@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from grader.errors import InfrastructureError
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import Running
 
@@ -41,6 +42,11 @@ class TierState:
     works: bool
     reason: str
     mend: str = ""
+
+    def require(self) -> None:
+        """Raise InfrastructureError where it does not work."""
+        if not self.works:
+            raise InfrastructureError(f"Sandbox {self.name} does not work here: {self.reason} {self.mend}")
 
 
 class Sandbox(Protocol):

@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from grader.errors import InfrastructureError
 from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, gpu_devices, interpreter_folders
 from grader.sandbox.folders import make_folder
 from grader.sandbox.launch import first_line, launch
@@ -104,9 +103,7 @@ class Bubblewrap:
 
     def start(self, job: Job, limits: Limits) -> Running:
         """Start a box. Raises InfrastructureError where bwrap cannot be started."""
-        state = self.probe()
-        if not state.works:
-            raise InfrastructureError(f"Sandbox bubblewrap does not work here: {state.reason} {state.mend}")
+        self.probe().require()
         folder = make_folder()
         return launch(
             lambda frames: [*arguments(job, limits.disk_mib), *command(job, frames)],

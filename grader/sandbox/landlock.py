@@ -10,7 +10,6 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from grader.errors import InfrastructureError
 from grader.sandbox.base import PACKAGE, START, Job, TierState, command, environment, gpu_devices, interpreter_folders
 from grader.sandbox.folders import NOBODY, make_folder
 from grader.sandbox.inside.harden import landlock_abi, seccomp_available
@@ -67,9 +66,7 @@ class Landlock:
 
     def start(self, job: Job, limits: Limits) -> Running:
         """Start a box. Raises InfrastructureError where the kernel lacks what this tier needs."""
-        state = self.probe()
-        if not state.works:
-            raise InfrastructureError(f"Sandbox landlock does not work here: {state.reason} {state.mend}")
+        self.probe().require()
         folder = make_folder()
         work, temporary = folder / "content", folder / "tmp"
         user = other_user()
