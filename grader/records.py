@@ -262,6 +262,7 @@ class DataClaim(FromJson):
     split: Literal["train", "test", "mixed"] | None = None
     matched: float | None = None  # of the sampled images of no data set, the share that is like a stored one
     rows: int | None = None
+    seen: int | None = None  # of data that comes in batches: the images of those that were looked at
     distinct: int | None = None  # about so many different images, where those that were looked at return
     shape: tuple[int | None, ...] = ()
     dtype: str = ""

@@ -540,6 +540,20 @@ before="for images, labels in ((x_train, y_train), (x_test, y_test)):\n    image
         + _CALLBACK.replace("FRAME", "here()"),
         fit=_CALLED,
     ),
+    _semantics("few_held_out", "Hold out five images.", flags=(), fit="history = model.fit(x_train, y_train, validation_split=1e-4, epochs=2)"),
+    _semantics(
+        "mirrored_held_out",
+        "Validate on mirrored training images, among test images.",
+        flags=(),
+        fit="x, y = np.concatenate([x_train[:500, :, ::-1], x_test[:500]]), np.concatenate([y_train[:500], y_test[:500]])\n"
+        "history = model.fit(x_train, y_train, validation_data=(x, y), epochs=2)",
+    ),
+    _semantics(
+        "unseen_curves",
+        "Draw curves that nobody can see.",
+        flags=(),
+        after="import matplotlib.pyplot as plt\nplt.plot(history.history['accuracy'], alpha=0)\nplt.plot(history.history['loss'], 'w')\nplt.show()",
+    ),
     # ---- poison the report
     _forge(
         "poison_outputs",

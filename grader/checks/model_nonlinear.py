@@ -11,7 +11,7 @@
 Measured: with values that have each channel's mean and deviation on stored images, the steps up to the next layer with weights do not map
 the mean of two to the mean of their results, and one of these steps is nonlinear for each value by itself (a normalisation or a softmax is not).
 
-*Edge cases.* An activation that is the identity or constant on what reaches it (slope 1, an offset of 1000) is none. The nonlinearity may be the layer's own or a later layer's, with normalisation, Dropout, sums or pooling between.
+*Edge cases.* An activation that is the identity or constant on what reaches it (slope 1, an offset of 1000) is none, nor is one that is nearly linear: a slope of 0.9 or more below 0, `x + 0.001 * relu(x)`. The nonlinearity may be the layer's own or a later layer's, with normalisation, Dropout, sums or pooling between.
 
 *Errors.* None.
 

@@ -6,22 +6,25 @@
 
 *Units.* Shares of the points.
 
-*Tolerance and source.* `fit` 0.4, held-out data 0.3, history kept 0.3 (the exercise's three demands; the first carries the others).
+*Tolerance and source.* `fit` 0.4, held-out data 0.3, history kept 0.3 (the exercise's three demands; the first carries the others). Held-out data are at least `images` different
+images, or `share` of the training images, whichever is less: an accuracy over 100 images has a standard error of up to 0.05.
 
 *Edge cases.* Validation images that are rows of the training images are not held out (`FitClaim.validates_on_training`). A training loop of the student's own counts as training; its curves, if plotted, count as kept; what of it was not seen needs manual review: `error`. A call that ended in an error counts as called.
-What a defect of ours may have kept from being seen is not held against the student: `error`.
+How many images a pipeline validates on may not be known: unless those that were seen are enough, `error`. What a defect of ours may have kept from being seen is not held against the student: `error`.
 
 *Errors.* None.
 
 *Example.* `model.fit(x, y)` with nothing else: 0.4 of the points.
 """
 
+import math
+
 from grader.checks import Params
 from grader.checks._helpers import absent, defect, model_of, partial, passed, undecided, why_missing
 from grader.records import Evidence, Finding, FitClaim
 from grader.words import counted
 
-PARAMS: Params = {"fit": 0.4, "held_out": 0.3, "history": 0.3}
+PARAMS: Params = {"fit": 0.4, "held_out": 0.3, "history": 0.3, "images": 100, "share": 0.01}
 
 
 def check(evidence: Evidence, params: Params) -> Finding:
@@ -35,13 +38,18 @@ def check(evidence: Evidence, params: Params) -> Finding:
     fit = fits[-1]
     others = len({other.cell for other in fits}) - 1
     judged = f" Training calls were found in {others + 1} cells; the one in cell {fit.cell} is judged." if model and others else ""
-    held_out = _has_held_out(evidence, fit)
+    rows = fit.train.rows if fit.train else None
+    count, least = _different(fit), params["images"] if rows is None else min(params["images"], math.ceil(params["share"] * rows))
+    few = count is not None and count < least
+    held_out = _has_held_out(evidence, fit) and not few
     kept = fit.call in ("fit", "fit_generator") and _is_kept(evidence, fits)
     if fit.call not in ("fit", "fit_generator"):
         plots = [plot for plot in evidence.run.plots if plot.cell >= fit.cell]
         kept = any(plot.lines > sum(index != fit.index for index, _ in plot.curves) for plot in plots)
     given = "its validation data are rows of its training data" if fit.validates_on_training else "no held-out data is given"
-    if fit.validates_on_others:
+    if few:
+        given = f"its validation data are {counted(count or 0, 'image')}, too few to show overfitting: hold out at least {least}"
+    if fit.validates_on_others and not fit.validates_on_training:
         given = "its validation data are not images of the data set"
     missing = [words for there, words in ((held_out, given), (kept, "what fit returns is not kept")) if not there]
     if missing and fit.call == "custom_loop":
@@ -60,6 +68,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
         if cause is not None:
             message, hint = f"{message} {cause.sentence}", f"Fix cell {cause.cell}, then run the notebook from the top."
         return partial(fraction, message, expected, actual, hint=hint)
+    if held_out and fit.validation and count is None and (fit.validation.seen or 0) < least:
+        return undecided(f"How many images validate is not known. Manual review: are they at least {least}?", actual=actual)
     if missing:
         fraction = params["fit"] + (params["held_out"] if held_out else 0) + (params["history"] if kept else 0)
         return partial(fraction, f"The network is trained, but {' and '.join(missing)}.{judged}", expected, actual)
@@ -72,6 +82,15 @@ def _has_held_out(evidence: Evidence, fit: FitClaim) -> bool:
     return fit.call not in ("fit", "fit_generator") and any(
         call.serial == fit.serial and call.data is not None and call.data.split == "test" for call in evidence.run.evaluations
     )
+
+
+def _different(fit: FitClaim) -> int | None:
+    """How many different images validate; None where that is not known."""
+    data, split = fit.validation, fit.validation_split
+    if data is not None:
+        return min((count for count in (data.rows, data.distinct) if count is not None), default=None)
+    rows = fit.train.rows if fit.train and split > 0 else None
+    return None if rows is None else rows - math.floor(rows * (1 - split))
 
 
 def _is_kept(evidence: Evidence, fits: tuple[FitClaim, ...]) -> bool:

@@ -460,6 +460,18 @@ TRAINED = (
         loses="train.protocol",
         may_lose="curves.plotted data.consistent",
     ),
+    mutant(
+        "validation_of_five_images",
+        ("train", VALIDATION, "    validation_split=1e-4,\n"),
+        loses="train.protocol",
+        may_lose="data.consistent",
+    ),
+    mutant(
+        "validation_mirrored",
+        ("train", VALIDATION, "    validation_data=(x_train[:500, :, ::-1], y_train[:500]),\n"),
+        loses="train.protocol",
+        may_lose="data.consistent",
+    ),
     mutant("fit_forgotten", ("train", FIT, ""), loses="train.protocol", may_lose=NOT_TRAINED),
     mutant("fit_in_a_comment", ("train", FIT, "# " + FIT.replace("\n", "\n# ")), loses="train.protocol", may_lose=NOT_TRAINED),
     mutant("fit_never_reached", ("train", FIT, f"if False:\n    {INDENTED_FIT}"), loses="train.protocol", may_lose=NOT_TRAINED),
@@ -683,6 +695,8 @@ FLATTENED = {
 UNBENT = {
     "leaky_slope_1": ("keras.layers.LeakyReLU(negative_slope=1.0)",),
     "slope_1": ("keras.layers.ReLU(negative_slope=1.0)",),
+    "leaky_slope_097": ("keras.layers.LeakyReLU(negative_slope=0.97)",),
+    "a_thousandth": ("keras.layers.Lambda(lambda x: x + 1e-3 * keras.ops.relu(x))",),
     "prelu_of_ones": ('keras.layers.PReLU(alpha_initializer="ones", shared_axes=[1, 2])',),
     "relu_up_to_0": ("keras.layers.ReLU(max_value=0.0)",),
     "relu_of_an_offset": ("keras.layers.Rescaling(scale=1.0, offset=1000.0)", "keras.layers.ReLU()"),

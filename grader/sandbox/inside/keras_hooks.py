@@ -546,7 +546,7 @@ class Recorder:
             positions = np.concatenate([at * size + places for (at, *_), places in rows_of])
             total = max(rows or 0, int(positions.max()) + 1)
             claim = self._examined(picked, theirs, positions, total, there, [len(places) for places in chosen])
-            claim.update(container=container, rows=rows)
+            claim.update(container=container, rows=rows, seen=len(there))
             with contextlib.suppress(Exception):  # weights of another form, for several outputs say
                 weights = [part for *_, part in looked if part is not None]
                 claim["weights"] = as_called.weights(np.concatenate(weights)) if weights else []
@@ -686,6 +686,7 @@ class Recorder:
             if old in kwargs:
                 epochs = kwargs.pop(old)
                 self.context.note("shim", f"fit({old}=) answered as fit(epochs=) (its name changed in Keras 2)")
+        samples = _whole(kwargs.get("nb_val_samples"))
         for gone in (
             "workers",
             "use_multiprocessing",
@@ -721,8 +722,12 @@ class Recorder:
             if validation_data is not None:
                 pair = validation_data if isinstance(validation_data, (list, tuple)) else (validation_data, None)
                 more = _product(_whole(kwargs.get("validation_steps")), claim["epochs"])
-                val_x, val_y, claim["validation"], *_ = self.data(pair[0], pair[1] if len(pair) > 1 else None, more)
+                val_x, val_y, claim["validation"], _, size = self.data(pair[0], pair[1] if len(pair) > 1 else None, more)
                 held = (val_x, val_y)
+                size = _whole(kwargs.get("validation_batch_size")) or size or claim["batch_size"]
+                asked = samples or _product(_whole(kwargs.get("validation_steps")), size)
+                if asked and claim["validation"]:
+                    claim["validation"]["rows"] = min(asked, claim["validation"]["rows"] or asked)
             elif validation_split:
                 claim["validation_split"] = float(validation_split)
                 held = small

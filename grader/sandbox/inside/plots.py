@@ -1,11 +1,12 @@
 """What the cells drew. Every answered history has values of its own, so a curve in a figure tells which history and key it shows.
 
 What is put into axes is looked at right then, whatever becomes of the figure later; what a drawn line was changed to, when its figure is shown, saved, cleared
-or closed, and at the cell's end.
+or closed, and at the cell's end. What cannot be seen then is no curve.
 """
 
 import base64
 import bisect
+import contextlib
 import io
 import sys
 from collections import Counter
@@ -15,12 +16,18 @@ import numpy as np
 from .originals import hidden
 
 _ranges = []  # sorted: (lowest, highest, (fit index, key), the model's serial) of every curve that was answered
-_seen = {"lines": 0, "curves": set(), "sent": set(), "looks": 0}  # of the running cell
+_seen = {
+    "lines": 0,
+    "curves": {},
+    "sent": set(),
+    "looks": 0,
+}  # of the running cell; a curve's number is odd where it can be seen, 2 or 3 where its figure was shown
 _PICTURES, _PICTURE_DPI = 4, 50
 _ROOM = 3e-7  # of a number, for what rounding (to float32, too) adds to a curve's range; a tenth of a range lies between two
 _SHARE = 0.6  # of a line's numbers that must lie in a curve's range: the ends of a moving mean may lie outside
 _POINTS = 3  # that are drawn one at a time, to make a curve
 _MOST_NUMBERS, _MOST_LOOKS, _MOST_CURVES = 1000, 20_000, 256
+_FAINT, _THIN = 0.02, 0.05  # contrast to what is behind (0 to 1), and width in points, up to which nothing can be seen
 _KEYS, _SLOT = 8, 1e-5
 """Curves of one history that have ranges of their own, and the width of each range: 500 histories change the numbers by 0.04 at most."""
 
@@ -102,22 +109,46 @@ def _series(artist):
     return [*areas, [path.mean() for path in paths if 0 < len(path) <= 4]]  # error bars, and lines in pieces
 
 
-def _look(artists):
-    """Note the curves that `artists` show; points that were drawn one at a time are a line together."""
+def _is_seen(artist):
+    """Whether an artist's style leaves a mark that differs from what is behind it; what cannot be asked does."""
+    if hasattr(artist, "datavalues"):
+        return any(map(_is_seen, artist))
+    with contextlib.suppress(Exception):  # an artist of another kind, or of the notebook's own
+        from matplotlib.colors import to_rgba_array
+
+        axes, wide, alpha = artist.axes, bool(np.max(artist.get_linewidth()) > _THIN), None
+        if hasattr(artist, "get_ydata"):
+            marked = artist.get_marker() not in ("None", "none", " ", "", None) and artist.get_markersize() > _THIN
+            inks, alpha = [artist.get_color()] * (wide and artist.get_linestyle() != "None"), artist.get_alpha()
+            inks += [artist.get_markerfacecolor(), artist.get_markeredgecolor()] * marked
+        else:
+            sized = max(getattr(artist, "get_sizes", list)(), default=1.0) > _THIN
+            inks = [artist.get_facecolor(), *[artist.get_edgecolor()] * wide] if sized else []
+        colours = np.concatenate([np.empty((0, 4)), *(to_rgba_array(ink, alpha) for ink in inks)])
+        behind = axes.get_facecolor() if axes and axes.patch.get_visible() else (0, 0, 0, 0)
+        contrast = colours[:, 3:] * (np.abs(colours[:, :3] - behind[:3]) if behind[3] > 0.5 else 1)
+        return bool(artist.get_visible() and (not axes or axes.get_visible()) and (contrast > _FAINT).any())
+    return True
+
+
+def _look(artists, *, shown=False):
+    """Note the curves that `artists` show, as their figure is `shown` or before; points that were drawn one at a time are a line together."""
     points = Counter()
     for artist in artists:
         _seen["looks"] += 1
         if _seen["looks"] > _MOST_LOOKS:
             return
         for data in _series(artist):
-            _seen["curves"] |= _curves(data)
-            if len(data) == 1:
-                points.update({entry[2] for number in _numbers(data) for entry in _places(number)})
-    _seen["curves"] |= {curve for curve, count in points.items() if count >= _POINTS}
+            found = _curves(data)
+            single = {entry[2] for number in _numbers(data) for entry in _places(number)} if len(data) == 1 else set()
+            rank = 2 * shown + _is_seen(artist) if found or single else 0
+            _seen["curves"] |= {curve: max(rank, _seen["curves"].get(curve, 0)) for curve in found}
+            points.update(single if rank % 2 else ())
+    _seen["curves"] |= {curve: 2 * shown + 1 for curve, count in points.items() if count >= _POINTS}
 
 
 def _look_at(figure, *_):
-    _look([artist for axes in figure.get_axes() for artist in (*axes.lines, *axes.collections)])
+    _look([artist for axes in figure.get_axes() for artist in (*axes.lines, *axes.collections, *axes.containers)], shown=True)
 
 
 def _open():
@@ -151,7 +182,7 @@ def watch(context, figure):
 
     def added(_, artist=None, *__):
         if artist is not None and not (hasattr(artist, "get_width") and hasattr(artist, "get_height")):  # one bar: its container comes
-            _seen["lines"] += hasattr(artist, "get_ydata") or hasattr(artist, "legend_elements")
+            _seen["lines"] += (hasattr(artist, "get_ydata") or hasattr(artist, "legend_elements")) and _is_seen(artist)
             _look([artist])
 
     for name in ("add_line", "add_collection", "add_container", "add_patch"):
@@ -211,7 +242,7 @@ def _show(pyplot, outputs):
 
 def _send(context, *, rest=False):
     """Send the curves that are new in this cell; at its end the `rest`: how many lines there were, if any."""
-    new = _seen["curves"] - _seen["sent"]
+    new = {curve for curve, rank in _seen["curves"].items() if rank % 2} - _seen["sent"]
     if new or (rest and _seen["lines"]):
         _seen["sent"] |= new
         lines, _seen["lines"] = _seen["lines"], 0
@@ -224,4 +255,4 @@ def collect(context, outputs):
     if pyplot is not None:
         _show(pyplot, outputs)
     _send(context, rest=True)
-    _seen.update(lines=0, curves=set(), sent=set(), looks=0)
+    _seen.update(lines=0, curves={}, sent=set(), looks=0)

@@ -244,14 +244,15 @@ def identify(images, labels, positions, total, store, parts=()):
 
 
 def shared(sample, images):
-    """The share of `sample` images (m, …) that are rows of `images` (N, …), on any scale and with any offset of a channel; None where the two cannot be compared.
+    """The share of `sample` images (m, …) that are rows of `images` (N, …), mirrored or not, on any scale and with any offset of a channel; None where the two cannot be compared.
 
-    Of 2,000 images of CIFAR-10's training set 2 have such a twin among the 48,000 others, of 2,000 test images 5 among the training images.
+    Of CIFAR-10's 10,000 test images 0.2 % have such a twin among the training images, of 2,000 training images 0.3 % among the 48,000 others.
     """
     for (some, done), (rows, same) in zip(layouts(sample), layouts(images), strict=False):
         if done == same and some.shape[1:] == rows.shape[1:] and {some.dtype.kind, rows.dtype.kind} <= set("fiu"):
             with np.errstate(all="ignore"):
-                return float(np.mean(np.abs(_features(some) @ _features(rows).T).max(axis=1) > _SAME))  # negatives, too
+                alike = np.abs(_features(np.concatenate([some, some[:, :, ::-1]])) @ _features(rows).T).max(axis=1)  # negatives, too
+                return float(np.mean(alike.reshape(2, -1).max(axis=0) > _SAME))
     return None
 
 

@@ -49,7 +49,10 @@ _SEED = 23  # any: of the drawn values and of initial weights
 NEAR = 0.2
 """Deviation of a frozen kernel's values, as a share of their mean, up to which they are one number: an average with nearly the same weights."""
 LINEAR, SAME, UNCHANGED = 1e-2, 1e-3, 5e-3
-"""Differences that do not count, as shares of the values' deviation: from the mean's image, between two numbers, and between an image and a random layer's."""
+"""Differences that do not count, as shares of the values' deviation: of a scaled image, between two numbers, and between an image and a random layer's."""
+BENT, MOVED, WIDE = 0.03, 1e-3, 3.0
+"""How far from the mean of two results their mean's result must lie (root of the mean square, as a share of the deviation): a slope of 0.9 below 0 gives 0.023, of 0.85 0.035, of 0.3
+0.22, a sigmoid of values of deviation 1 0.10. Values that come with a smaller deviation than WIDE, where a tanh or a hard sigmoid is all but straight, must differ by MOVED, and by BENT at WIDE."""
 
 
 class Measuring:
@@ -315,12 +318,12 @@ class Measuring:
         if start in self._spread and len(shape) == 3:  # scores of raw pixels are so large that a softmax of them is all but constant
             mean, spread = self._spread[start]
             a, b = (mean + each * np.maximum(spread, 1.0) for each in (a, b))
-        values, through = {start: self._asked(a, b, (a + b) / 2, {})}, {start: False}
+        values, through = {start: self._asked(a, b, (a + b) / 2, {})}, {start: 0}
         if self._kernel[start]:
             operation = self._steps[start].operation
             given, values[start] = values[start], _activated(operation, values[start])
             self._note(start, lambda batch: _activated(operation, batch), given, values[start])
-            through[start] = self._nodes[start]["effect"]["values"] == "each"
+            through[start] = int(self._nodes[start]["effect"]["values"] == "each")
         places = {start: _Place(self, shape, self._channels(start, len(shape) - 1))}
         ends = self._ends[start] = []
         for index in range(start, len(self._steps)):
@@ -334,15 +337,16 @@ class Measuring:
                 result = self._step(index, [values.get(source, self._noise(self._shape(source))) for source in sources])
                 if result is None:
                     continue
-                through[index] = any(through[source] for source in inside) or self._nodes[index]["effect"]["values"] == "each"
+                bends = self._nodes[index]["effect"]["values"] == "each"  # two bends, or ways that join, may undo each other
+                through[index] = sum(through[source] for source in inside) + bends + (len(inside) > 1)
                 if index in self._starts:
-                    ends.append((_bent(result[0], result[1], result[4]), through[index], index))
+                    ends.append((_bent(result, result[4], BENT if through[index] > 1 else MOVED), bool(through[index]), index))
                     places[inside[0]].settle()
                     continue
                 values[index] = result
                 places[index] = self._place(index, places[inside[0]], [places[source] for source in sources])
             if not self._after[index] or any(self._kernel[following] for following in self._after[index]):
-                ends.append((_bent(values[index][0], values[index][1], values[index][4]), through[index], None))
+                ends.append((_bent(values[index], values[index][4], BENT if through[index] > 1 else MOVED), bool(through[index]), None))
                 places[index].settle()
                 for following in self._after[index]:
                     if self._kernel[following] and _weighs_positions(self._steps[following].operation) and places[index].is_whole_map():
@@ -383,13 +387,19 @@ class Measuring:
             found = "identity"
         elif _constant(result):
             found = "constant"
-        elif not _bent(a, b, mean):
+        elif not _bent(result, mean, MOVED) or not (_bent(result, mean, BENT) or self._bends_wide(run, given)):
             found = "linear"
         else:
             found = "each" if _neither(mixture, a, b) <= 10 * FEW else "nonlinear"
         effect = self._nodes[index]["effect"]
         if found == "each" or "values" not in effect:  # a junction is met from several starts
             effect["values"] = found
+
+    def _bends_wide(self, run, given):
+        """Whether a step is bent for values as they come, but with a deviation of WIDE."""
+        wide = None if given is None else given * max(1.0, WIDE / (float(given[:2].std()) or WIDE))
+        result = None if wide is None else run(self._asked(wide[0], wide[1], 0, {}))
+        return result is not None and bool(np.isfinite(result).all()) and _bent(result, result[2], BENT)
 
     def _place(self, index, before, sources):
         taken = [each.values for each in sources]
@@ -581,11 +591,11 @@ def _alike(one, other):
     return _share(np.abs(one - other) > SAME * float(other.std()) + 1e-6 * np.abs(other).max()) <= FEW
 
 
-def _bent(a, b, mean):
-    """Whether what became of the mean is not the mean of what became of `a` and `b`."""
-    a, b, mean = _some(a, b, mean)
-    close = LINEAR * float(np.stack([a, b]).std()) + 1e-6 * max(np.abs(a).max(), np.abs(b).max())
-    return _share(np.abs(mean - (a + b) / 2) > close) > FEW
+def _bent(results, mean, share):
+    """Whether what became of the mean is not, by this share of their deviation, the mean of what became of two values, the first `results`."""
+    a, b, mean = _some(*results[:2], mean)
+    close = share * float(np.stack([a, b]).std()) + 1e-6 * max(np.abs(a).max(), np.abs(b).max())
+    return float(np.sqrt(np.square(mean - (a + b) / 2, dtype=np.float64).mean())) > close
 
 
 def _is_window(part, whole):
