@@ -33,10 +33,7 @@ COLUMNS = (
     *(*COMMON, "hardware", "keras", "batch", "step", "images"),
     *("train_loss", "train_accuracy", "held_loss", "held_accuracy", "held_images", "lowest_gradient", "silent", "dead", "seconds"),
 )
-DIAGNOSES = (
-    *(*COMMON, "ending", "cause", "named", "change"),
-    *("accuracy_without", "accuracy_with", "tried", "images"),
-)
+DIAGNOSES = (*(*COMMON, "ending", "cause", "named", "change"), *("accuracy_without", "accuracy_with", "tried", "images"))
 """Columns of `diagnoses.csv`: the cause that a defect has, and the one whose change cured it."""
 
 VERDICTS = (*COMMON, "hardware", "verdict", "endings", "cause", "named", "images", "seconds")
@@ -229,9 +226,7 @@ def _row(variant: Any, seed: int, setting: Setting, batch: int, point: Checkpoin
 
 
 def _common(variant: Any, seed: int, setting: Setting) -> dict[str, str]:
-    return dict(
-        zip(COMMON, (variant.name, variant.kind, str(seed), setting.dataset, setting.backend, setting.precision), strict=True),
-    )
+    return dict(zip(COMMON, (variant.name, variant.kind, str(seed), setting.dataset, setting.backend, setting.precision), strict=True))
 
 
 def _claim(path: Path, columns: tuple[str, ...], common: Mapping[str, str]) -> bool:

@@ -186,14 +186,7 @@ class _Attempt:
         self._sure &= claim.matched
         self._points.append(
             Checkpoint(
-                step=claim.step,
-                images=images,
-                train_loss=None,
-                train_accuracy=0.0,
-                finite=True,
-                gradients=(),
-                seconds=0.0,
-                held=held,
+                step=claim.step, images=images, train_loss=None, train_accuracy=0.0, finite=True, gradients=(), seconds=0.0, held=held
             )
         )
         self.tell(images=images, accuracy=held.accuracy)
@@ -236,10 +229,7 @@ def _roomy(limits: Limits, images: int) -> Limits:
     """The limits of an ordinary run, and the time for so many images on top."""
     more = _START_S + images / SLOWEST
     return replace(
-        limits,
-        cell_s=limits.cell_s + more,
-        wall_s=limits.wall_s + more,
-        cpu_s=limits.cpu_s + int(more * len(os.sched_getaffinity(0))),
+        limits, cell_s=limits.cell_s + more, wall_s=limits.wall_s + more, cpu_s=limits.cpu_s + int(more * len(os.sched_getaffinity(0)))
     )
 
 

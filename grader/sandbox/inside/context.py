@@ -104,8 +104,4 @@ def _short(key, value):
 def describe_error(error):
     """A `CellError` body of an exception: type, message (one line of at most 600 characters) and the line in the cell, if known."""
     line = error.lineno if isinstance(error, SyntaxError) else None  # `resume.failed` knows the lines of all others
-    return {
-        "type": type(error).__name__[:80],
-        "message": readable(error),
-        "line": line if isinstance(line, int) and line > 0 else None,
-    }
+    return {"type": type(error).__name__[:80], "message": readable(error), "line": line if isinstance(line, int) and line > 0 else None}

@@ -240,9 +240,7 @@ def restrict_calls(*, shared_mappings=False):
     # TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP; then what changes an inode through a descriptor that only reads: SETFLAGS, FSSETXATTR,
     # SETVERSION, ENABLE_VERITY, SET_ENCRYPTION_POLICY
     program.refuse_values(
-        _IOCTL,
-        1,
-        (0x5412, 0x541C, 0x8901, 0x8902, 0x40086602, 0x40046602, 0x401C5820, 0x40087602, 0x40047602, 0x40806685, 0x800C6613),
+        _IOCTL, 1, (0x5412, 0x541C, 0x8901, 0x8902, 0x40086602, 0x40046602, 0x401C5820, 0x40087602, 0x40047602, 0x40806685, 0x800C6613)
     )
     program.refuse_values(_FCNTL, 1, (8, 10, 15, 1024, 1026))  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
     program.add(program.RETURN, program.ALLOW)
