@@ -522,9 +522,8 @@ def _compare(model, target, config, input_shape, *, used):
             _same_numbers(model, target, (2, *input_shape), "on a symbolic input", 1e-2, 1e-3)
         elif (twin := _twin(model, config)) is not None:
             small = len(input_shape) == 3 and all(map(_takes_any_size, all_layers(model)))
-            _same_numbers(
-                *((model.call, twin, (1, 8, 8, input_shape[2])) if small else (model, twin, (1, *input_shape))), "they say", 1e-3, 1e-5
-            )
+            called, size = (model.call, (8, 8)) if small else (model, input_shape[:2])
+            _same_numbers(called, twin, (1, *size, *input_shape[2:]), "they say", 1e-3, 1e-5)
         _compared[id(model)] = weakref.ref(model), digest
 
 
