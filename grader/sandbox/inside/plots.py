@@ -16,12 +16,7 @@ import numpy as np
 from .originals import hidden
 
 _ranges = []  # sorted: (lowest, highest, (fit index, key), the model's serial) of every curve that was answered
-_seen = {
-    "lines": 0,
-    "curves": {},
-    "sent": set(),
-    "looks": 0,
-}  # of the running cell; a curve's number is odd if it can be seen, over 1 once shown
+_seen = {"lines": 0, "curves": {}, "sent": set(), "looks": 0}  # of the cell; a curve's number: odd if it can be seen, over 1 once shown
 _PICTURES, _PICTURE_DPI = 4, 50
 _ROOM = 3e-7  # of a number, for what rounding (to float32, too) adds to a curve's range; a tenth of a range lies between two
 _SHARE = 0.6  # of a line's numbers that must lie in a curve's range: the ends of a moving mean may lie outside
