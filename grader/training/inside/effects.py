@@ -8,7 +8,7 @@ there on real images (each channel's mean and spread), and run through the steps
 * two more maps, a mixture that takes whole positions from one of the two, and one that takes its left half from a and the right one from b: an output
   that is none of the two results has more than one position in it. These are plain noise: where a layer reads does not depend on what it reads.
 
-Weights have their initial values. Where all of it was measured, nothing here asks for the name of a class.
+Weights have their initial values. Where all of it was measured, a class's name only tells where a run can be spared (USUAL, ANYWHERE).
 """
 
 import functools
