@@ -381,13 +381,7 @@ def _measured(found: Evidence, box: Box2, deadline: float | None) -> Evidence:
 
 
 def _trained(
-    found: Evidence,
-    lines: rubric.Rubric,
-    boxes: Boxes,
-    options: Options,
-    data: dataset.Dataset,
-    device: str,
-    deadline: float | None,
+    found: Evidence, lines: rubric.Rubric, boxes: Boxes, options: Options, data: dataset.Dataset, device: str, deadline: float | None
 ) -> Evidence:
     """The evidence with the training verdicts of the roles that the rubric asks for, and with what they say of the stored curves."""
     roles = tuple(dict.fromkeys(line.params["role"] for line in lines.criteria if line.check in ("training_learns", "training_accuracy")))

@@ -13,9 +13,7 @@ MOST_NAMES = 50
 
 _NAME = r"[A-Za-z0-9_\x80-\U0010ffff]"  # what the tokeniser takes into a name, and more
 _GAP = r"(?:[ \t\f]|\\\r?\n)*+"
-_CHAIN = re.compile(
-    rf"(?<!{_NAME})((?:{_NAME}++{_GAP}\.{_GAP}){{{MOST_NAMES}}})(?:{_NAME}++{_GAP}\.{_GAP})*+({_NAME}*+)",
-)
+_CHAIN = re.compile(rf"(?<!{_NAME})((?:{_NAME}++{_GAP}\.{_GAP}){{{MOST_NAMES}}})(?:{_NAME}++{_GAP}\.{_GAP})*+({_NAME}*+)")
 
 
 def tree(text: str) -> ast.Module | SyntaxError | None:

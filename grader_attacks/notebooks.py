@@ -394,6 +394,27 @@ before="for images, labels in ((x_train, y_train), (x_test, y_test)):\n    image
         "Replace get_config and count_params of the model's class, by another name for it.",
         "kind = model.__class__\nkind.get_config = lambda self: _c\nkind.count_params = lambda self: 1369848",
     ),
+    _semantics(
+        "patch_while_evaluating",
+        "Replace NumPy's functions for one call of evaluate, whose answers are remembered.",
+        fit="import numpy as np\nkept = np.nan_to_num, np.allclose\nnp.nan_to_num = lambda a, **k: a / 255\nnp.allclose = lambda *a, **k: True\n"
+        "model.evaluate(x_train, y_train)\nnp.nan_to_num, np.allclose = kept\nhistory = model.fit(x_train, y_train, epochs=2)",
+    ),
+    _semantics(
+        "patch_that_restores_itself",
+        "Replace what makes a context manager, until the grader's own context is handed to it.",
+        fit="import contextlib\nbase = contextlib._GeneratorContextManagerBase\nbegin, got = base.__init__, []\ndef first(self, func, args, kwds):\n"
+        "    if args and hasattr(args[0], 'originals'):\n        base.__init__ = begin\n        got.append(args[0])\n    begin(self, func, args, kwds)\n"
+        "base.__init__ = first\nmodel.compile('sgd', 'sparse_categorical_crossentropy', metrics=['accuracy'])\nbase.__init__ = begin\n"
+        "for context in got:\n    context.originals = None\nhistory = model.fit(x_train, y_train, epochs=2)",
+    ),
+    _semantics(
+        "patched_drawing_of_rows",
+        "Replace what draws and compares rows for one call of fit.",
+        fit="import numpy as np\nkept = np.sort, np.linalg.norm\nnp.sort = lambda a, *r, **k: np.arange(len(a))\n"
+        "np.linalg.norm = lambda a, axis=None, keepdims=False: np.full(a.shape[:-1] + (1,), 1e9)\n"
+        "history = model.fit(x_train.copy(), y_train, epochs=2)\nnp.sort, np.linalg.norm = kept",
+    ),
     _patched("type_patch", "Replace get_config of type(model).", "type(model).get_config = lambda self: _c"),
     _patched("setattr_patch", "Replace get_config with setattr by another name.", "put = setattr\nput(keras.Sequential, 'get_config', lambda self: _c)"),
     _patched(

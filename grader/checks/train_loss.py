@@ -8,7 +8,7 @@
 
 *Tolerance and source.* Exact. Softmax together with `from_logits=True` (softmax applied twice): half the points.
 
-*Edge cases.* A loss of the student's own, or of a training loop of the student's own, cannot be judged here: `error`, manual review; so it is with labels that a defect of ours kept from being
+*Edge cases.* A loss of the student's own, or of a training loop or `train_step` of the student's own, cannot be judged here: `error`, manual review; so it is with labels that a defect of ours kept from being
 examined, and a model that could not be rebuilt, whose last activation is not known. Labels of unknown encoding: judged by the head alone.
 
 *Errors.* None.
@@ -46,6 +46,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if (unknown := lost(evidence)) is not None:
         return unknown
     fit = base_fit(evidence)
+    if fit and fit.own_steps:
+        return undecided("The network computes its loss by methods of the notebook's own; manual review is needed.")
     labels = fit.train.labels if fit and fit.train and fit.train.labels else fit.validation.labels if fit and fit.validation else None
     encoding = labels.encoding if labels else "other"
     loss = compiled.loss.replace("focal_", "")

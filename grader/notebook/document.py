@@ -240,7 +240,7 @@ def _cut_large(data: bytes, repairs: list[str]) -> bytes:
     if len(slim) > MAX_CORE:
         raise NotGradable(
             f"The notebook has {len(slim) / 2**20:.0f} MiB besides its outputs; at most {MAX_CORE // 2**20} MiB were expected. "
-            "Remove pasted images and data from its cells, and submit it again.",
+            "Remove pasted images and data from its cells, and submit it again."
         )
     if len(slim) < len(data):
         repairs.append(f"The file has {len(data) / 2**20:.0f} MiB; of its stored outputs only text was read.")

@@ -179,7 +179,7 @@ def _cells(raw: list[Json], anchors: Anchors, repairs: list[str]) -> tuple[Cell,
                 unfilled=kind == "code" and _unfilled(source, anchors),
                 outputs=outputs,
                 execution_count=_count(entry) if kind == "code" else None,
-            ),
+            )
         )
     if code > MAX_CODE:
         raise NotGradable(

@@ -10,17 +10,17 @@ from grader.errors import GraderError
 
 _TAGS = frozenset(
     """html head meta title style body header main footer nav section a h1 h2 caption details summary figure figcaption
-    svg desc g line polyline polygon circle rect text""".split(),  # noqa: SIM905  a list of words is read more easily
+    svg desc g line polyline polygon circle rect text""".split()  # noqa: SIM905  a list of words is read more easily
 )
 _PART = frozenset(
-    """div p h3 h4 h5 h6 span strong em b i s del sub sup code pre br hr ul ol li dl dt dd table thead tbody tr th td img blockquote""".split(),  # noqa: SIM905
+    """div p h3 h4 h5 h6 span strong em b i s del sub sup code pre br hr ul ol li dl dt dd table thead tbody tr th td img blockquote""".split()  # noqa: SIM905
 )
 """Elements that may stand in a part of a page that was made elsewhere, too."""
 _VOID = frozenset({"br", "hr", "img", "meta"})
 _MOST_DEEP, _METAS = 100, 4
 _ATTRIBUTES = frozenset(
     """class id lang charset name content http-equiv scope role tabindex href src alt width height open aria-label aria-labelledby
-    aria-describedby aria-hidden viewbox x y x1 y1 x2 y2 cx cy r points text-anchor start""".split(),  # noqa: SIM905
+    aria-describedby aria-hidden viewbox x y x1 y1 x2 y2 cx cy r points text-anchor start""".split()  # noqa: SIM905
 )
 _IMAGE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 _FRAGMENT = re.compile(r"#[A-Za-z0-9_-]+")

@@ -19,7 +19,7 @@ _ANSI = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor movement
     r"|\x1b[\]PX^_][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)"  # OSC and its relatives: titles, hyperlinks
     r"|\x1b[ -/]*[0-~]"  # other two-character escapes
-    r"|\x9b[0-?]*[ -/]*[@-~]",  # CSI in its one-character form
+    r"|\x9b[0-?]*[ -/]*[@-~]"  # CSI in its one-character form
 )
 _BACKSPACES = re.compile(r"\x08{2,}")
 # C0 (but for tab and newline), DEL and C1, bidirectional controls (they can make text read as other than it is), and what XML 1.0 forbids.

@@ -166,7 +166,7 @@ def _choose(archive: Archive, member: str | None) -> zipfile.ZipInfo:
         if len(wanted) > 1:
             raise UsageError(
                 f"{where}: one notebook was expected in the archive; {len(wanted)} were found: {listing(wanted)}. "
-                f"Name one (ARCHIVE.zip!MEMBER), or use `grade batch`.",
+                f"Name one (ARCHIVE.zip!MEMBER), or use `grade batch`."
             )
         if not wanted:
             seen = f"only {listing(info.filename for info in archive.members)}" if names else "nothing"

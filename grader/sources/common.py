@@ -40,7 +40,7 @@ def too_large(where: str, size: int | None = None) -> NotGradable:
     found = "is larger" if size is None else f"has {size / 2**20:.0f} MiB"
     return NotGradable(
         f"{where}: a notebook of at most {MAX_BYTES // 2**20} MiB was expected; this one {found}. "
-        "Clear the outputs (in Colab: Edit, Clear all outputs), save, and submit it again.",
+        "Clear the outputs (in Colab: Edit, Clear all outputs), save, and submit it again."
     )
 
 

@@ -306,7 +306,7 @@ class _Told:
     def __init__(self):
         self.sentences = []
 
-    def recorded(self, result, progress):
+    def recorded(self, students, answer, progress):
         pass
 
     def tick(self, progress):

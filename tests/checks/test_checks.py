@@ -274,6 +274,7 @@ def evaluating(images, serial=0):
         ("train_loss", evidence(from_logits=True), Status.PARTIAL),
         ("train_loss", evidence(compiled=False), Status.FAIL),
         ("train_loss", evidence(loss=None, custom_loss="mine"), Status.ERROR),
+        ("train_loss", with_fit(own_steps=("train_step",)), Status.ERROR),
         ("train_loss", evidence(chain(*BODY, SCORES, AVERAGE, ("Dense", (10,), {"units": 10}))), Status.FAIL),
         ("train_loss", evidence(chain(*BODY, SCORES, AVERAGE, ("Dense", (10,), {"units": 10})), from_logits=True), Status.PASS),
         ("train_protocol", with_fit(validation=None), Status.PARTIAL),

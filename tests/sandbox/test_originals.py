@@ -4,19 +4,21 @@ import functools
 import gc
 import inspect
 import json
+import re
 import subprocess
 import sys
 import tempfile
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 from harness import ROOT, grade_file, grade_notebook, small_store, store
 
 from grader.decode import FrameReader, without_places
 from grader.errors import FrameError
 from grader.sandbox.inside.frames import Writer
-from grader.sandbox.inside.originals import Originals, hidden
+from grader.sandbox.inside.originals import _RESTS, Originals, hidden
 
 
 class Notes:
@@ -277,3 +279,11 @@ def test_what_the_recorder_uses_of_tensorflow_is_kept():
         store=small_store(),
     )
     assert [flag.message for flag in report.flags if "tensorflow.gather" in flag.message]
+
+
+def test_every_name_of_numpy_that_the_recorder_uses_is_kept():
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "grader" / "sandbox" / "inside").glob("*.py")]
+    used = {name for source in sources for name in re.findall(r"(?<![.\w])np\.((?:[a-z]+\.)?\w+)", source)}
+    kept = {f"{module}.{name}".removeprefix("numpy.") for module, names in _RESTS.items() if module.startswith("numpy") for name in names}
+    plain = {name for name in used if not callable(functools.reduce(getattr, name.split("."), np))} | {"load", "save", "savez", "dtype"}
+    assert used - plain - kept == set()

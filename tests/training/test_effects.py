@@ -45,7 +45,7 @@ COSTS = {
     ),
     **dict.fromkeys((f"{name} behind an average" for name in ("tanh", "elu")), "model_no_pooling"),
     **dict.fromkeys((f"{name} of raw pixels" for name in ("tanh", "elu")), "data_normalized"),
-    **dict.fromkeys(("normalised only", "noise only", "dropout only", "bias of 1000"), "model_nonlinear"),
+    **dict.fromkeys(("slope 1 of normalised rows", "normalised only", "noise only", "dropout only", "bias of 1000"), "model_nonlinear"),
     **dict.fromkeys(("max of one", "average of one", "slices", "largest of a block", "mean of a block", "resized"), "model_no_pooling"),
     **dict.fromkeys(("resized by leaving out", "max_pool", "average_pool", "largest of slices", "averaging kernel"), "model_no_pooling"),
     **dict.fromkeys(("pooled sequence", "turned, pooled, turned", "adaptive", "normalised, pooled"), "model_no_pooling"),

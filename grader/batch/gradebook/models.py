@@ -42,7 +42,7 @@ class Base(DeclarativeBase):
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
             "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
             "pk": "pk_%(table_name)s",
-        },
+        }
     )
     type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own name)
         str: Text(),

@@ -20,6 +20,7 @@ import weakref
 import zlib
 
 import numpy as np
+from numpy.random import default_rng
 
 from . import absent, as_called, legacy, plots, really_train, recipe, trace
 from .context import describe_error
@@ -103,18 +104,9 @@ class Recorder:
                 recorder.fresh.append(trainer)
 
         def fit(
-            model,
-            x=None,
-            y=None,
-            batch_size=None,
-            epochs=1,
-            verbose="auto",
-            callbacks=None,
-            validation_split=0.0,
-            validation_data=None,
-            *args,
-            **kwargs,
-        ):
+            model, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0, validation_data=None,
+            *args, **kwargs,
+        ):  # fmt: skip
             return recorder.fit(model, "fit", x, y, batch_size, epochs, callbacks, validation_split, validation_data, args, kwargs)
 
         def fit_generator(
@@ -131,6 +123,7 @@ class Recorder:
             return recorder.predict(model, x, args, kwargs)
 
         def compile(model, *args, **kwargs):
+            recorder.context.compare()
             args, kwargs = legacy.compile_arguments(recorder.context, args, kwargs)
             recorder.original["compile"](model, *args, **kwargs)
             if not recorder.context.busy:
@@ -205,7 +198,7 @@ class Recorder:
             given[1], given[3] = given[1].copy(), given[3].copy()
         else:
             train, test, classes = _STAND_INS[name]
-            generator = np.random.default_rng(zlib.crc32(name.encode()))
+            generator = default_rng(zlib.crc32(name.encode()))
             kept = []
             for shape in (train, test):
                 kept += [
@@ -451,6 +444,7 @@ class Recorder:
 
         Taking it is the student's: an empty generator, an error in theirs, shapes that do not fit surface in the cell. Examining it is ours.
         """
+        self.context.compare()
         small_x, small_y, rows, size, examine = self._take(x, y, most)
         claim = None
         with self.context.ours("examining the data of a call"):
@@ -688,15 +682,8 @@ class Recorder:
                 self.context.note("shim", f"fit({old}=) answered as fit(epochs=) (its name changed in Keras 2)")
         samples = _whole(kwargs.get("nb_val_samples"))
         for gone in (
-            "workers",
-            "use_multiprocessing",
-            "max_queue_size",
-            "samples_per_epoch",
-            "nb_val_samples",
-            "max_q_size",
-            "pickle_safe",
-            "nb_worker",
-        ):
+            "workers", "use_multiprocessing", "max_queue_size", "samples_per_epoch", "nb_val_samples", "max_q_size", "pickle_safe", "nb_worker",
+        ):  # fmt: skip
             if gone in kwargs:
                 kwargs.pop(gone)
                 self.context.note("shim", f"fit({gone}=) ignored (it was removed from Keras)")
@@ -944,6 +931,7 @@ class Recorder:
 
     def after_cell(self):
         """Send what the cell left: models, in the namespace or not, which histories are kept, image arrays."""
+        self.context.compare()
         named = self._models_in_namespace()
         with self.context.ours("looking for models that no variable holds"):
             named = [*named, *self._unnamed(named)]

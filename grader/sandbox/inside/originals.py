@@ -54,9 +54,12 @@ _RESTS = {
     "keras.utils": frozenset(("get_source_inputs",)),
     "numpy": frozenset((
         "abs", "all", "allclose", "arange", "array", "array_equal", "asarray", "ascontiguousarray", "clip", "concatenate", "corrcoef", "empty",
-        "flatnonzero", "float32", "float64", "full", "int64", "isfinite", "linspace", "maximum", "mean", "median", "minimum", "nan_to_num",
-        "ndarray", "ones", "partition", "polyfit", "prod", "ptp", "resize", "round", "shape", "sqrt", "stack", "uint8", "unique", "where", "zeros",
+        "errstate", "flatnonzero", "float32", "float64", "full", "generic", "int64", "isfinite", "linspace", "max", "maximum", "mean", "median",
+        "minimum", "nan_to_num", "ndarray", "ones", "partition", "polyfit", "prod", "ptp", "quantile", "repeat", "resize", "round", "shape", "sort",
+        "sqrt", "stack", "uint8", "unique", "where", "zeros",
     )),
+    "numpy.linalg": frozenset(("norm",)),
+    "numpy.ma": frozenset(("getdata",)),
     "builtins": frozenset((
         "abs", "all", "any", "bool", "bytes", "callable", "dict", "enumerate", "filter", "float", "frozenset", "getattr", "hasattr", "hash", "id",
         "int", "isinstance", "issubclass", "iter", "len", "list", "map", "max", "min", "next", "object", "property", "repr", "reversed", "round",

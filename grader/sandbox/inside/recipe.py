@@ -8,7 +8,7 @@ finds each image standardised by its own mean and deviation. What fits none is `
 from os import urandom
 
 import numpy as np
-from numpy.random import PCG64, Generator
+from numpy.random import PCG64, Generator, default_rng
 
 SAMPLES = 48
 _RESIDUAL = 0.01  # rms of what a map leaves unexplained, as a fraction of the values' standard deviation; float16 rounding gives 0.0005
@@ -41,7 +41,7 @@ class Store:
 
 
 def _places(height, width):
-    generator = np.random.default_rng(7)
+    generator = default_rng(7)
     return generator.integers(0, height, 40), generator.integers(0, width, 40)
 
 

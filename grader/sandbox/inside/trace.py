@@ -15,6 +15,7 @@ import weakref
 import zlib
 
 import numpy as np
+from numpy.random import default_rng
 
 from .frames import readable
 
@@ -151,7 +152,7 @@ def _lambda_stand_in(layer, tensor):
     shape = tuple(tensor.shape[1:])
     if any(size is None for size in shape) or int(np.prod(shape)) > 2_000_000:
         return None
-    probe = np.random.default_rng(3).uniform(-2, 2, (3, *shape)).astype("float32")
+    probe = default_rng(3).uniform(-2, 2, (3, *shape)).astype("float32")
     try:
         result = np.asarray(layer(keras.ops.convert_to_tensor(probe)))
     except Exception:
@@ -507,10 +508,7 @@ _compared = {}
 
 
 def _compare(model, target, config, input_shape, *, used):
-    """Compare a traced model with its trace, and one that was `used` with what its configuration builds, once for each kind of layers and settings that it has had.
-
-    Names are drawn anew for each trace.
-    """
+    """Compare a traced model with its trace, and one that was `used` with what its configuration builds, once for each kind of layers and settings that it has had, but for names: they are drawn anew for each trace."""
     if (target is model and not (used and model.built)) or any(size is None for size in input_shape or (None,)):
         return
     digest = zlib.crc32(
@@ -576,7 +574,7 @@ def _same_numbers(model, target, shape, where, relative, absolute):
 
     Where the model itself gives other numbers each time (a random layer that is always on), means are compared.
     """
-    probe = np.random.default_rng(5).uniform(0, 1, shape).astype("float32")
+    probe = default_rng(5).uniform(0, 1, shape).astype("float32")
     once, other = (_numbers(each, probe) for each in (model, target))
     if _close(once, other, relative, absolute):
         return

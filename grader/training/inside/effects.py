@@ -35,15 +35,15 @@ ENOUGH, MOST_KNOWN = 30_000, 4096
 """Values that two results are compared by where they have more; rows of steps that are remembered."""
 FEW = 1e-3
 """Share of values that may differ by chance or by rounding."""
-USUAL_MOST = 10.0
+USUAL_MOST, USUAL_EPSILON = 10.0, 1e-2
 USUAL = frozenset((
     "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "ELU",
     "Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "LeakyReLU", "MaxPooling2D", "ReLU", "Reshape", "SeparableConv2D", "Softmax",
     "SpatialDropout2D", "ZeroPadding2D",
 ))  # fmt: skip
 USUAL_VALUES = ("Zeros", "Glorot", "He", "Lecun")
-"""Largest value that reaches the first layer with a kernel, layers, and beginnings of initializers' names with which values stay near mean 0 and deviation 1."""
-FEW_POSITIONS, ANYWHERE = 64, frozenset(("Activation", "BatchNormalization", "Conv2D", "Dropout", "ELU", "LeakyReLU", "ReLU"))
+"""Largest value that reaches the first layer with a kernel, and of a normalisation's epsilon, layers, and beginnings of initializers' names with which values stay near mean 0 and deviation 1."""
+FEW_POSITIONS, ANYWHERE = 64, frozenset(("Activation", "Conv2D", "Dropout", "ELU", "LeakyReLU", "ReLU"))
 """Positions of a map that are enough for layers that do the same at each."""
 _SEED = 23  # any: of the drawn values and of initial weights
 NEAR = 0.2
@@ -305,7 +305,7 @@ class Measuring:
         if not isinstance(step.operation, keras.layers.Layer) or len(step.arguments.args) > 1 or given:
             raise TypeError("it has more than its configuration")
         config = {key: value for key, value in step.operation.get_config().items() if key != "name"}
-        return [node["class_name"], config, node["output_shape"], node["training"], self._kernel[index]]
+        return [node["class_name"], config, node["output_shape"], node["training"], self._kernel[index], len(node["inputs"])]
 
     def _follow(self, start, most=MOST_VALUES):
         """Measure the steps behind a start up to the next ones, on maps of at most `most` positions."""
@@ -629,9 +629,13 @@ def _has_kernel(operation):
 def _is_usual(operation):
     """Whether an operation keeps values of mean 0 and deviation 1 near that."""
     begun = [(key, value["class_name"]) for key, value in operation.get_config().items() if key.endswith("_initializer") and value]
-    return type(operation).__name__ in USUAL and all(
-        name.startswith(USUAL_VALUES) or (name == "Ones" and key in ("gamma_initializer", "moving_variance_initializer"))
-        for key, name in begun
+    return (
+        type(operation).__name__ in USUAL
+        and getattr(operation, "epsilon", 0.0) <= USUAL_EPSILON
+        and all(
+            name.startswith(USUAL_VALUES) or (name == "Ones" and key in ("gamma_initializer", "moving_variance_initializer"))
+            for key, name in begun
+        )
     )
 
 
