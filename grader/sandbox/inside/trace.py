@@ -533,7 +533,9 @@ _ANY_SIZE = frozenset((
 
 def _takes_any_size(layer):
     """Whether a layer takes maps of any size and never leaves nothing of one: a small image is then enough to compare by."""
-    return type(layer).__name__ in _ANY_SIZE and (getattr(layer, "padding", "same") == "same" or set(layer.kernel_size) == {1})
+    if type(layer).__name__ not in _ANY_SIZE or getattr(layer, "axis", -1) not in (-1, 3):
+        return False
+    return getattr(layer, "padding", "same") == "same" or set(layer.kernel_size) == {1}
 
 
 def _nameless(settings):
