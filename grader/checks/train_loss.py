@@ -47,7 +47,8 @@ def check(evidence: Evidence, params: Params) -> Finding:
         return unknown
     fit = base_fit(evidence)
     if fit and fit.own_steps:
-        return undecided("The network computes its loss by methods of the notebook's own; manual review is needed.")
+        own = ", ".join(fit.own_steps[:4])
+        return undecided(f"The network is trained by its own {own}, which may compute another loss; manual review is needed.")
     labels = fit.train.labels if fit and fit.train and fit.train.labels else fit.validation.labels if fit and fit.validation else None
     encoding = labels.encoding if labels else "other"
     loss = compiled.loss.replace("focal_", "")

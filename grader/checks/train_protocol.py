@@ -48,7 +48,7 @@ def check(evidence: Evidence, params: Params) -> Finding:
         kept = any(plot.lines > sum(index != fit.index for index, _ in plot.curves) for plot in plots)
     given = "its validation data are rows of its training data" if fit.validates_on_training else "no held-out data is given"
     if few:
-        given = f"its validation data are {counted(count or 0, 'image')}, too few to show overfitting: hold out at least {least}"
+        given = f"it validates on {counted(count or 0, 'image')}, too few to show overfitting: hold out at least {counted(least, 'image')}"
     if fit.validates_on_others and not fit.validates_on_training:
         given = "its validation data are not images of the data set"
     missing = [words for there, words in ((held_out, given), (kept, "what fit returns is not kept")) if not there]
@@ -61,15 +61,13 @@ def check(evidence: Evidence, params: Params) -> Finding:
     if fit.error is not None:
         fraction = params["fit"] / 2 + (params["held_out"] if held_out else 0)
         cause = next((found for what in ("base", "compile") if (found := evidence.causes.get(what)) and found.cell != fit.cell), None)
-        message, hint = (
-            f"fit was called but stopped with {fit.error.type}: {fit.error.message.rstrip('.')}.",
-            "Fix this error so that the cell runs to its end.",
-        )
+        message = f"fit was called but stopped with {fit.error.type}: {fit.error.message.rstrip('.')}."
+        hint = "Fix this error so that the cell runs to its end."
         if cause is not None:
             message, hint = f"{message} {cause.sentence}", f"Fix cell {cause.cell}, then run the notebook from the top."
         return partial(fraction, message, expected, actual, hint=hint)
     if held_out and fit.validation and count is None and (fit.validation.seen or 0) < least:
-        return undecided(f"How many images validate is not known. Manual review: are they at least {least}?", actual=actual)
+        return undecided(f"The number of validation images is not known. Manual review: are there at least {least}?", actual=actual)
     if missing:
         fraction = params["fit"] + (params["held_out"] if held_out else 0) + (params["history"] if kept else 0)
         return partial(fraction, f"The network is trained, but {' and '.join(missing)}.{judged}", expected, actual)

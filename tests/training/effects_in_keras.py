@@ -421,4 +421,5 @@ def claimed(recipe, make):
 
 if __name__ == "__main__":
     trace.keep_training(keras)
-    print(json.dumps({name: [recipe is RAW, claimed(recipe, make)] for name, (recipe, make) in NETWORKS.items()}))  # noqa: T201
+    asked = {name: NETWORKS[name] for name in sys.argv[2:] or NETWORKS}
+    print(json.dumps({name: [recipe is RAW, claimed(recipe, make)] for name, (recipe, make) in asked.items()}))  # noqa: T201
