@@ -219,11 +219,11 @@ def nonlinearity_after(graph: Graph, node: Node) -> str:
 
 
 def idle_activation(graph: Graph, node: Node) -> str:
-    """Which activation behind a convolution was measured to be none, as a sentence's part: "LeakyReLU (act_1) is (nearly) linear on what reaches it"; "" where there is no such."""
+    """Which activation behind a convolution was measured to be none, as a sentence's part: "LeakyReLU (act_1) is linear or nearly linear on what reaches it"; "" where there is no such."""
     after, step = successors(graph), node
     while True:
-        if _named(step) != activation(step):
-            return f"{step.class_name} ({step.name}) is (nearly) {activation(step)} on what reaches it"
+        if _named(step) != (found := activation(step)):
+            return f"{step.class_name} ({step.name}) is {found}{' or nearly linear' * (found == 'linear')} on what reaches it"
         following = after[step.index]
         if len(following) != 1 or following[0].class_name in (*CONVOLUTIONS, "Dense"):
             return ""
